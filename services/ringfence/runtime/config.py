@@ -1,0 +1,250 @@
+"""The files that the operator renders and the services read: the contract between control and data plane.
+
+Each service reads one JSON file once at start (`load`), refuses unknown fields, and never changes its mind.
+What may change while it runs (weights, tightened limits, the kill switch) is not here but in the allocation
+document and the kill switch. Pure but for `load`.
+"""
+
+import os
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+CONFIG_FILE: Final = Path("/etc/ringfence/config/service.json")
+CURVE_DIR: Final = Path("/etc/ringfence/curve")
+"""Files ``public`` and ``secret``: this role's CurveZMQ key pair, Z85."""
+CREDENTIALS_DIR: Final = Path("/etc/ringfence/credentials")
+"""Files ``api-key`` and ``api-secret``; only in execution (and the simulator that stands for the venue)."""
+KILL_TOKEN_FILE: Final = Path("/etc/ringfence/kill-token/token")
+"""Shared key of the direct kill endpoint: HMAC-SHA256 over the request body."""
+KILL_SWITCH_DIR: Final = Path("/etc/ringfence/kill-switch")
+"""The ``<system>-kill-switch`` ConfigMap as a volume: the slow path."""
+JOURNAL_DIR: Final = Path("/var/lib/ringfence/journal")
+RECORDINGS_DIR: Final = Path("/var/lib/ringfence/recordings")
+TERMINATION_LOG: Final = Path("/dev/termination-log")
+"""Why a service gave up, in one sentence; the operator reads it from the pod's status."""
+
+HTTP_PORT: Final = 8080
+"""/livez /readyz /metrics, and read-only documents such as /events and /positions."""
+KILL_PORT: Final = 8081
+"""POST /kill on gates."""
+MARKETDATA_PORT: Final = 5555
+"""PUB socket of marketdata."""
+INTENTS_PORT: Final = 5556
+"""PULL socket of a gate: intents in."""
+EVENTS_PORT: Final = 5557
+"""PUB socket of a gate: order events, account and gate state out."""
+SIMULATOR_PORT: Final = 9000
+"""REST, streams and WebSocket API of the simulated venue."""
+SIMULATOR_CONTROL_PORT: Final = 9001
+"""The simulator's own record and fault controls."""
+
+
+class ConfigError(ValueError):
+    """A configuration that a service refuses to run with."""
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A CurveZMQ server socket: where it is, and the public key that proves it."""
+
+    host: str
+    port: int
+    public_key: str
+    """Z85, 40 characters."""
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every service is told."""
+
+    system: str
+    namespace: str
+    service: str
+    """Name within the system: ``sim-execution``, ``portfolio``; also the publisher name on the bus."""
+    http_port: int = HTTP_PORT
+    log_level: str = "info"
+
+
+class Venue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to reach a venue that speaks the Binance spot protocol (a real one or the simulator)."""
+
+    name: str
+    rest_url: str
+    """Such as ``https://api.binance.com`` or ``http://momentum-sim-simulator:9000``."""
+    stream_url: str
+    """Such as ``wss://stream.binance.com:9443``; /ws and /stream are appended."""
+    ws_api_url: str
+    """Such as ``wss://ws-api.binance.com:443/ws-api/v3``."""
+    recv_window_ms: int = 5000
+
+
+class GeneratedMarket(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="market", tag="Generated"
+):
+    seed: int
+    price: dict[str, int] = {}
+    """First mid price by symbol, scaled; absent = the generator's own."""
+
+
+class RecordedMarket(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="market", tag="Recorded"
+):
+    directory: str = str(RECORDINGS_DIR)
+    loop: bool = True
+    """Start again at the end of the recording (with a new session of update ids)."""
+
+
+class SimulatorConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    symbols: tuple[str, ...]
+    """What it lists; the rules of each (tick, lot, minimums) are the simulator's own, as a venue's are."""
+    market: GeneratedMarket | RecordedMarket
+    maker_fee_bps: int
+    """Scaled by 1e-8: 7.5 bps is 750_000_000."""
+    taker_fee_bps: int
+    latency_ms: int
+    """One way, order entry and response alike."""
+    balances: dict[str, int]
+    port: int = SIMULATOR_PORT
+    control_port: int = SIMULATOR_CONTROL_PORT
+
+
+class MarketdataConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    venue: Venue
+    symbols: tuple[str, ...]
+    book_stale_ms: int
+    quote_stale_ms: int
+    subscribers: dict[str, str]
+    """Role to Z85 public key: who may connect."""
+    port: int = MARKETDATA_PORT
+
+
+class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Execution (venue given) and paper (``paper`` true: same program, simulated fills, no credentials)."""
+
+    account: str
+    """``<system>-<venue>``; also the name of its Lease and of the journal claim's owner."""
+    venue: Venue
+    paper: bool
+    symbols: tuple[str, ...]
+    capital: int
+    currency: str
+    marketdata: Endpoint
+    subscribers: dict[str, str]
+    """Role to public key: who may read events. Who may send intents is in the allocation (`Track.key`)."""
+    lease: str
+    """Name of the Lease that fences this account; empty for paper."""
+    kill_switch_configmap: str
+    allocation_configmap: str
+    labels: dict[str, str]
+    """Labels of the TradingSystem that kill switches may select by."""
+    paper_balances: dict[str, int] = {}
+    maker_fee_bps: int = 0
+    taker_fee_bps: int = 0
+    latency_ms: int = 0
+    lease_duration_s: int = 15
+    intents_port: int = INTENTS_PORT
+    events_port: int = EVENTS_PORT
+    kill_port: int = KILL_PORT
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A gate as its readers see it."""
+
+    name: str
+    """Service name: ``sim-execution`` or ``sim-paper``."""
+    venue: str
+    intents: Endpoint
+    events: Endpoint
+    http: str
+    """Base URL of its read-only documents, for gap filling: ``http://host:8080``."""
+
+
+class StrategyConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    track: str
+    revision: str
+    strategy_class: str
+    """``module:Class``."""
+    parameters: dict[str, str]
+    symbols: tuple[str, ...]
+    marketdata: tuple[Endpoint, ...]
+    gate: Gate
+    """Where this track's intents go: execution, or paper while its stage is Paper."""
+
+
+class PortfolioConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    currency: str
+    gates: tuple[Gate, ...]
+    marketdata: tuple[Endpoint, ...]
+    symbols: tuple[str, ...]
+    capital: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A limits revision as the gate enforces it. Money scaled by 1e-8; None = not limited."""
+
+    order_quantity_max: int | None = None
+    """Base asset, per order."""
+    order_value_max: int
+    """Quote currency, per order."""
+    collar_bps: int
+    """Furthest that a price may lie on the aggressive side of the best opposite quote; scaled."""
+    messages_per_second: int
+    working_orders: int
+    duplicate_window_ms: int
+    approved_lifetime_ms: int
+    position_max: int
+    """Quote value of one instrument's position at worst case."""
+    gross_max: int
+    """Quote value of all positions at worst case."""
+    loss_day_max: int
+    """Quote currency lost since 00:00 UTC, realised and unrealised and fees."""
+    quote_stale_ms: int
+    book_stale_ms: int
+
+
+class Track(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: str
+    revision: str
+    stage: str
+    """Paper, Canary or Live."""
+    weight: int
+    """Percent of the limits that the track may use."""
+    grant: str
+    """Name of the immutable ConfigMap that holds the limits granted to it."""
+    key: str
+    """Z85 public key of its strategy: the only client whose intents count as this track's."""
+
+
+class Allocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The small mutable document of a system: ConfigMap ``<system>-allocation``, key ``allocation.json``.
+
+    A gate applies the stricter of each track's grant and ``limits``, and refuses an older epoch.
+    """
+
+    epoch: int
+    tracks: tuple[Track, ...]
+    limits: Limits
+    """The current spec's limits: tightening them acts at once, without a new grant."""
+
+
+ALLOCATION_KEY: Final = "allocation.json"
+LIMITS_KEY: Final = "limits.json"
+"""Key of a limits ConfigMap. Its name ends in the first ten hex digits of the SHA-256 of this text."""
+
+
+ServiceT = TypeVar("ServiceT", bound=Service)
+
+
+def load(kind: type[ServiceT], path: Path | None = None) -> ServiceT:
+    """Read this process's configuration file.
+
+    The path is the argument, else RINGFENCE_CONFIG, else where the operator mounts it. Raises ConfigError with
+    the file, the field and the rule.
+    """
+    path = path or Path(os.environ.get("RINGFENCE_CONFIG", CONFIG_FILE))
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise ConfigError(f"configuration {path} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ConfigError(f"configuration {path}: {error}") from error

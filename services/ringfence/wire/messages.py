@@ -1,0 +1,154 @@
+"""The messages of the bus. Money is scaled by 1e-8, times are UTC nanoseconds."""
+
+import msgspec
+
+from ringfence.model.instrument import Instrument
+from ringfence.model.orders import OrderEvent, OrderType, Side, TimeInForce
+
+VERSION = 1
+
+Level = tuple[int, int]
+"""Price and quantity."""
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, tag_field="message", gc=False):
+    """Base of all that travels on the bus."""
+
+
+class BookTop(Message, frozen=True):
+    """The best levels of a book that is in sync; self-contained, so a late subscriber needs no history."""
+
+    symbol: str
+    update_id: int
+    ts_venue: int
+    ts_recv: int
+    bids: tuple[Level, ...]
+    """Best (highest) first, at most 20."""
+    asks: tuple[Level, ...]
+    """Best (lowest) first, at most 20."""
+
+
+class Quote(Message, frozen=True):
+    """Best bid and ask."""
+
+    symbol: str
+    update_id: int
+    ts_recv: int
+    bid: int
+    bid_quantity: int
+    ask: int
+    ask_quantity: int
+
+
+class Trade(Message, frozen=True):
+    """One public trade."""
+
+    symbol: str
+    trade_id: int
+    ts_venue: int
+    ts_recv: int
+    price: int
+    quantity: int
+    aggressor: Side
+
+
+class FeedStatus(Message, frozen=True):
+    """Whether an instrument's data may be traded on. Sent on change and once a second."""
+
+    symbol: str
+    ts: int
+    usable: bool
+    reason: str
+    """Empty while usable; else a sentence such as ``gap: resyncing``."""
+
+
+class InstrumentRules(Message, frozen=True):
+    """What the venue says of an instrument. Sent by marketdata on change and once a second."""
+
+    venue: str
+    instrument: Instrument
+
+
+class Intent(Message, frozen=True):
+    """What a strategy wants. It becomes an order only by passing the gate."""
+
+    intent_id: str
+    """Unique for ever within the track, made by the strategy's host: the key that dedups."""
+    track: str
+    symbol: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    quantity: int
+    price: int
+    """Limit price; 0 for a market order."""
+    reduce_only: bool
+    ts_decided: int
+
+
+class CancelIntent(Message, frozen=True):
+    """Ask for the cancel of what an earlier intent became."""
+
+    intent_id: str
+    track: str
+    ts_decided: int
+
+
+class OrderUpdate(Message, frozen=True):
+    """One event of one order, as journaled by the gate that owns it. The journal's sequence has no holes."""
+
+    gate: str
+    """Name of the gate's service, such as ``sim-execution`` or ``sim-paper``."""
+    sequence: int
+    track: str
+    event: OrderEvent
+
+
+class Balance(Message, frozen=True):
+    asset: str
+    free: int
+    locked: int
+
+
+class AccountState(Message, frozen=True):
+    """What the venue says the account holds, as last reconciled."""
+
+    gate: str
+    ts: int
+    balances: tuple[Balance, ...]
+
+
+class GateState(Message, frozen=True):
+    """What a gate allows now, and why in one sentence. Sent on change and once a second."""
+
+    gate: str
+    ts: int
+    state: str
+    """Starting, Active, ReduceOnly, Halted or Cancel."""
+    reason: str
+    epoch: int
+
+
+AnyMessage = (
+    BookTop
+    | Quote
+    | Trade
+    | FeedStatus
+    | InstrumentRules
+    | Intent
+    | CancelIntent
+    | OrderUpdate
+    | AccountState
+    | GateState
+)
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Around every message: who sent it, in which life of the sender, and its place in the stream."""
+
+    version: int
+    publisher: str
+    session: int
+    """Start time of the publisher; a new one means that sequences start again."""
+    sequence: int
+    body: AnyMessage

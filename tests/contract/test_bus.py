@@ -1,0 +1,65 @@
+"""The bus over real CurveZMQ sockets: order, authentication, and gaps that are seen."""
+
+import asyncio
+
+import pytest
+
+from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.runtime.bus import Bus, KeyPair
+from ringfence.runtime.config import Endpoint
+from ringfence.wire.messages import Envelope, Intent, Quote
+
+SESSION = 1_700_000_000_000_000_000
+
+
+def quote(update_id: int) -> Quote:
+    return Quote("BTCUSDT", update_id, SESSION, 100, 1, 101, 1)
+
+
+def intent(number: int) -> Intent:
+    return Intent(f"i{number}", "stable", "BTCUSDT", Side.BUY, OrderType.LIMIT, TimeInForce.GTC, 1, 100, False, SESSION)
+
+
+@pytest.mark.asyncio
+async def test_subscriber_receives_its_topics_in_order() -> None:
+    """A subscriber with an allowed key gets every message of its topics, in order, and no gap is counted."""
+    server, client = KeyPair.generate(), KeyPair.generate()
+    publishing, subscribing = Bus("feed", SESSION, server), Bus("reader", SESSION, client)
+    publisher = publishing.publisher(0, lambda: {client.public}, host="127.0.0.1")
+    seen: list[Envelope] = []
+    subscribing.subscriber(
+        [Endpoint(host="127.0.0.1", port=publisher.port, public_key=server.public)], ["quote."], seen.append
+    )
+    async with asyncio.timeout(10):
+        while not seen:
+            publisher.send(quote(0))
+            await asyncio.sleep(0.01)
+        first = seen[-1].sequence
+        for number in range(1, 1001):
+            publisher.send(quote(number))
+        while not isinstance(seen[-1].body, Quote) or seen[-1].body.update_id != 1000:
+            await asyncio.sleep(0.01)
+    assert [e.sequence for e in seen if e.sequence > first][-1000:] == list(
+        range(seen[-1].sequence - 999, seen[-1].sequence + 1)
+    )
+    assert subscribing.metrics.gaps == 0
+    publishing.close()
+    subscribing.close()
+
+
+@pytest.mark.asyncio
+async def test_puller_knows_who_sent_and_refuses_strangers() -> None:
+    """An intent arrives with the public key that proved its sender; a key that is not listed never gets in."""
+    server, friend, stranger = KeyPair.generate(), KeyPair.generate(), KeyPair.generate()
+    gate, known, unknown = Bus("gate", SESSION, server), Bus("a", SESSION, friend), Bus("b", SESSION, stranger)
+    seen: list[tuple[Envelope, str]] = []
+    port = gate.puller(0, lambda: {friend.public}, lambda envelope, key: seen.append((envelope, key)), host="127.0.0.1")
+    endpoint = Endpoint(host="127.0.0.1", port=port, public_key=server.public)
+    unknown.pusher(endpoint).send(intent(666))
+    known.pusher(endpoint).send(intent(1))
+    async with asyncio.timeout(10):
+        while not seen or not gate.metrics.refused_clients:
+            await asyncio.sleep(0.01)
+    assert [("i1", friend.public)] == [(e.body.intent_id, key) for e, key in seen if isinstance(e.body, Intent)]
+    for bus in (gate, known, unknown):
+        bus.close()
