@@ -1,0 +1,25 @@
+"""An order that passed the gate: the only thing that a venue adapter can send.
+
+Only `execution/gate.py` constructs it; a test in tests/arch looks for any other constructor.
+"""
+
+import msgspec
+
+from ringfence.model.orders import OrderType, Side, TimeInForce
+
+
+class Approved(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Money scaled by 1e-8."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    quantity: int
+    price: int
+    """Limit price; 0 for a market order."""
+    epoch: int
+    """The guard's epoch at the check. A later epoch at the socket means that the permission is gone."""
+    deadline_ns: int
+    """Monotonic time after which it must not leave."""
