@@ -1,0 +1,55 @@
+# Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup generate lint type unit check contract cluster test demo demo-down golden bench-kill bench clean
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+export PYTHONDONTWRITEBYTECODE := 1
+
+help: ## Show this list
+	@awk -F':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ See it
+demo: setup ## A cluster, the operator, a trading system, a kill switch: the whole story (CONTEXT=name uses that cluster)
+	@$(PYTHON) -m demo up $(if $(CONTEXT),--context $(CONTEXT)) $(if $(IMAGE),--image $(IMAGE)) $(if $(STRATEGY_IMAGE),--strategy-image $(STRATEGY_IMAGE))
+
+demo-down: setup ## Remove all that `make demo` made
+	@$(PYTHON) -m demo down $(if $(CONTEXT),--context $(CONTEXT))
+
+##@ Work on it
+setup: .venv/.synced ## Create .venv from uv.lock
+.venv/.synced: pyproject.toml uv.lock tools/bootstrap.sh
+	@tools/bootstrap.sh
+
+generate: setup ## Rewrite crds/, the chart's copy and manifests/install.yaml from the models
+	@$(PYTHON) -m ringfence_operator.crdgen
+	@$(PYTHON) tools/manifests.py
+
+golden: setup ## Rewrite the expected objects of tests/golden (read the diff before you commit it)
+	@$(PYTEST) -q tests/golden --rewrite-golden
+
+lint: setup ## Format and lint
+	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
+
+type: setup ## mypy --strict
+	@.venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p momentum
+
+unit: setup ## Unit, property, golden and architecture tests: no cluster, under a minute
+	@$(PYTEST) -q -n 2 -m "not apiserver and not node and not e2e and not soak" tests/unit tests/property tests/golden tests/arch
+
+check: lint type unit ## The loop of every day: lint, types, unit, property, arch
+
+##@ Prove it
+contract: setup ## Contract tests: real sockets, the simulator, a real API server, Helm
+	@$(PYTHON) -m localnode build --only control-plane,helm
+	@$(PYTEST) -q -m "not node and not e2e and not soak" tests/contract tests/localnode
+
+cluster: setup ## Whole systems on a real cluster of its own: a local node, or kind where Docker runs
+	@$(PYTEST) -q -m "(node or e2e) and not soak" tests/localnode tests/e2e
+
+test: check contract cluster ## Everything but long soaks, from a fresh clone; installs what it needs
+
+bench-kill: setup ## Patch-to-gate latency of the kill switch on a local node: operator up, operator down
+	@$(PYTHON) tests/bench/kill.py
+
+clean: ## Remove caches and .venv (not the cluster: make demo-down)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
