@@ -1,0 +1,215 @@
+"""The watch against a server that speaks the protocol and breaks it in every way that servers do."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from ringfence.kube import errors, kubeconfig
+from ringfence.kube.client import KubeClient
+from ringfence.kube.watch import Added, Bookmark, Deleted, Initial, Listed, Modified, Watch, watch
+
+PATH = "/api/v1/namespaces/t/configmaps"
+Step = dict[str, Any] | str | int
+"""An object to send as one event; ``"hang"``, ``"drop"``; or an HTTP status to answer with."""
+
+
+def thing(name: str, version: int) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "resourceVersion": str(version)}}
+
+
+def event(kind: str, name: str, version: int) -> dict[str, Any]:
+    return {"type": kind, "object": thing(name, version)}
+
+
+def bookmark(version: int, *, initial: bool = False) -> dict[str, Any]:
+    annotations = {"annotations": {"k8s.io/initial-events-end": "true"}} if initial else {}
+    return {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)} | annotations}}
+
+
+def expired() -> dict[str, Any]:
+    return {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}}
+
+
+class Script:
+    """Answers lists with ``state`` and each watch request with the next of ``sessions``; then it hangs."""
+
+    def __init__(self, state: list[dict[str, Any]], sessions: list[list[Step]]) -> None:
+        self.state = state
+        self.sessions = sessions
+        self.asked: list[dict[str, str]] = []
+        self.closing = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append({"path": request.path} | dict(request.query))
+        if "watch" not in request.query:
+            return self._read(request)
+        steps = self.sessions.pop(0) if self.sessions else ["hang"]
+        if isinstance(steps[0], int):
+            return web.json_response({"kind": "Status", "message": "scripted"}, status=steps[0])
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for step in steps:
+            if step == "hang":
+                await self.closing.wait()
+            elif step == "drop":
+                assert request.transport is not None
+                request.transport.abort()
+            else:
+                await response.write(
+                    json.dumps(step).encode() + b"\n" if isinstance(step, dict) else str(step).encode()
+                )
+        return response
+
+    def _read(self, request: web.Request) -> web.StreamResponse:
+        if request.path == PATH:
+            body = {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "10"}}
+            return web.json_response(body | {"items": self.state})
+        found = [item for item in self.state if request.path.endswith("/" + item["metadata"]["name"])]
+        return web.json_response(found[0]) if found else web.json_response({"kind": "Status"}, status=404)
+
+
+@asynccontextmanager
+async def scripted(
+    script: Script, *, silence_s: float = 5.0, name: str = "", initial: Initial | None = None
+) -> AsyncIterator[Watch]:
+    application = web.Application()
+    application.router.add_get("/{path:.*}", script.handle)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    async with KubeClient(kubeconfig.Access(f"http://127.0.0.1:{port}")) as client:
+        yield watch(client, PATH, name=name, initial=initial, inactivity_timeout_s=silence_s, rng=random.Random(1))
+    script.closing.set()
+    await runner.cleanup()
+
+
+async def first(found: Watch, count: int) -> list[str]:
+    """The first events in short words."""
+    seen: list[str] = []
+    async with asyncio.timeout(10):
+        async for item in found:
+            match item:
+                case Listed(objects):
+                    seen.append("listed " + ",".join(o["metadata"]["name"] for o in objects))
+                case Bookmark(version):
+                    seen.append(f"bookmark {version}")
+                case Added(body) | Modified(body) | Deleted(body):
+                    seen.append(f"{type(item).__name__.lower()} {body['metadata']['name']}")
+            if len(seen) == count:
+                break
+    return seen
+
+
+@pytest.mark.asyncio
+async def test_list_then_changes_then_bookmarks() -> None:
+    """The ordinary life of a watch; it starts from the version of the list."""
+    changes: list[Step] = [
+        event("ADDED", "b", 11),
+        event("MODIFIED", "a", 12),
+        bookmark(15),
+        event("DELETED", "b", 16),
+        "hang",
+    ]
+    script = Script([thing("a", 5)], [changes])
+    async with scripted(script) as found:
+        assert found.last_heard == float("-inf")
+        assert await first(found, 5) == ["listed a", "added b", "modified a", "bookmark 15", "deleted b"]
+        assert found.silent_s() < 5
+    assert script.asked[1]["resourceVersion"] == "10"
+    assert script.asked[1]["allowWatchBookmarks"] == "true"
+
+
+@pytest.mark.asyncio
+async def test_an_orderly_end_goes_on_from_the_last_version() -> None:
+    """The server ends requests after a while; nothing is listed again."""
+    script = Script([], [[event("ADDED", "a", 11), bookmark(20)], [event("MODIFIED", "a", 21), "hang"]])
+    async with scripted(script) as found:
+        assert await first(found, 4) == ["listed ", "added a", "bookmark 20", "modified a"]
+    assert [a.get("resourceVersion") for a in script.asked] == [None, "10", "20"]
+
+
+@pytest.mark.parametrize("breaks", [[expired()], [410]])
+@pytest.mark.asyncio
+async def test_an_expired_version_lists_again(breaks: list[Step]) -> None:
+    """As an event in the stream or as the answer itself."""
+    script = Script([thing("a", 5)], [breaks, [event("ADDED", "b", 30), "hang"]])
+    async with scripted(script) as found:
+        assert await first(found, 3) == ["listed a", "listed a", "added b"]
+
+
+@pytest.mark.parametrize("breaks", [["drop"], [500], [429], [403], ["not json\n"], [event("HUH", "x", 1)]])
+@pytest.mark.asyncio
+async def test_it_comes_back_after_anything(breaks: list[Step]) -> None:
+    """Connection lost, server broken, rights missing for a while, nonsense on the line."""
+    script = Script([], [breaks, list(breaks), [event("ADDED", "b", 30), "hang"]])
+    async with scripted(script) as found:
+        assert await first(found, 2) == ["listed ", "added b"]
+        assert found.last_error is None
+
+
+@pytest.mark.asyncio
+async def test_silence_is_a_dead_connection() -> None:
+    """No bookmark for longer than servers take between two: connect anew, from where we were."""
+    script = Script([], [[event("ADDED", "a", 11), "hang"], [event("ADDED", "b", 12), "hang"]])
+    async with scripted(script, silence_s=0.1) as found:
+        assert await first(found, 3) == ["listed ", "added a", "added b"]
+    assert script.asked[2]["resourceVersion"] == "11"
+
+
+@pytest.mark.asyncio
+async def test_one_name_needs_no_list() -> None:
+    """State and changes in one watch request, limited by field selector to the one name."""
+    script = Script(
+        [], [[event("ADDED", "a", 3), bookmark(9), bookmark(10, initial=True), event("MODIFIED", "a", 11), "hang"]]
+    )
+    async with scripted(script, name="a") as found:
+        assert await first(found, 2) == ["listed a", "modified a"]
+    assert len(script.asked) == 1
+    assert script.asked[0]["fieldSelector"] == "metadata.name=a"
+    assert script.asked[0]["sendInitialEvents"] == "true"
+
+
+@pytest.mark.asyncio
+async def test_a_state_that_broke_off_is_never_shown_as_complete() -> None:
+    """Half of the initial events are no list: absence of the rest would look like deletion."""
+    script = Script([], [[event("ADDED", "a", 3)], [event("ADDED", "a", 3), bookmark(10, initial=True), "hang"]])
+    async with scripted(script, name="a") as found:
+        assert await first(found, 1) == ["listed a"]
+    assert len(script.asked) == 2
+    assert "resourceVersion" not in script.asked[1]
+
+
+@pytest.mark.asyncio
+async def test_a_server_without_initial_events_is_asked_by_get() -> None:
+    """And the watch starts without a version: the object's own may be older than the server's memory."""
+    script = Script([thing("a", 5)], [[422], [event("ADDED", "a", 5), event("MODIFIED", "a", 6), "hang"]])
+    async with scripted(script, name="a") as found:
+        assert await first(found, 3) == ["listed a", "added a", "modified a"]
+    assert script.asked[1]["path"] == f"{PATH}/a"
+    assert "resourceVersion" not in script.asked[2]
+
+
+@pytest.mark.asyncio
+async def test_get_of_nothing_is_an_empty_state() -> None:
+    """Absence is told, not left open."""
+    script = Script([], [["hang"]])
+    async with scripted(script, name="a", initial="get") as found:
+        assert await first(found, 1) == ["listed "]
+
+
+@pytest.mark.asyncio
+async def test_the_last_error_says_why_it_is_silent() -> None:
+    """While it cannot get through, whoever asks sees the reason."""
+    async with KubeClient(kubeconfig.Access("http://127.0.0.1:1")) as client:
+        found = watch(client, PATH, rng=random.Random(1))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(first(found, 1), 0.2)
+    assert isinstance(found.last_error, errors.RetryLater)
+    assert found.silent_s() == float("inf")
