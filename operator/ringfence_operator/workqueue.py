@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 K = TypeVar("K")
-Seen = TypeVar("Seen", contravariant=True)
+K_contra = TypeVar("K_contra", contravariant=True)
 
 BACKOFF_FIRST_S: Final = 0.25
 BACKOFF_MAX_S: Final = 60.0
@@ -121,11 +121,11 @@ class Schedule(Generic[K]):
         return False
 
 
-class Observer(Protocol[Seen]):
+class Observer(Protocol[K_contra]):
     """Who is told of each pass; for metrics and logs."""
 
-    def passed(self, key: Seen, seconds: float) -> None: ...
-    def failed(self, key: Seen, seconds: float, error: Exception, pause_s: float) -> None: ...
+    def passed(self, key: K_contra, seconds: float) -> None: ...
+    def failed(self, key: K_contra, seconds: float, error: Exception, pause_s: float) -> None: ...
 
 
 class WorkQueue(Generic[K]):
