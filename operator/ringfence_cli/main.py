@@ -1,0 +1,336 @@
+"""The commands: what is asked, what is printed, and the exit code. 0 done and proven, 1 not, 2 could not ask."""
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Final, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from ringfence.kube import resources
+from ringfence.kube.client import KubeClient
+from ringfence.kube.errors import ApiError, Forbidden, RetryLater
+from ringfence.runtime.clock import SystemClock
+from ringfence_cli import connect, direct, facts, render, stop, view
+from ringfence_cli import doctor as diagnosis
+
+NOT_PROVEN: Final = 1
+CANNOT_ASK: Final = 2
+COMPLETION_TIMEOUT_S: Final = 2.0
+REFRESH_S: Final = 1.0
+TOKEN_SECRET: Final = "{system}-kill-token"  # noqa: S105 - the name of a Secret
+TOKEN_KEY: Final = "token"  # noqa: S105 - as above
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Run, look at and stop trading systems. Uses --context, else the current context of KUBECONFIG.",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+Answer = TypeVar("Answer")
+
+
+def _complete(context: typer.Context, incomplete: str) -> list[str]:
+    """Names for the shell. Whatever goes wrong here must not be printed into a command line."""
+    try:
+        cluster = connect.find(context.params.get("context"), context.params.get("namespace"))
+
+        async def ask() -> list[str]:
+            async with cluster.client(COMPLETION_TIMEOUT_S) as client:
+                return await facts.names(client, cluster.namespace)
+
+        return [name for name in asyncio.run(ask()) if name.startswith(incomplete)]
+    except (connect.NoCluster, ApiError):
+        return []
+
+
+System = Annotated[str, typer.Argument(help="Name of the TradingSystem.", autocompletion=_complete)]
+Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; default: the context's.")]
+Format = Annotated[render.Output | None, typer.Option("--output", "-o", help="A document instead of text.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, max=600, help="Seconds to wait for the gates.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps subcommands subcommands, however few there are."""
+
+
+@app.command()
+def status(
+    system: System,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and refresh each second.")] = False,
+    context: Context = None,
+    namespace: Namespace = None,
+    output: Format = None,
+) -> None:
+    """What runs, in which stage, and whether it trades. Exits 1 where there is no such system."""
+
+    async def ask(client: KubeClient, cluster: connect.Cluster) -> view.System:
+        seen = view.system(await facts.gather(client, system, cluster.namespace))
+        if not watch or output is not None:
+            return seen
+        with Live(render.status_tree(seen), console=out, auto_refresh=False) as live:
+            while True:
+                await asyncio.sleep(REFRESH_S)
+                seen = view.system(await facts.gather(client, system, cluster.namespace))
+                live.update(render.status_tree(seen), refresh=True)
+
+    seen = _run(context, namespace, ask)
+    if output is not None:
+        render.document(seen, output)
+    else:
+        out.print(render.status_tree(seen))
+    raise typer.Exit(0 if seen.exists else NOT_PROVEN)
+
+
+@app.command()
+def doctor(system: System, context: Context = None, namespace: Namespace = None, output: Format = None) -> None:
+    """Why is it not trading? The likeliest cause first. Exits 1 where something stands in the way."""
+
+    async def ask(client: KubeClient, cluster: connect.Cluster) -> view.System:
+        return view.system(await facts.gather(client, system, cluster.namespace))
+
+    found = diagnosis.diagnose(_run(context, namespace, ask))
+    if output is not None:
+        render.document(found, output)
+    elif found:
+        out.print(render.findings(found))
+    else:
+        out.print(
+            f"nothing stands in the way of {system}: gates are Active; what it does now is its strategy's decision"
+        )
+    raise typer.Exit(NOT_PROVEN if found else 0)
+
+
+@app.command()
+def kill(
+    system: System,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; shown to everybody. Never needed.")] = "",
+    action: Annotated[str, typer.Option("--action", help="Cancel or Flatten; default: what the switch says.")] = "",
+    direct_: Annotated[bool, typer.Option("--direct", help="Straight to the gates, without the API server.")] = False,
+    gate: Annotated[list[str] | None, typer.Option("--gate", help="With --direct: host:port of a gate.")] = None,
+    token_file: Annotated[Path | None, typer.Option("--token-file", help="With --direct: the kill token.")] = None,
+    timeout: Timeout = 10.0,
+    context: Context = None,
+    namespace: Namespace = None,
+    output: Format = None,
+) -> None:
+    """Stop it: every gate closes and working orders are cancelled. Exits 0 only when each gate has proven it."""
+    if action not in {"", "Cancel", "Flatten"}:
+        raise typer.BadParameter(f"{action!r}: Cancel or Flatten", param_hint="--action")
+    if direct_:
+        _kill_direct(system, reason, action, gate or [], token_file, timeout, context, namespace, output)
+
+    async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[stop.Progress, int]:
+        return await _kill(client, cluster, system, reason, action, timeout, quiet=output is not None)
+
+    found, generation = _run(context, namespace, act)
+    if output is not None:
+        render.document({"engaged": True, "generation": generation, "proven": found.proven, "progress": found}, output)
+    else:
+        out.print(render.kill_verdict(found, generation), style="green" if found.proven else "red", markup=False)
+    raise typer.Exit(0 if found.proven else NOT_PROVEN)
+
+
+async def _kill(
+    client: KubeClient,
+    cluster: connect.Cluster,
+    system: str,
+    reason: str,
+    action: str,
+    timeout_s: float,
+    *,
+    quiet: bool,
+) -> tuple[stop.Progress, int]:
+    """Patch first; whatever else one would like to know comes after."""
+    engaged = await stop.engage(client, system, cluster.namespace, reason=reason, action=action)
+    generation = int(engaged["metadata"]["generation"])
+    if not quiet:
+        who = await _quietly(facts.whoami(client))
+        out.print(
+            f"engaged{f' by {who}' if who else ''} in {cluster.context}, namespace {cluster.namespace}", markup=False
+        )
+    expected = await stop.gate_pods(client, system, cluster.namespace)
+    latest = stop.progress(view.switch(engaged), generation, expected)
+    shown: set[view.Gate] = set()
+
+    def judge(switch: view.Switch) -> bool:
+        nonlocal latest
+        latest = stop.progress(switch, generation, expected)
+        # where pods may not be listed, no line at all proves nothing
+        return latest.proven and not (expected is None and not switch.gates)
+
+    def show(switch: view.Switch) -> None:
+        for line in switch.gates:
+            if line.generation >= generation and line not in shown and not quiet:
+                shown.add(line)
+                out.print(render.gate_line(line))
+
+    done = await stop.until(client, system, cluster.namespace, judge, show, timeout_s)
+    if not done and latest.proven:
+        latest = stop.Progress(latest.switch, ("gates unknown: you may not list pods, and none has answered",), ())
+    return latest, generation
+
+
+def _kill_direct(
+    system: str,
+    reason: str,
+    action: str,
+    gates: list[str],
+    token_file: Path | None,
+    timeout_s: float,
+    context: str | None,
+    namespace: str | None,
+    output: render.Output | None,
+) -> NoReturn:
+    """Each gate's own endpoint. The API server is asked only for what was not given."""
+    try:
+        addresses = [direct.address(text) for text in gates]
+        token = token_file.read_bytes().strip() if token_file else b""
+    except (OSError, ValueError) as error:
+        _fail(str(error))
+    if not token or not addresses:
+        known = _run(context, namespace, lambda client, cluster: _direct_access(client, system, cluster.namespace))
+        token, addresses = token or known[0], addresses or known[1]
+    if not token:
+        _fail("the kill token is empty")
+    if not addresses:
+        _fail(f"no gate of {system} runs; name one with --gate host:port if you know better")
+
+    def seen(outcome: direct.Outcome) -> None:
+        if output is None:
+            out.print(render.direct_line(outcome))
+
+    outcomes = asyncio.run(
+        direct.stop(
+            addresses,
+            token,
+            severity=action or "Cancel",
+            reason=reason,
+            by=getpass.getuser(),
+            clock=SystemClock(),
+            timeout_s=timeout_s,
+            seen=seen,
+        )
+    )
+    proven = all(outcome.proven for outcome in outcomes)
+    if output is not None:
+        render.document({"proven": proven, "gates": [_outcome(outcome) for outcome in outcomes]}, output)
+    elif proven:
+        out.print(
+            "all gates closed, no order working; latched until the kill switch is engaged and released", style="green"
+        )
+    else:
+        failed = ", ".join(outcome.gate for outcome in outcomes if not outcome.proven)
+        out.print(f"NOT proven at {failed}", style="red", markup=False)
+    raise typer.Exit(0 if proven else NOT_PROVEN)
+
+
+def _outcome(outcome: direct.Outcome) -> dict[str, object]:
+    answer = outcome.answer
+    if answer is None:
+        return {"gate": outcome.gate, "error": outcome.error}
+    return {
+        "gate": outcome.gate,
+        "pod": answer.pod,
+        "state": answer.state,
+        "closedAt": answer.closed_at,
+        "latencyMs": answer.latency_ms,
+        "workingOrders": answer.working_orders,
+    }
+
+
+async def _direct_access(client: KubeClient, system: str, namespace: str) -> tuple[bytes, list[str]]:
+    """Token and addresses from the API server, while it still answers."""
+    import base64  # only here, and only in an emergency
+
+    name = TOKEN_SECRET.format(system=system)
+    secret = await client.get(resources.SECRET, name, namespace)
+    token = base64.b64decode((secret.get("data") or {}).get(TOKEN_KEY, "")).strip()
+    selector = f"{facts.SYSTEM_LABEL}={system},{facts.GATE_LABEL}"
+    pods = await client.list(resources.POD, namespace, label_selector=selector)
+    found = [str((pod.get("status") or {}).get("podIP") or "") for pod in pods.items]
+    return token, [direct.address(ip) for ip in found if ip]
+
+
+@app.command()
+def release(
+    system: System,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is safe to go on.")],
+    latched: Annotated[
+        bool, typer.Option("--latched", help="A direct kill is latched in the gate: engage once, then release.")
+    ] = False,
+    timeout: Timeout = 10.0,
+    context: Context = None,
+    namespace: Namespace = None,
+    output: Format = None,
+) -> None:
+    """Release the kill switch. Gates then start up again (reconciled, fresh data, Lease) before they trade."""
+    if not reason.strip():
+        raise typer.BadParameter("say why it is safe to go on", param_hint="--reason")
+
+    async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[bool, int]:
+        if latched:
+            found, _ = await _kill(client, cluster, system, reason, "", timeout, quiet=output is not None)
+            if not found.closed:
+                return False, found.switch.generation
+        released = await stop.release(client, system, cluster.namespace, reason=reason)
+        return True, int(released["metadata"]["generation"])
+
+    done, generation = _run(context, namespace, act)
+    if output is not None:
+        render.document({"released": done, "generation": generation}, output)
+    elif done:
+        out.print(f"released; its gates start up again: kubectl ringfence doctor {system}", markup=False)
+    else:
+        out.print("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")
+    raise typer.Exit(0 if done else NOT_PROVEN)
+
+
+async def _quietly(request: Awaitable[str]) -> str:
+    """A nicety that must not get in the way."""
+    try:
+        return await request
+    except ApiError:
+        return ""
+
+
+def _run(
+    context: str | None,
+    namespace: str | None,
+    work: Callable[[KubeClient, connect.Cluster], Awaitable[Answer]],
+) -> Answer:
+    """Connect, work, and turn what may go wrong into a sentence and an exit code."""
+
+    async def connected() -> Answer:
+        cluster = connect.find(context, namespace)
+        async with cluster.client() as client:
+            return await work(client, cluster)
+
+    try:
+        return asyncio.run(connected())
+    except stop.NoSuchSystem as error:
+        _fail(str(error), NOT_PROVEN)
+    except (connect.NoCluster, Forbidden) as error:
+        _fail(str(error))
+    except RetryLater as error:
+        _fail(f"{error}\nthe API server does not answer; gates can be stopped without it: kill --direct")
+    except ApiError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(sentence: str, code: int = CANNOT_ASK) -> NoReturn:
+    err.print(f"error: {sentence}", style="red", markup=False)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

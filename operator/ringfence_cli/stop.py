@@ -1,0 +1,159 @@
+"""Engage and release a kill switch through the API server, and follow it until each gate has answered for itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ringfence.kube import resources
+from ringfence.kube.client import KubeClient, Manifest
+from ringfence.kube.errors import AlreadyExists, Forbidden, NotFound, RetryLater
+from ringfence.kube.watch import Deleted, Listed, Modified, watch
+from ringfence_cli import facts, view
+
+INSIST_S: Final = 3.0
+"""A restarting API server refuses, and even answers 403 before it knows its roles: so long we ask again."""
+INSIST_FORBIDDEN_S: Final = 1.0
+INSIST_PAUSE_S: Final = 0.1
+STOPPED: Final = frozenset({"Cancel", "Flatten"})
+"""States of a gate that obeys an engaged switch."""
+
+
+class NoSuchSystem(Exception):  # noqa: N818 - a sentence for the person
+    """There is neither a kill switch nor a system of this name."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the gates are with one generation of the switch."""
+
+    switch: view.Switch
+    waiting: tuple[str, ...]
+    """Gates (pods) that have not closed for this generation."""
+    working: tuple[str, ...]
+    """Gates that have closed and have not proven that nothing of ours works at the venue."""
+
+    @property
+    def closed(self) -> bool:
+        return not self.waiting
+
+    @property
+    def proven(self) -> bool:
+        return not self.waiting and not self.working
+
+
+def progress(switch: view.Switch, generation: int, expected: Collection[str] | None) -> Progress:
+    """Judge the gates' own lines. A line of a pod that is gone counts only where pods may not be read. Pure."""
+    lines = {line.pod: line for line in switch.gates if expected is None or line.pod in expected}
+    everyone = sorted(lines if expected is None else expected)
+    waiting = tuple(
+        pod
+        for pod in everyone
+        if pod not in lines or lines[pod].generation < generation or lines[pod].state not in STOPPED
+    )
+    working = tuple(pod for pod in everyone if pod not in waiting and lines[pod].working_orders != 0)
+    return Progress(switch, waiting, working)
+
+
+async def engage(client: KubeClient, name: str, namespace: str, *, reason: str, action: str) -> Manifest:
+    """One patch. Makes the switch only where the system exists and the operator has not made one yet."""
+    spec: dict[str, Any] = {"engaged": True}
+    if reason:
+        spec["reason"] = reason
+    if action:
+        spec["action"] = action
+    try:
+        return await _insist(lambda: client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec}))
+    except NotFound as error:
+        await _must_exist(client, name, namespace, error)
+    manifest = {
+        "apiVersion": resources.VERSION,
+        "kind": "KillSwitch",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+    try:
+        return await client.create(manifest)
+    except AlreadyExists:
+        return await client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec})
+
+
+async def release(client: KubeClient, name: str, namespace: str, *, reason: str) -> Manifest:
+    """Let go of everything that this switch holds; gates then start up again before they trade."""
+    spec = {"engaged": False, "restrict": "None", "reason": reason}
+    try:
+        return await client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec})
+    except NotFound as error:
+        raise NoSuchSystem(f"there is no kill switch {name!r} in namespace {namespace}") from error
+
+
+async def gate_pods(client: KubeClient, name: str, namespace: str) -> frozenset[str] | None:
+    """Pods that hold a gate of the system; None where the person may not list pods."""
+    selector = f"{facts.SYSTEM_LABEL}={name},{facts.GATE_LABEL}"
+    try:
+        pods = await client.list(resources.POD, namespace, label_selector=selector)
+    except Forbidden:
+        return None
+    return frozenset(pod["metadata"]["name"] for pod in pods.items if _lives(pod))
+
+
+def _lives(pod: Manifest) -> bool:
+    return (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+
+
+async def follow(client: KubeClient, name: str, namespace: str) -> AsyncIterator[view.Switch]:
+    """The switch as it is and at each change, for as long as one listens."""
+    path = resources.KILL_SWITCH.path(namespace)
+    async for event in watch(client, path, field_selector=f"metadata.name={name}", initial="list"):
+        match event:
+            case Listed(objects=objects):
+                found = objects[0] if objects else None
+            case Modified(object=changed):
+                found = changed
+            case Deleted():
+                raise NoSuchSystem(f"kill switch {name!r} was deleted")
+            case _:
+                continue
+        if found is not None:
+            yield view.switch(found)
+
+
+async def until(
+    client: KubeClient,
+    name: str,
+    namespace: str,
+    enough: Callable[[view.Switch], bool],
+    seen: Callable[[view.Switch], None],
+    timeout_s: float,
+) -> bool:
+    """Follow until it is enough; False if time ran out first. ``seen`` is called with every state."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for switch in follow(client, name, namespace):
+                seen(switch)
+                if enough(switch):
+                    return True
+    except TimeoutError:
+        pass
+    return False
+
+
+async def _must_exist(client: KubeClient, name: str, namespace: str, cause: NotFound) -> None:
+    """Creating a switch for a mistyped name would say that something was stopped, and nothing was."""
+    try:
+        await client.get(resources.TRADING_SYSTEM, name, namespace)
+    except NotFound:
+        raise NoSuchSystem(f"there is no kill switch and no system {name!r} in namespace {namespace}") from cause
+
+
+async def _insist(request: Callable[[], Awaitable[Manifest]]) -> Manifest:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    while True:
+        try:
+            return await request()
+        except (RetryLater, Forbidden) as error:
+            patience_s = INSIST_FORBIDDEN_S if isinstance(error, Forbidden) else INSIST_S
+            if loop.time() - start + INSIST_PAUSE_S > patience_s:
+                raise
+        await asyncio.sleep(INSIST_PAUSE_S)
