@@ -1,0 +1,54 @@
+"""The two images: the platform, and the sample strategy FROM it."""
+
+import hashlib
+import platform as machine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from images import layers, oci
+
+REPOSITORY: Final = "ringfence.local"
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+ENTRYPOINT: Final = ["/usr/bin/python3", "-m"]
+LIBRARY_PATH: Final = "/opt/ringfence/lib:/opt/ringfence/app"
+
+
+@dataclass(frozen=True)
+class Image:
+    name: str
+    reference: str
+    """``ringfence.local/platform:<12 hex of its content>``: a new content is a new reference."""
+    archive: Path
+
+
+def build() -> dict[str, Image]:
+    """Build what is not built yet. Raises layers.BuildError."""
+    stack = [layers.base(), layers.dependencies(), layers.application()]
+    strategy = layers.strategy(layers.ROOT / "examples" / "momentum" / "momentum")
+    return {
+        "platform": _image("platform", stack, LIBRARY_PATH),
+        "momentum": _image("momentum", [*stack, strategy], f"{LIBRARY_PATH}:/opt/strategy"),
+    }
+
+
+def _image(name: str, stack: list[oci.Layer], python_path: str) -> Image:
+    config: dict[str, Any] = {
+        "User": f"{layers.USER}:{layers.USER}",
+        "WorkingDir": "/",
+        "Entrypoint": ENTRYPOINT,
+        "Env": [
+            "PATH=/usr/local/bin:/usr/bin:/bin",
+            f"PYTHONPATH={python_path}",
+            "PYTHONUNBUFFERED=1",
+            "PYTHONDONTWRITEBYTECODE=1",
+            "PYTHONSAFEPATH=1",
+        ],
+    }
+    content = "\0".join([*(layer.digest for layer in stack), repr(config)])
+    tag = hashlib.sha256(content.encode()).hexdigest()[:12]
+    reference = f"{REPOSITORY}/{name}:{tag}"
+    archive = layers.CACHE / f"{name}-{tag}.tar"
+    if not archive.exists():
+        oci.write(archive, reference, stack, config, ARCHITECTURES[machine.machine()])
+    return Image(name, reference, archive)
