@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 import msgspec
 
 CONFIG_FILE: Final = Path("/etc/ringfence/config/service.json")
-CURVE_DIR: Final = Path("/etc/ringfence/curve")
-"""Files ``public`` and ``secret``: this role's CurveZMQ key pair, Z85."""
+CURVE_DIR: Final = Path(os.environ.get("RINGFENCE_CURVE", "/etc/ringfence/curve"))
+"""Files ``public`` and ``secret``: this role's CurveZMQ key pair, Z85. RINGFENCE_CURVE moves it."""
 CREDENTIALS_DIR: Final = Path("/etc/ringfence/credentials")
 """Files ``api-key`` and ``api-secret``; only in execution (and the simulator that stands for the venue)."""
 KILL_TOKEN_FILE: Final = Path("/etc/ringfence/kill-token/token")
@@ -22,8 +22,9 @@ KILL_SWITCH_DIR: Final = Path("/etc/ringfence/kill-switch")
 """The ``<system>-kill-switch`` ConfigMap as a volume: the slow path."""
 JOURNAL_DIR: Final = Path("/var/lib/ringfence/journal")
 RECORDINGS_DIR: Final = Path("/var/lib/ringfence/recordings")
-TERMINATION_LOG: Final = Path("/dev/termination-log")
-"""Why a service gave up, in one sentence; the operator reads it from the pod's status."""
+TERMINATION_LOG: Final = Path(os.environ.get("RINGFENCE_TERMINATION_LOG", "/dev/termination-log"))
+"""Why a service gave up, in one sentence; the operator reads it from the pod's status. For tests and machines
+without Kubernetes, RINGFENCE_TERMINATION_LOG moves it."""
 
 HTTP_PORT: Final = 8080
 """/livez /readyz /metrics, and read-only documents such as /events and /positions."""

@@ -1,5 +1,9 @@
-"""Bytes to envelopes and back. One encoder and one decoder per process; both are reusable and stateless."""
+"""Bytes to envelopes and back, and the pages of a gate's order events.
 
+One encoder and one decoder per process; both are reusable and stateless.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -19,6 +23,16 @@ from ringfence.wire.messages import (
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Envelope)
+_line_encoder: Final = msgspec.json.Encoder()
+_line_decoder: Final = msgspec.json.Decoder(OrderUpdate)
+
+EVENTS_PATH: Final = "/events"
+"""``GET {gate.http}/events?after=N&limit=M``: what the bus may have lost, from the journal."""
+EVENTS_LIMIT: Final = 1000
+"""Most events in one answer, whatever is asked for."""
+EVENTS_TYPE: Final = "application/x-ndjson"
+LAST_SEQUENCE_HEADER: Final = "X-Ringfence-Last-Sequence"
+SESSION_HEADER: Final = "X-Ringfence-Session"
 
 
 class WireError(ValueError):
@@ -59,3 +73,42 @@ def topic(body: AnyMessage) -> bytes:
             return b"gate"
         case _:
             return b"account"
+
+
+class EventsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to ``GET /events``."""
+
+    session: int
+    """Of the bus of the process that answers, as in its envelopes: binds what it publishes to this journal."""
+    last: int
+    """Sequence of the last entry of its journal now; 0 while it is empty."""
+    updates: tuple[OrderUpdate, ...]
+    """From ``after + 1`` on, without holes; fewer than asked for only at the end of the journal."""
+
+
+def encode_line(update: OrderUpdate) -> bytes:
+    """One line of an answer to ``GET /events``, with its newline."""
+    return _line_encoder.encode(update) + b"\n"
+
+
+def decode_line(line: bytes) -> OrderUpdate:
+    """Raises WireError for anything but an OrderUpdate."""
+    try:
+        return _line_decoder.decode(line)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"not an order update: {error}") from error
+
+
+def encode_page(session: int, last: int, updates: Iterable[OrderUpdate]) -> tuple[dict[str, str], bytes]:
+    """Headers and body of an answer to ``GET /events``."""
+    headers = {"Content-Type": EVENTS_TYPE, LAST_SEQUENCE_HEADER: str(last), SESSION_HEADER: str(session)}
+    return headers, b"".join(map(encode_line, updates))
+
+
+def decode_page(headers: Mapping[str, str], body: bytes) -> EventsPage:
+    """Raises WireError for an answer without its headers, or with a line that is no order update."""
+    try:
+        session, last = int(headers[SESSION_HEADER]), int(headers[LAST_SEQUENCE_HEADER])
+    except (KeyError, ValueError) as error:
+        raise WireError(f"an answer without a whole number in {error}") from error
+    return EventsPage(session=session, last=last, updates=tuple(map(decode_line, body.splitlines())))
