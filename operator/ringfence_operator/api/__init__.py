@@ -1,0 +1,68 @@
+"""The kinds of group ringfence.dev as pydantic models: spec, status, descriptions, bounds and rules.
+
+Owns the words and shapes of our API; CRDs are generated from here. Must not import anything but pydantic and the
+standard library, read a clock, or know how a system is run: the operator, the command line and tests import it, also
+in an environment that has nothing else.
+"""
+
+from typing import Final
+
+from ringfence_operator.api import killswitch, tradingsystem
+from ringfence_operator.api.killswitch import KillSwitch, KillSwitchSpec, KillSwitchStatus, Severity, severity
+from ringfence_operator.api.meta import API_VERSION, CATEGORY, GROUP, VERSION, Condition, Kind, Metadata, sentence
+from ringfence_operator.api.revision import (
+    canonical_json,
+    content_hash,
+    limits_hash,
+    limits_json,
+    revision_hash,
+    revision_json,
+)
+from ringfence_operator.api.tradingsystem import (
+    Limits,
+    Service,
+    Stage,
+    Strategy,
+    Track,
+    Trading,
+    TradingSystem,
+    TradingSystemSpec,
+    TradingSystemStatus,
+    Venue,
+)
+
+KINDS: Final[tuple[Kind, ...]] = (tradingsystem.KIND, killswitch.KIND)
+"""Every kind that a CRD is generated for."""
+
+__all__ = [
+    "API_VERSION",
+    "CATEGORY",
+    "GROUP",
+    "KINDS",
+    "VERSION",
+    "Condition",
+    "KillSwitch",
+    "KillSwitchSpec",
+    "KillSwitchStatus",
+    "Kind",
+    "Limits",
+    "Metadata",
+    "Service",
+    "Severity",
+    "Stage",
+    "Strategy",
+    "Track",
+    "Trading",
+    "TradingSystem",
+    "TradingSystemSpec",
+    "TradingSystemStatus",
+    "Venue",
+    "canonical_json",
+    "content_hash",
+    "limits_hash",
+    "limits_json",
+    "revision_hash",
+    "revision_json",
+    "sentence",
+    "severity",
+]

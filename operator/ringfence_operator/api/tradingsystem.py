@@ -1,0 +1,450 @@
+"""TradingSystem: what to run, on which venues, within which limits, and how far it may go."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import ConfigDict, Field, Strict
+
+from ringfence_operator.api.meta import (
+    AGE,
+    LABEL_PATTERN,
+    SYSTEM_NAME_LENGTH_MAX,
+    VENUE_NAME_LENGTH_MAX,
+    Amount,
+    Bps,
+    Column,
+    Conditions,
+    Count,
+    Flag,
+    Instant,
+    Kind,
+    Metadata,
+    Model,
+    ObjectName,
+    Percent,
+    PositiveAmount,
+    PositiveBps,
+    Spec,
+    Status,
+    Text,
+    Word,
+    cel,
+    condition_column,
+    list_map,
+    rule,
+)
+
+Stage = Literal["Paper", "Canary", "Live"]
+Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Starting", "Unknown"]
+VenueName = Annotated[str, Field(pattern=LABEL_PATTERN, min_length=1, max_length=VENUE_NAME_LENGTH_MAX)]
+
+_CLASS_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+_IMAGE_PATTERN: Final = r"^[A-Za-z0-9][-A-Za-z0-9._/:@+]*$"
+
+
+class Instrument(Spec):
+    """One instrument at one venue."""
+
+    venue: VenueName
+    """Name of a venue in spec.venues."""
+    symbol: Annotated[str, Field(pattern="^[A-Z0-9]{2,20}$", min_length=2, max_length=20)]
+    """The venue's own symbol, such as BTCUSDT. It must be quoted in spec.currency."""
+
+
+class Strategy(Spec):
+    """The author's code and what it trades. A change of any field is a new revision, which has to earn its capital."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "self.parameters.all(k, k.matches('^[a-z_][A-Za-z0-9_]{0,62}$'))",
+                "names of parameters are Python names of at most 63 characters that start with a small letter",
+                at=".parameters",
+            )
+        )
+    )
+
+    image: Annotated[str, Field(pattern=_IMAGE_PATTERN, min_length=1, max_length=512)]
+    """Container image that holds the strategy, built FROM ours. A digest (name@sha256:...) makes the revision exact."""
+    strategy_class: Annotated[str, Field(alias="class", pattern=_CLASS_PATTERN, min_length=3, max_length=253)]
+    """The strategy class as module:Class, such as momentum.strategy:MovingAverageCross."""
+    parameters: Annotated[Mapping[str, Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = {}
+    """Handed to the strategy as text, by name. The strategy says which it knows; an unknown one stops it at start."""
+    instruments: Annotated[
+        tuple[Instrument, ...], Field(min_length=1, max_length=32, json_schema_extra=list_map("venue", "symbol"))
+    ]
+    """What it trades and reads, 1 to 32."""
+
+
+class Simulator(Spec):
+    """A simulated venue, run beside the system. It speaks a real venue's protocol; there is no real money."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "self.market != 'Recorded' || has(self.recordingClaim)",
+                "recordingClaim is needed where market is Recorded: the PersistentVolumeClaim with the recordings",
+                at=".recordingClaim",
+            ),
+            rule(
+                "self.market == 'Recorded' || !has(self.recordingClaim)",
+                "recordingClaim is only for market Recorded",
+                at=".recordingClaim",
+            ),
+            rule(
+                "self.balances.all(k, k.matches('^[A-Z0-9]{2,12}$'))",
+                "balances are by asset, such as USDT: 2 to 12 capital letters and digits",
+                at=".balances",
+            ),
+        )
+    )
+
+    market: Literal["Generated", "Recorded"] = "Generated"
+    """Where prices come from: Generated from the seed, or Recorded streams played back."""
+    seed: Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)] = 7
+    """Of the generated market: the same seed gives the same market, 0 to 2,147,483,647."""
+    recording_claim: ObjectName | None = None
+    """PersistentVolumeClaim in the system's namespace that holds <symbol in small letters>-*.gz; for Recorded."""
+    maker_fee_bps: Bps = "7.5"
+    """Fee on resting orders, basis points of the value, below 10,000."""
+    taker_fee_bps: Bps = "7.5"
+    """Fee on taking orders, basis points of the value, below 10,000."""
+    latency_ms: Annotated[int, Strict(), Field(ge=0, le=10_000)] = 5
+    """One way between gate and venue, milliseconds, 0 to 10,000."""
+    balances: Annotated[Mapping[str, Amount], Field(max_length=16)] = {}
+    """Starting balances by asset, in units of that asset. Empty: the system's capital in its currency."""
+
+
+class Binance(Spec):
+    """A spot account at Binance."""
+
+    environment: Annotated[
+        Literal["Testnet", "Live"],
+        Field(
+            json_schema_extra=cel(
+                rule(
+                    "self == oldSelf",
+                    "a venue's environment never changes: its journal and its losses belong to one account; "
+                    "add a venue of another name",
+                )
+            )
+        ),
+    ] = "Testnet"
+    """Testnet has no real money; Live has."""
+    credentials_secret: ObjectName
+    """Secret in the system's namespace with the keys api-key and api-secret. One Secret is one account."""
+
+
+class Venue(Spec):
+    """One account at one venue. The type says which of the members below is used."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "self.type != 'Simulator' || !has(self.binance)",
+                "binance is only for type Binance",
+                at=".binance",
+            ),
+            rule(
+                "self.type != 'Binance' || has(self.binance)",
+                "binance is needed where type is Binance",
+                at=".binance",
+            ),
+            rule(
+                "self.type != 'Binance' || !has(self.simulator)",
+                "simulator is only for type Simulator",
+                at=".simulator",
+            ),
+        )
+    )
+
+    name: VenueName
+    """A DNS label of at most 12 characters, that instruments refer to; names pods and journal."""
+    type: Annotated[
+        Literal["Simulator", "Binance"],
+        Field(
+            json_schema_extra=cel(
+                rule(
+                    "self == oldSelf",
+                    "a venue's type never changes: its journal and its losses belong to one account; "
+                    "add a venue of another name",
+                )
+            )
+        ),
+    ]
+    """Simulator (no real money) or Binance."""
+    simulator: Simulator | None = None
+    """For type Simulator; left out means all its defaults."""
+    binance: Binance | None = None
+    """For type Binance, and needed there."""
+
+    @property
+    def simulated(self) -> Simulator:
+        """The simulator's settings, of which all are defaults where none is given. Only for type Simulator."""
+        if self.type != "Simulator":
+            raise ValueError(f"venue {self.name} is no simulator")
+        return self.simulator or Simulator()
+
+
+class OrderLimits(Spec):
+    """Of each order, and of how many there may be."""
+
+    quantity_max: PositiveAmount | None = None
+    """Largest quantity of one order, in the base asset, above 0; absent: only the value limits it."""
+    value_max: PositiveAmount
+    """Largest value of one order, in the quote currency, above 0 and at most position.perInstrument."""
+    collar_bps: PositiveBps = "50"
+    """How far past the best opposite price an order may reach, basis points, above 0 and below 10,000."""
+    messages_per_second: Annotated[int, Strict(), Field(ge=1, le=1000)] = 20
+    """New orders per second, 1 to 1,000. Cancels are never held back."""
+    working_orders: Annotated[int, Strict(), Field(ge=1, le=200)] = 20
+    """Orders that may work at once, 1 to 200."""
+    duplicate_window_ms: Annotated[int, Strict(), Field(ge=0, le=60_000)] = 500
+    """An intent that repeats an earlier one within this time is refused, milliseconds, 0 to 60,000."""
+    approved_lifetime_ms: Annotated[int, Strict(), Field(ge=1, le=1000)] = 50
+    """An approved order that has not left after this time is dropped, milliseconds, 1 to 1,000."""
+
+
+class PositionLimits(Spec):
+    """Of positions at worst case: what is held, and all that is working, in flight or unknown."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "quantity(self.perInstrument).compareTo(quantity(self.gross)) <= 0",
+                "perInstrument must not exceed gross",
+                says="'perInstrument (' + self.perInstrument + ') must not exceed gross (' + self.gross + ')'",
+                at=".perInstrument",
+            )
+        )
+    )
+
+    per_instrument: PositiveAmount
+    """Largest value of one instrument's position, in the quote currency, above 0 and at most gross."""
+    gross: PositiveAmount
+    """Largest value of all positions together, long and short added, in the quote currency, above 0."""
+
+
+class LossLimits(Spec):
+    """Of losses; the ledger outlives revisions, restarts and the system itself."""
+
+    day: PositiveAmount
+    """Largest loss since 00:00 UTC (realised, unrealised and fees), in spec.currency, above 0, at most the capital."""
+
+
+class MarketLimits(Spec):
+    """Of the market data that decisions may rest on."""
+
+    quote_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000)] = 2000
+    """No new exposure on a best price that is older than this, milliseconds, 50 to 60,000."""
+    book_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000)] = 1000
+    """No new exposure on an order book that is older than this, milliseconds, 50 to 60,000."""
+
+
+class Limits(Spec):
+    """What the gate enforces on every order. Tightening acts at once; loosening needs a grant."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "quantity(self.order.valueMax).compareTo(quantity(self.position.perInstrument)) <= 0",
+                "order.valueMax must not exceed position.perInstrument",
+                says="'order.valueMax (' + self.order.valueMax + ') must not exceed position.perInstrument ('"
+                " + self.position.perInstrument + ')'",
+                at=".order.valueMax",
+            )
+        )
+    )
+
+    order: OrderLimits
+    """Of each order."""
+    position: PositionLimits
+    """Of positions."""
+    loss: LossLimits
+    """Of losses."""
+    market: MarketLimits = MarketLimits()
+    """Of market data."""
+
+
+class Journal(Spec):
+    """The volume that every decision is written to before it leaves. It is kept when the system is deleted."""
+
+    storage_class_name: Annotated[str, Field(pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$", max_length=253)] = ""
+    """Storage class; empty: the installation's, and else the cluster's default."""
+    size: Annotated[str, Field(pattern="^[1-9][0-9]{0,3}(Mi|Gi|Ti)$", max_length=6)] | None = None
+    """Size, such as 1Gi; absent: the installation's, which is 1Gi. It cannot shrink."""
+
+
+class TradingSystemSpec(Spec):
+    """What to run, on which venues, within which limits, and how far it may go."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "self.strategy.instruments.all(i, self.venues.exists(v, v.name == i.venue))",
+                "every instrument's venue must be named in spec.venues",
+                says="'no venue in spec.venues is named ' + self.strategy.instruments"
+                ".filter(i, !self.venues.exists(v, v.name == i.venue)).map(i, i.venue).join(', ')",
+                at=".strategy.instruments",
+            ),
+            rule(
+                "self.venues.all(v, self.strategy.instruments.exists(i, i.venue == v.name))",
+                "every venue must have an instrument",
+                says="'no instrument is traded at venue ' + self.venues"
+                ".filter(v, !self.strategy.instruments.exists(i, i.venue == v.name)).map(v, v.name).join(', ')",
+                at=".venues",
+            ),
+            rule(
+                "self.strategy.instruments.all(i, i.symbol.endsWith(self.currency))",
+                "every instrument must be quoted in spec.currency",
+                says="'limits are in ' + self.currency + ', and these are not quoted in it: '"
+                " + self.strategy.instruments.filter(i, !i.symbol.endsWith(self.currency))"
+                ".map(i, i.symbol).join(', ')",
+                at=".strategy.instruments",
+            ),
+            rule(
+                "self.venues.all(v, !has(v.binance) || self.venues.exists_one(o, has(o.binance)"
+                " && o.binance.credentialsSecret == v.binance.credentialsSecret))",
+                "an account has one writer: every venue needs a credentialsSecret of its own",
+                at=".venues",
+            ),
+            rule(
+                "quantity(self.limits.loss.day).compareTo(quantity(self.capital)) <= 0",
+                "limits.loss.day must not exceed capital",
+                says="'limits.loss.day (' + self.limits.loss.day + ') must not exceed capital (' + self.capital + ')'",
+                at=".limits.loss.day",
+            ),
+        )
+    )
+
+    goal: Stage = "Paper"
+    """How far it may go: Paper trades no money, Canary a part of the capital, Live all of it."""
+    capital: PositiveAmount
+    """What it may use, in spec.currency, above 0."""
+    currency: Annotated[
+        str,
+        Field(
+            pattern="^[A-Z0-9]{2,12}$",
+            min_length=2,
+            max_length=12,
+            json_schema_extra=cel(
+                rule("self == oldSelf", "currency never changes: losses are counted in it; make another system")
+            ),
+        ),
+    ]
+    """Asset that capital and limits are counted in and that every instrument is quoted in, such as USDT."""
+    topology: Literal["Distributed"] = "Distributed"
+    """How the services are laid out. Distributed: a pod each."""
+    strategy: Strategy
+    """What decides."""
+    venues: Annotated[tuple[Venue, ...], Field(min_length=1, max_length=4, json_schema_extra=list_map("name"))]
+    """Where it trades, 1 to 4; each is one account."""
+    limits: Limits
+    """What it may do."""
+    journal: Journal = Journal()
+    """Where decisions are recorded."""
+
+    def venue(self, name: str) -> Venue:
+        """The venue of that name. Raises KeyError."""
+        for venue in self.venues:
+            if venue.name == name:
+                return venue
+        raise KeyError(name)
+
+    def symbols(self, venue: str) -> tuple[str, ...]:
+        """What is traded at a venue, sorted: the order in which people write them means nothing."""
+        return tuple(sorted(found.symbol for found in self.strategy.instruments if found.venue == venue))
+
+    def starting_balances(self, venue: Venue) -> dict[str, str]:
+        """Balances of a simulated venue by asset; where none are given, the capital in the system's currency."""
+        return dict(venue.simulated.balances) or {self.currency: self.capital}
+
+
+class Track(Status):
+    """One strategy revision that runs."""
+
+    revision: Word
+    """Hash of the strategy's image, class, parameters and instruments."""
+    stage: Stage
+    """How far it has come."""
+    weight: Percent
+    """Percent of the capital and of the limits that it may use, 0 to 100."""
+    since: Instant
+    """When it came to this stage, RFC 3339."""
+    limits_revision: Word
+    """Hash of the limits granted to it."""
+
+
+class Service(Status):
+    """One workload of the system."""
+
+    name: Word
+    """Name within the system, such as sim-execution or strategy-stable."""
+    ready: Flag
+    """Whether its pod says that it works."""
+    image: Annotated[str, Field(max_length=512)] = ""
+    """Image as it was asked for."""
+    image_id: Annotated[str, Field(alias="imageID", max_length=512)] = ""
+    """Image as it runs, with its digest."""
+    message: Text = ""
+    """Why it is not ready, in one sentence; empty where it is."""
+
+
+class TradingSystemStatus(Status):
+    """What is so, as the operator last saw it."""
+
+    observed_generation: Count | None = None
+    """The metadata.generation that all of this was found for."""
+    conditions: Conditions = ()
+    """Ready, Reconciling, Stalled, Progressing, TradingHalted."""
+    stage: Stage | None = None
+    """Stage of the revision that the spec asks for."""
+    weight: Percent | None = None
+    """Percent of the capital that the revision which the spec asks for may use, 0 to 100."""
+    trading: Trading | None = None
+    """What its gates let through now; the most severe of them."""
+    revision: Word | None = None
+    """The strategy revision that the spec asks for."""
+    limits_revision: Word | None = None
+    """The limits revision that the spec asks for."""
+    stable: Track | None = None
+    """The revision that trades."""
+    services: Annotated[tuple[Service, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
+    """Its workloads."""
+
+
+class TradingSystem(Model):
+    """The whole object, as read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    metadata: Metadata
+    spec: TradingSystemSpec
+    status: TradingSystemStatus = TradingSystemStatus()
+
+
+KIND: Final = Kind(
+    kind="TradingSystem",
+    plural="tradingsystems",
+    short_names=("tsys",),
+    description="A trading system: a strategy, its venues, the limits that hold it, and how far it may go.",
+    spec=TradingSystemSpec,
+    status=TradingSystemStatus,
+    columns=(
+        Column("Stage", ".status.stage", "string", "How far the spec's revision has come."),
+        Column("Weight", ".status.weight", "integer", "Percent of the capital that it may use."),
+        Column("Goal", ".spec.goal", "string", "How far it may go."),
+        Column("Trading", ".status.trading", "string", "What its gates let through now."),
+        condition_column("Ready", "Ready", "status", "Whether all that the spec asks for is so."),
+        Column("Revision", ".status.revision", "string", "The strategy revision that the spec asks for."),
+        AGE,
+        condition_column("Reason", "Ready", "reason", "Why it is or is not ready.", priority=1),
+    ),
+    rules=(
+        rule(
+            f"self.metadata.name.size() <= {SYSTEM_NAME_LENGTH_MAX} && self.metadata.name.matches('{LABEL_PATTERN}')",
+            f"metadata.name must be a DNS label of at most {SYSTEM_NAME_LENGTH_MAX} characters that starts with a"
+            " letter: pods and Services are named after it",
+        ),
+    ),
+)
