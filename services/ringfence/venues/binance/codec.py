@@ -1,0 +1,434 @@
+"""REST requests to bytes, and answers to our values. Pure: no socket, no clock, no credentials kept."""
+
+import hmac
+import re
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from ringfence.model.approved import Approved
+from ringfence.model.instrument import Instrument
+from ringfence.model.money import parse, text
+from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
+from ringfence.venues.api import BookSnapshot, OrderReport, Refused, TradeReport, Unknown, VenueBalance
+from ringfence.venues.binance.limits import Kind, Limit
+
+MS_NS: Final = 1_000_000
+PAGE: Final = 1000
+"""Trades in one page of the history: the most that the venue gives."""
+DEPTH: Final = 5000
+"""Levels of a snapshot. A shallower one leaves holes once the price has walked past what it showed."""
+_fixed: Final = re.compile(r"[0-9]{1,15}\.[0-9]{8}").fullmatch
+
+
+class ProtocolError(ValueError):
+    """Bytes that are not what the venue documents. What they meant is unknown."""
+
+
+def scaled(value: str) -> int:
+    """`money.parse`, twice as fast for the eight decimals that the venue always writes."""
+    if _fixed(value):
+        return int(value[:-9] + value[-8:])
+    return parse(value)
+
+
+# --- requests
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One REST request before it is signed. Says nothing about who asks."""
+
+    method: str
+    path: str
+    query: str
+    kind: Kind
+    weight: int
+    signed: bool = True
+
+
+def encoded(parameters: list[tuple[str, str]]) -> str:
+    """The query string, percent-encoded: the venue checks the signature over the encoded text."""
+    return "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
+
+
+def sign(payload: str, secret: bytes) -> str:
+    """Hex HMAC-SHA256 of an encoded query string."""
+    return hmac.digest(secret, payload.encode("ascii"), "sha256").hex()
+
+
+def signed_query(request: Request, secret: bytes, timestamp_ms: int, recv_window_ms: int) -> str:
+    """The query of a signed request, complete with time, validity and signature."""
+    lead = f"{request.query}&" if request.query else ""
+    payload = f"{lead}recvWindow={recv_window_ms}&timestamp={timestamp_ms}"
+    return f"{payload}&signature={sign(payload, secret)}"
+
+
+def new_order(order: Approved) -> Request:
+    """An order, acknowledged only: its fills come by the private stream, and a short answer comes sooner."""
+    parameters = [("symbol", order.symbol), ("side", order.side.value), ("type", order.type.value)]
+    if order.type is OrderType.LIMIT:
+        parameters.append(("timeInForce", order.time_in_force.value))
+    parameters.append(("quantity", text(order.quantity)))
+    if order.type is not OrderType.MARKET:
+        parameters.append(("price", text(order.price)))
+    parameters += [("newClientOrderId", order.client_order_id), ("newOrderRespType", "ACK")]
+    return Request("POST", "/api/v3/order", encoded(parameters), Kind.ORDER, 1)
+
+
+def cancel_order(symbol: str, client_order_id: str) -> Request:
+    query = encoded([("symbol", symbol), ("origClientOrderId", client_order_id)])
+    return Request("DELETE", "/api/v3/order", query, Kind.CANCEL, 1)
+
+
+def query_order(symbol: str, client_order_id: str) -> Request:
+    query = encoded([("symbol", symbol), ("origClientOrderId", client_order_id)])
+    return Request("GET", "/api/v3/order", query, Kind.QUERY, 4)
+
+
+def query_open_orders() -> Request:
+    return Request("GET", "/api/v3/openOrders", "", Kind.QUERY, 80)
+
+
+def query_trades(symbol: str, from_id: int) -> Request:
+    query = encoded([("symbol", symbol), ("fromId", str(from_id)), ("limit", str(PAGE))])
+    return Request("GET", "/api/v3/myTrades", query, Kind.QUERY, 20)
+
+
+def query_account() -> Request:
+    return Request("GET", "/api/v3/account", "", Kind.QUERY, 20)
+
+
+def query_time() -> Request:
+    return Request("GET", "/api/v3/time", "", Kind.QUERY, 1, signed=False)
+
+
+def query_instruments(symbols: tuple[str, ...]) -> Request:
+    names = msgspec.json.encode(symbols).decode()
+    return Request("GET", "/api/v3/exchangeInfo", encoded([("symbols", names)]), Kind.QUERY, 20, signed=False)
+
+
+def query_depth(symbol: str) -> Request:
+    query = encoded([("symbol", symbol), ("limit", str(DEPTH))])
+    return Request("GET", "/api/v3/depth", query, Kind.QUERY, 250, signed=False)
+
+
+# --- failures
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An answer that is not 2xx."""
+
+    status: int
+    code: int
+    """The venue's own code, negative; 0 where the body was no error of the venue's."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status}, code {self.code}: {self.message}" if self.code else f"HTTP {self.status}"
+
+
+class _Error(msgspec.Struct):
+    code: int
+    msg: str
+
+
+_BANNED_UNTIL: Final = re.compile(r"banned until ([0-9]{13})")
+# Codes that the venue gives before an order reaches its matching, or as matching's own refusal. What is not
+# listed is not proven: -1000, -1001, -1006, -1007, -1008 and -1016 speak of the venue's own trouble.
+_PROVEN: Final = frozenset({-1002, -1003, -1013, -1014, -1015, -1020, -1021, -1022, -2010, -2011, -2013, -2014, -2015})
+NO_SUCH_ORDER: Final = -2013
+BAD_TIME: Final = -1021
+BAD_CREDENTIALS: Final = frozenset({-1022, -2008, -2014, -2015})
+_TOO_MUCH: Final = -1003
+
+
+def failure(status: int, body: bytes) -> Failure:
+    """What an answer that is not 2xx says. An unreadable body is a failure without a code."""
+    try:
+        error = _ERROR.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Failure(status, 0, "")
+    return Failure(status, error.code, error.msg[:200])
+
+
+def banned_until_ms(failed: Failure) -> int | None:
+    """The end of a ban, where the venue's sentence names it."""
+    found = _BANNED_UNTIL.search(failed.message)
+    return int(found.group(1)) if found else None
+
+
+def outcome(failed: Failure, retry_after_s: int | None = None) -> Refused | Unknown:
+    """What a failed order or cancel proves.
+
+    429, 418 and -1015 are Refused, not NotSent: the request did reach the wire, and the limiter stands before the
+    matching, so nothing was done; until the wait is over the budget answers NotSent by itself, with nothing sent.
+    Any 5xx is Unknown whatever its body says. So is "Duplicate order sent.": it refuses this request because an
+    order of this id is there, from an attempt that we believed lost or that something on the way has repeated.
+    """
+    if failed.status in {418, 429}:
+        after = "" if retry_after_s is None else f"; retry after {retry_after_s} s"
+        return Refused(failed.code or _TOO_MUCH, f"{failed}{after}")
+    if not 400 <= failed.status < 500:
+        return Unknown(str(failed))
+    if failed.code == -2010 and "duplicate" in failed.message.lower():
+        return Unknown(f"{failed} (an order of this id exists)")
+    if failed.code in _PROVEN or -1200 < failed.code <= -1100:
+        return Refused(failed.code, failed.message)
+    return Unknown(str(failed))
+
+
+# --- answers
+
+
+class _Time(msgspec.Struct, rename="camel"):
+    server_time: int
+
+
+class _Acknowledged(msgspec.Struct, rename="camel"):
+    order_id: int
+
+
+class _Order(msgspec.Struct, rename="camel"):
+    symbol: str
+    order_id: int
+    client_order_id: str
+    price: str
+    orig_qty: str
+    executed_qty: str
+    status: str
+    time_in_force: str
+    type: str
+    side: Side
+    update_time: int = 0
+    time: int = 0
+
+
+class _Trade(msgspec.Struct, rename="camel"):
+    symbol: str
+    id: int
+    order_id: int
+    price: str
+    qty: str
+    commission: str
+    commission_asset: str
+    time: int
+    is_buyer: bool
+    is_maker: bool
+
+
+class _Balance(msgspec.Struct):
+    asset: str
+    free: str
+    locked: str
+
+
+class _Account(msgspec.Struct):
+    balances: list[_Balance]
+
+
+class _Filter(msgspec.Struct, rename="camel"):
+    filter_type: str
+    tick_size: str = "0"
+    step_size: str = "0"
+    min_qty: str = "0"
+    max_qty: str = "0"
+    min_notional: str = "0"
+
+
+class _Symbol(msgspec.Struct, rename="camel"):
+    symbol: str
+    base_asset: str
+    quote_asset: str
+    filters: list[_Filter]
+
+
+class _RateLimit(msgspec.Struct, rename="camel"):
+    rate_limit_type: str
+    interval: str
+    interval_num: int
+    limit: int
+
+
+class _ExchangeInfo(msgspec.Struct, rename="camel"):
+    symbols: list[_Symbol]
+    rate_limits: list[_RateLimit] = []
+
+
+class _Depth(msgspec.Struct, rename="camel"):
+    last_update_id: int
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+
+
+_ERROR: Final = msgspec.json.Decoder(_Error)
+_TIME: Final = msgspec.json.Decoder(_Time)
+_ACKNOWLEDGED: Final = msgspec.json.Decoder(_Acknowledged)
+_ORDER: Final = msgspec.json.Decoder(_Order)
+_ORDERS: Final = msgspec.json.Decoder(list[_Order])
+_TRADES: Final = msgspec.json.Decoder(list[_Trade])
+_ACCOUNT: Final = msgspec.json.Decoder(_Account)
+_EXCHANGE_INFO: Final = msgspec.json.Decoder(_ExchangeInfo)
+_DEPTH: Final = msgspec.json.Decoder(_Depth)
+
+_STATES: Final = {
+    "PENDING_NEW": OrderState.SUBMITTED,
+    "NEW": OrderState.ACCEPTED,
+    "PARTIALLY_FILLED": OrderState.PARTIALLY_FILLED,
+    "PENDING_CANCEL": OrderState.PENDING_CANCEL,
+    "FILLED": OrderState.FILLED,
+    "CANCELED": OrderState.CANCELED,
+    "REJECTED": OrderState.REJECTED,
+    "EXPIRED": OrderState.EXPIRED,
+    "EXPIRED_IN_MATCH": OrderState.EXPIRED,
+}
+# Foreign orders may be of types that we never send; for a report it matters whether they rest at a price.
+_TYPES: Final = {
+    "LIMIT": OrderType.LIMIT,
+    "LIMIT_MAKER": OrderType.LIMIT_MAKER,
+    "MARKET": OrderType.MARKET,
+    "STOP_LOSS": OrderType.MARKET,
+    "TAKE_PROFIT": OrderType.MARKET,
+    "STOP_LOSS_LIMIT": OrderType.LIMIT,
+    "TAKE_PROFIT_LIMIT": OrderType.LIMIT,
+}
+
+T = TypeVar("T")
+
+
+def decoded(decoder: msgspec.json.Decoder[T], body: bytes | str) -> T:
+    """Raises ProtocolError, with the place but without the content."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"unreadable answer: {error}") from None
+
+
+def server_time_ms(body: bytes) -> int:
+    return decoded(_TIME, body).server_time
+
+
+def acknowledged(body: bytes) -> str:
+    """The venue's order id, of an accepted order or cancel."""
+    return str(decoded(_ACKNOWLEDGED, body).order_id)
+
+
+def order_report(body: bytes) -> OrderReport:
+    return _report(decoded(_ORDER, body))
+
+
+def order_reports(body: bytes) -> tuple[OrderReport, ...]:
+    return tuple(_report(order) for order in decoded(_ORDERS, body))
+
+
+def trade_reports(body: bytes) -> tuple[TradeReport, ...]:
+    """One page, oldest first."""
+    page: list[_Trade] = decoded(_TRADES, body)
+    return tuple(_execution(trade) for trade in sorted(page, key=lambda trade: trade.id))
+
+
+def balances(body: bytes) -> dict[str, VenueBalance]:
+    """Balances by asset; what is zero is left out (the venue lists every asset that it knows)."""
+    found: dict[str, VenueBalance] = {}
+    for line in decoded(_ACCOUNT, body).balances:
+        free, locked = _money(line.free), _money(line.locked)
+        if free or locked:
+            found[line.asset] = VenueBalance(free, locked)
+    return found
+
+
+def instruments(body: bytes, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
+    """The rules of these symbols, in this order. Raises ProtocolError also for a symbol that is not listed."""
+    listed = {symbol.symbol: symbol for symbol in decoded(_EXCHANGE_INFO, body).symbols}
+    missing = [symbol for symbol in symbols if symbol not in listed]
+    if missing:
+        raise ProtocolError(f"not listed: {', '.join(missing)}")
+    return tuple(_instrument(listed[symbol]) for symbol in symbols)
+
+
+def rate_limits(body: bytes) -> tuple[Limit | None, tuple[Limit, ...]]:
+    """The limits that the venue publishes: request weight, and order counts."""
+    weight: Limit | None = None
+    orders: list[Limit] = []
+    for line in decoded(_EXCHANGE_INFO, body).rate_limits:
+        limit = Limit(f"{line.interval_num}{line.interval[:1]}", line.limit)
+        if line.rate_limit_type == "REQUEST_WEIGHT":
+            weight = limit
+        elif line.rate_limit_type == "ORDERS":
+            orders.append(limit)
+    return weight, tuple(orders)
+
+
+def book_snapshot(body: bytes) -> BookSnapshot:
+    depth = decoded(_DEPTH, body)
+    return BookSnapshot(depth.last_update_id, levels(depth.bids), levels(depth.asks))
+
+
+def levels(pairs: list[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
+    """Price and quantity texts to scaled integers."""
+    try:
+        return tuple([(scaled(price), scaled(quantity)) for price, quantity in pairs])
+    except ValueError as error:
+        raise ProtocolError(str(error)) from None
+
+
+def _money(value: str) -> int:
+    try:
+        return scaled(value)
+    except ValueError as error:
+        raise ProtocolError(str(error)) from None
+
+
+def _report(order: _Order) -> OrderReport:
+    state, kind = _STATES.get(order.status), _TYPES.get(order.type)
+    if state is None or kind is None:
+        raise ProtocolError(f"order {order.order_id}: status {order.status!r} or type {order.type!r} is not known")
+    in_force = order.time_in_force
+    return OrderReport(
+        client_order_id=order.client_order_id,
+        venue_order_id=str(order.order_id),
+        symbol=order.symbol,
+        side=order.side,
+        type=kind,
+        time_in_force=TimeInForce(in_force) if in_force in TimeInForce.__members__ else TimeInForce.GTC,
+        price=_money(order.price),
+        quantity=_money(order.orig_qty),
+        filled=_money(order.executed_qty),
+        state=state,
+        ts_venue=(order.update_time or order.time) * MS_NS,
+    )
+
+
+def _execution(trade: _Trade) -> TradeReport:
+    return TradeReport(
+        trade_id=str(trade.id),
+        venue_order_id=str(trade.order_id),
+        symbol=trade.symbol,
+        side=Side.BUY if trade.is_buyer else Side.SELL,
+        price=_money(trade.price),
+        quantity=_money(trade.qty),
+        commission=_money(trade.commission),
+        commission_asset=trade.commission_asset,
+        maker=trade.is_maker,
+        ts_venue=trade.time * MS_NS,
+    )
+
+
+def _instrument(symbol: _Symbol) -> Instrument:
+    filters = {found.filter_type: found for found in symbol.filters}
+    absent = _Filter("")
+    price, lot = filters.get("PRICE_FILTER", absent), filters.get("LOT_SIZE", absent)
+    smallest = filters.get("NOTIONAL", filters.get("MIN_NOTIONAL", absent))
+    try:
+        return Instrument(
+            symbol=symbol.symbol,
+            base=symbol.base_asset,
+            quote=symbol.quote_asset,
+            tick=scaled(price.tick_size),
+            lot=scaled(lot.step_size),
+            quantity_min=scaled(lot.min_qty),
+            quantity_max=scaled(lot.max_qty),
+            notional_min=scaled(smallest.min_notional),
+        )
+    except ValueError as error:
+        raise ProtocolError(f"rules of {symbol.symbol}: {error}") from None

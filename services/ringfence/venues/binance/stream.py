@@ -1,0 +1,323 @@
+"""Messages of the market streams and of the private stream to our values. Pure."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from ringfence.model import orders
+from ringfence.model.orders import OrderEvent, Side
+from ringfence.venues.api import BookDiff, MarketEvent, VenueBalance
+from ringfence.venues.binance.codec import MS_NS, Failure, ProtocolError, decoded, levels, scaled, sign
+from ringfence.wire.messages import Quote, Trade
+
+# --- market streams
+
+
+class _Diff(msgspec.Struct):
+    ts_ms: int = msgspec.field(name="E")
+    symbol: str = msgspec.field(name="s")
+    first_id: int = msgspec.field(name="U")
+    last_id: int = msgspec.field(name="u")
+    bids: list[tuple[str, str]] = msgspec.field(name="b")
+    asks: list[tuple[str, str]] = msgspec.field(name="a")
+
+
+class _Trade(msgspec.Struct):
+    symbol: str = msgspec.field(name="s")
+    trade_id: int = msgspec.field(name="t")
+    price: str = msgspec.field(name="p")
+    quantity: str = msgspec.field(name="q")
+    ts_ms: int = msgspec.field(name="T")
+    buyer_is_maker: bool = msgspec.field(name="m")
+
+
+class _Ticker(msgspec.Struct):
+    symbol: str = msgspec.field(name="s")
+    update_id: int = msgspec.field(name="u")
+    bid: str = msgspec.field(name="b")
+    bid_quantity: str = msgspec.field(name="B")
+    ask: str = msgspec.field(name="a")
+    ask_quantity: str = msgspec.field(name="A")
+
+
+class _DiffMessage(msgspec.Struct):
+    data: _Diff
+
+
+class _TradeMessage(msgspec.Struct):
+    data: _Trade
+
+
+class _TickerMessage(msgspec.Struct):
+    data: _Ticker
+
+
+class _Named(msgspec.Struct):
+    stream: str = ""
+    event: str = msgspec.field(name="e", default="")
+
+
+_DIFF: Final = msgspec.json.Decoder(_DiffMessage)
+_TRADE: Final = msgspec.json.Decoder(_TradeMessage)
+_TICKER: Final = msgspec.json.Decoder(_TickerMessage)
+_NAMED: Final = msgspec.json.Decoder(_Named)
+_LEAD: Final = b'{"stream":"'
+
+
+class Shutdown(msgspec.Struct, frozen=True):
+    """The venue is about to close this connection: open another."""
+
+
+def stream_path(symbols: Iterable[str]) -> str:
+    """Path and query of one combined stream with the depth, trades and best quote of each symbol."""
+    names = [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in ("depth@100ms", "trade", "bookTicker")]
+    return "/stream?streams=" + "/".join(names)
+
+
+def _diff(body: bytes, ts_recv: int) -> BookDiff:
+    data = decoded(_DIFF, body).data
+    return BookDiff(
+        data.symbol, data.first_id, data.last_id, data.ts_ms * MS_NS, ts_recv, levels(data.bids), levels(data.asks)
+    )
+
+
+def _trade(body: bytes, ts_recv: int) -> Trade:
+    data = decoded(_TRADE, body).data
+    # the buyer rested, so it was the seller who came to trade
+    aggressor = Side.SELL if data.buyer_is_maker else Side.BUY
+    return Trade(
+        data.symbol, data.trade_id, data.ts_ms * MS_NS, ts_recv, scaled(data.price), scaled(data.quantity), aggressor
+    )
+
+
+def _quote(body: bytes, ts_recv: int) -> Quote:
+    data = decoded(_TICKER, body).data
+    return Quote(
+        data.symbol,
+        data.update_id,
+        ts_recv,
+        scaled(data.bid),
+        scaled(data.bid_quantity),
+        scaled(data.ask),
+        scaled(data.ask_quantity),
+    )
+
+
+class MarketDecoder:
+    """Decodes what a combined stream of these symbols sends: one typed pass, chosen by the stream's name."""
+
+    def __init__(self, symbols: Iterable[str]) -> None:
+        self._decoders: dict[bytes, Callable[[bytes, int], MarketEvent]] = {}
+        for symbol in symbols:
+            lower = symbol.lower().encode()
+            self._decoders[lower + b"@depth@100ms"] = _diff
+            self._decoders[lower + b"@trade"] = _trade
+            self._decoders[lower + b"@bookTicker"] = _quote
+
+    def decode(self, body: bytes, ts_recv: int) -> MarketEvent | Shutdown | None:
+        """The event, or None for what is no market data of ours. Raises ProtocolError."""
+        # the name is at a fixed place: read there, it costs less than a look at the whole message
+        name = body[len(_LEAD) : body.find(b'"', len(_LEAD))] if body.startswith(_LEAD) else b""
+        decoder = self._decoders.get(name)
+        if decoder is None:
+            named = decoded(_NAMED, body)
+            if "serverShutdown" in (named.event, named.stream) or b'"serverShutdown"' in body:
+                return Shutdown()
+            decoder = self._decoders.get(named.stream.encode())
+            if decoder is None:
+                return None
+        try:
+            return decoder(body, ts_recv)
+        except ProtocolError:
+            raise
+        except ValueError as error:
+            raise ProtocolError(str(error)) from None
+
+
+# --- private stream
+
+
+class _WsError(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class _Message(msgspec.Struct):
+    id: str | int | None = None
+    status: int | None = None
+    error: _WsError | None = None
+    event: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Head(msgspec.Struct):
+    kind: str = msgspec.field(name="e")
+
+
+class _Report(msgspec.Struct):
+    symbol: str = msgspec.field(name="s")
+    client_order_id: str = msgspec.field(name="c")
+    execution: str = msgspec.field(name="x")
+    status: str = msgspec.field(name="X")
+    order_id: int = msgspec.field(name="i")
+    ts_ms: int = msgspec.field(name="T")
+    original_id: str = msgspec.field(name="C", default="")
+    reason: str = msgspec.field(name="r", default="NONE")
+    price: str = msgspec.field(name="L", default="0")
+    quantity: str = msgspec.field(name="l", default="0")
+    commission: str = msgspec.field(name="n", default="0")
+    commission_asset: str | None = msgspec.field(name="N", default=None)
+    trade_id: int = msgspec.field(name="t", default=-1)
+    maker: bool = msgspec.field(name="m", default=False)
+
+
+class _Line(msgspec.Struct):
+    asset: str = msgspec.field(name="a")
+    free: str = msgspec.field(name="f")
+    locked: str = msgspec.field(name="l")
+
+
+class _Position(msgspec.Struct):
+    lines: list[_Line] = msgspec.field(name="B")
+
+
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
+_HEAD: Final = msgspec.json.Decoder(_Head)
+_REPORT: Final = msgspec.json.Decoder(_Report)
+_POSITION: Final = msgspec.json.Decoder(_Position)
+_CLOSED: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """The answer to a request of ours; no failure = it was granted."""
+
+    id: str
+    failure: Failure | None
+
+
+class OrderMessage(msgspec.Struct, frozen=True):
+    symbol: str
+    event: OrderEvent
+
+
+class BalancesMessage(msgspec.Struct, frozen=True):
+    """The balances that have just changed; all others are as they were."""
+
+    balances: dict[str, VenueBalance]
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The venue will send nothing more on this subscription."""
+
+    reason: str
+
+
+class Other(msgspec.Struct, frozen=True):
+    """An event that tells us nothing that we keep."""
+
+    kind: str
+
+
+PrivateMessage = Reply | OrderMessage | BalancesMessage | Ended | Other
+
+
+def subscribe(request_id: str, key: str, secret: bytes, timestamp_ms: int, recv_window_ms: int) -> str:
+    """The request that turns a connection of the WebSocket API into our private stream.
+
+    Its signature is over the parameters in alphabetical order, unlike REST, which signs them as they come.
+    """
+    payload = f"apiKey={key}&recvWindow={recv_window_ms}&timestamp={timestamp_ms}"
+    parameters = {
+        "apiKey": key,
+        "recvWindow": recv_window_ms,
+        "timestamp": timestamp_ms,
+        "signature": sign(payload, secret),
+    }
+    return msgspec.json.encode(
+        {"id": request_id, "method": "userDataStream.subscribe.signature", "params": parameters}
+    ).decode()
+
+
+def private_message(body: bytes, ts_recv: int) -> PrivateMessage:
+    """Raises ProtocolError; what the message would have told is then unknown, so reconcile."""
+    message = decoded(_MESSAGE, body)
+    event = bytes(message.event)
+    if not event:
+        return _reply(message, body)
+    kind = decoded(_HEAD, event).kind
+    match kind:
+        case "executionReport":
+            return _order_message(decoded(_REPORT, event), ts_recv)
+        case "outboundAccountPosition":
+            return _balances(decoded(_POSITION, event))
+        case "eventStreamTerminated" | "serverShutdown":
+            return Ended(kind)
+        case _:
+            return Other(kind)
+
+
+def _reply(message: _Message, body: bytes) -> PrivateMessage:
+    if message.status is None:
+        if b'"serverShutdown"' in body:
+            return Ended("serverShutdown")
+        raise ProtocolError("a message that is neither an answer nor an event")
+    error = message.error
+    if error is None and message.status == 200:
+        return Reply(str(message.id), None)
+    error = error or _WsError()
+    return Reply(str(message.id), Failure(message.status, error.code, error.msg[:200]))
+
+
+def _order_message(report: _Report, ts: int) -> PrivateMessage:
+    event = _order_event(report, ts)
+    return Other(report.execution) if event is None else OrderMessage(report.symbol, event)
+
+
+def _order_event(report: _Report, ts: int) -> OrderEvent | None:
+    # on a cancel "c" is the name of the cancel request and "C" is the order's own
+    ours = report.original_id or report.client_order_id
+    ts_venue = report.ts_ms * MS_NS
+    reason = "" if report.reason == "NONE" else report.reason
+    match report.execution:
+        case "NEW":
+            return orders.Accepted(client_order_id=ours, ts=ts, venue_order_id=str(report.order_id), ts_venue=ts_venue)
+        case "TRADE":
+            return _fill(report, ours, ts, ts_venue)
+        case "CANCELED":
+            return orders.Canceled(client_order_id=ours, ts=ts, reason=reason, ts_venue=ts_venue)
+        case "REJECTED":
+            return orders.Rejected(client_order_id=ours, ts=ts, reason=reason or "rejected by the venue")
+        case "EXPIRED":
+            return orders.Expired(client_order_id=ours, ts=ts, reason=reason or report.status, ts_venue=ts_venue)
+        case "TRADE_PREVENTION" if report.status in _CLOSED:
+            return orders.Expired(client_order_id=ours, ts=ts, reason="self-trade prevention", ts_venue=ts_venue)
+        case _:
+            return None
+
+
+def _fill(report: _Report, ours: str, ts: int, ts_venue: int) -> OrderEvent:
+    if report.trade_id < 0:
+        raise ProtocolError(f"execution of order {report.order_id} without a trade id")
+    try:
+        return orders.Filled(
+            client_order_id=ours,
+            ts=ts,
+            trade_id=str(report.trade_id),
+            price=scaled(report.price),
+            quantity=scaled(report.quantity),
+            commission=scaled(report.commission),
+            commission_asset=report.commission_asset or "",
+            maker=report.maker,
+            ts_venue=ts_venue,
+        )
+    except ValueError as error:
+        raise ProtocolError(f"execution of order {report.order_id}: {error}") from None
+
+
+def _balances(position: _Position) -> BalancesMessage:
+    try:
+        return BalancesMessage(
+            {line.asset: VenueBalance(scaled(line.free), scaled(line.locked)) for line in position.lines}
+        )
+    except ValueError as error:
+        raise ProtocolError(f"account position: {error}") from None

@@ -1,0 +1,343 @@
+"""`TradingVenue` for Binance spot: orders by REST, events by the WebSocket API's private stream."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import aiohttp
+
+from ringfence.model.approved import Approved
+from ringfence.model.instrument import Instrument
+from ringfence.runtime.clock import Clock
+from ringfence.runtime.config import CREDENTIALS_DIR, Venue
+from ringfence.venues.api import (
+    Accepted,
+    CancelOutcome,
+    MaySend,
+    NotSent,
+    OrderReport,
+    SubmitOutcome,
+    TradeReport,
+    TradingListener,
+    Unknown,
+    VenueBalance,
+    VenueError,
+)
+from ringfence.venues.binance import codec, limits, stream
+from ringfence.venues.binance.backoff import Backoff
+from ringfence.venues.binance.credentials import CredentialFiles, CredentialsError
+from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.rest import Answer, LostError, NotWrittenError, Rest, VetoError
+
+SYNC_S: Final = 10.0
+"""How often the venue is asked for its time. It also keeps a connection open: an order waits for no handshake."""
+SYNC_RETRY_S: Final = 0.5
+PING_S: Final = 5.0
+"""Half of it without a pong and the private stream counts as dead."""
+REPLY_S: Final = 10.0
+CREDENTIALS_CHECK_S: Final = 1.0
+CANCEL_PATIENCE_NS: Final = 2_000_000_000
+QUERY_PATIENCE_NS: Final = 10_000_000_000
+PAGES_MAX: Final = 200
+SUBSCRIBE_WEIGHT: Final = 2
+MESSAGE_BYTES_MAX: Final = 1 << 20
+
+T = TypeVar("T")
+
+
+class StreamMetrics:
+    """Plain counters, read at scrape time."""
+
+    __slots__ = ("connects", "messages", "others", "undecodable")
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.messages = 0
+        self.others = 0
+        self.undecodable = 0
+
+
+class BinanceTrading:
+    """One account. Credentials are read from files and re-read when these change."""
+
+    def __init__(self, venue: Venue, clock: Clock, rng: random.Random, credentials: Path = CREDENTIALS_DIR) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._backoff = Backoff(rng)
+        self._credentials = CredentialFiles(credentials)
+        self._venue_clock = VenueClock()
+        self._rest = Rest(venue, clock, self._venue_clock, self._credentials)
+        self._sync_now = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._session: aiohttp.ClientSession | None = None
+        self.metrics = self._rest.metrics
+        self.stream_metrics = StreamMetrics()
+
+    async def start(self, listener: TradingListener) -> None:
+        """Begin to connect; returns at once, the listener hears when the private stream is up."""
+        self._rest.open()
+        self._session = aiohttp.ClientSession()
+        self._tasks = [
+            asyncio.create_task(self._keep_clock(), name="binance clock"),
+            asyncio.create_task(self._keep_stream(listener), name="binance private stream"),
+        ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self._session is not None:
+            await self._session.close()
+        await self._rest.close()
+
+    def venue_now_ns(self) -> int:
+        return self._rest.venue_now_ns()
+
+    @property
+    def clock_error_ns(self) -> int:
+        """Bound on the error of `venue_now_ns`; 0 while the venue has not been asked yet."""
+        return self._venue_clock.error_ns
+
+    def used_weight(self) -> int:
+        """Request weight used in this minute, as far as known; for metrics."""
+        return self._rest.budget.used_weight(self.venue_now_ns())
+
+    # --- orders
+
+    async def submit(self, order: Approved, may_send: MaySend) -> SubmitOutcome:
+        if not self._venue_clock.known:
+            return NotSent("the venue's clock is not known yet")
+
+        def last_word() -> None:
+            reason = may_send(order)
+            if reason is None and self._clock.monotonic_ns() > order.deadline_ns:
+                reason = "deadline passed before it could be written"
+            if reason is not None:
+                raise VetoError(reason)
+
+        patience_ns = order.deadline_ns - self._clock.monotonic_ns()
+        try:
+            answer = await self._rest.call(codec.new_order(order), last_word=last_word, patience_ns=patience_ns)
+        except NotWrittenError as error:
+            return NotSent(str(error))
+        except LostError as error:
+            return Unknown(str(error))
+        return self._outcome(answer)
+
+    async def cancel(self, symbol: str, client_order_id: str) -> CancelOutcome:
+        request = codec.cancel_order(symbol, client_order_id)
+        try:
+            answer = await self._rest.call(request, patience_ns=CANCEL_PATIENCE_NS)
+        except NotWrittenError as error:
+            return NotSent(str(error))
+        except LostError as error:
+            return Unknown(str(error))
+        return self._outcome(answer)
+
+    def _outcome(self, answer: Answer) -> SubmitOutcome:
+        if answer.ok:
+            try:
+                return Accepted(codec.acknowledged(answer.body))
+            except codec.ProtocolError as error:
+                return Unknown(str(error))
+        failed = self._rest.failure(answer)
+        if failed.code == codec.BAD_TIME:
+            self._sync_now.set()
+        return codec.outcome(failed, answer.retry_after_s)
+
+    # --- queries
+
+    async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        answer = await self._ask(codec.query_order(symbol, client_order_id))
+        if not answer.ok:
+            failed = self._rest.failure(answer)
+            if 400 <= failed.status < 500 and failed.code == codec.NO_SUCH_ORDER:
+                return None
+            raise VenueError(f"order {client_order_id}: {failed}")
+        return _read(codec.order_report, answer.body)
+
+    async def open_orders(self) -> tuple[OrderReport, ...]:
+        return _read(codec.order_reports, await self._told(codec.query_open_orders()))
+
+    async def trades(self, symbol: str, after_trade_id: str | None) -> tuple[TradeReport, ...]:
+        found: list[TradeReport] = []
+        from_id = 0 if after_trade_id is None else _number(after_trade_id) + 1
+        for _ in range(PAGES_MAX):
+            page = _read(codec.trade_reports, await self._told(codec.query_trades(symbol, from_id)))
+            # the venue's own pages may overlap with what was asked for: only what follows counts
+            found += [trade for trade in page if int(trade.trade_id) >= from_id]
+            if len(page) < codec.PAGE:
+                return tuple(found)
+            from_id = int(page[-1].trade_id) + 1
+        raise VenueError(f"trades of {symbol}: more than {PAGES_MAX * codec.PAGE} since {after_trade_id}")
+
+    async def balances(self) -> dict[str, VenueBalance]:
+        return _read(codec.balances, await self._told(codec.query_account()))
+
+    async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
+        body = await self._told(codec.query_instruments(symbols))
+        found = _read(lambda b: codec.instruments(b, symbols), body)
+        weight, orders = _read(codec.rate_limits, body)
+        with contextlib.suppress(ValueError):  # an interval that we cannot read: keep what is assumed
+            self._rest.budget.configure(weight, orders)
+        return found
+
+    async def _ask(self, request: codec.Request) -> Answer:
+        if request.signed and not self._venue_clock.known:
+            await self._sync_clock()
+        try:
+            answer = await self._rest.call(request, patience_ns=QUERY_PATIENCE_NS)
+        except (NotWrittenError, LostError) as error:
+            raise VenueError(str(error)) from None
+        if not answer.ok and self._rest.failure(answer).code == codec.BAD_TIME:
+            self._sync_now.set()
+        return answer
+
+    async def _told(self, request: codec.Request) -> bytes:
+        answer = await self._ask(request)
+        if not answer.ok:
+            raise VenueError(f"{request.path}: {self._rest.failure(answer)}")
+        return answer.body
+
+    async def _sync_clock(self) -> None:
+        try:
+            await self._rest.sync_clock()
+        except (NotWrittenError, LostError, codec.ProtocolError) as error:
+            raise VenueError(f"the venue's clock: {error}") from None
+
+    # --- connections
+
+    async def _keep_clock(self) -> None:
+        while True:
+            try:
+                await self._sync_clock()
+                delay_s = SYNC_S
+            except VenueError:
+                delay_s = SYNC_RETRY_S
+            self._sync_now.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._sync_now.wait(), delay_s)
+
+    async def _keep_stream(self, listener: TradingListener) -> None:
+        while True:
+            try:
+                reason = await self._follow(listener)
+            except (VenueError, CredentialsError) as error:
+                reason = str(error)
+            except (aiohttp.ClientError, OSError, TimeoutError, codec.ProtocolError) as error:
+                # the name alone: aiohttp's own texts repeat addresses and headers
+                reason = f"private stream: {type(error).__name__}"
+            except Exception as error:  # a listener's bug: shown, and what it has missed is reconciled
+                _show(error, "private stream")
+                reason = f"private stream: {type(error).__name__}"
+            listener.on_stream(False, reason)
+            await asyncio.sleep(self._backoff.next_s())
+
+    async def _follow(self, listener: TradingListener) -> str:
+        """One connection, from opening to its end; returns why it ended."""
+        if not self._venue_clock.known:
+            await self._sync_clock()
+        if self._session is None:
+            raise VenueError("not started")
+        await self._spend(SUBSCRIBE_WEIGHT)
+        async with self._session.ws_connect(
+            self._venue.ws_api_url,
+            heartbeat=PING_S,
+            max_msg_size=MESSAGE_BYTES_MAX,
+            timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+        ) as socket:
+            credentials = self._credentials.current(self._clock.monotonic_ns())
+            generation = self._credentials.generation
+            timestamp_ms = self.venue_now_ns() // codec.MS_NS
+            window_ms = self._venue.recv_window_ms
+            await socket.send_str(
+                stream.subscribe("private", credentials.key, credentials.secret, timestamp_ms, window_ms)
+            )
+            await self._granted(socket, listener)
+            self._backoff.reset()
+            self.stream_metrics.connects += 1
+            listener.on_stream(True, "")
+            while True:
+                try:
+                    received = await socket.receive(timeout=CREDENTIALS_CHECK_S)
+                except TimeoutError:
+                    self._credentials.current(self._clock.monotonic_ns())
+                    if self._credentials.generation != generation:
+                        return "credentials were rotated: subscribing with the new ones"
+                    continue
+                if received.type is not aiohttp.WSMsgType.TEXT:
+                    return f"private stream closed by the venue ({socket.close_code})"
+                ended = self._deliver(received.data, listener)
+                if ended is not None:
+                    return ended
+
+    async def _granted(self, socket: aiohttp.ClientWebSocketResponse, listener: TradingListener) -> None:
+        """Wait for the subscription's answer. Raises VenueError when it is refused."""
+        async with asyncio.timeout(REPLY_S):
+            while True:
+                received = await socket.receive()
+                if received.type is not aiohttp.WSMsgType.TEXT:
+                    raise VenueError("private stream closed before it was subscribed")
+                message = stream.private_message(received.data.encode(), self._clock.wall_ns())
+                if isinstance(message, stream.Reply):
+                    break
+                # the first event may overtake the answer: reconciliation, which follows, would find it anyway
+                self._pass_on(message, listener)
+        if message.failure is not None:
+            if message.failure.code in codec.BAD_CREDENTIALS:
+                self._credentials.recheck()
+            raise VenueError(self._credentials.hide(f"subscription refused: {message.failure}"))
+
+    async def _spend(self, weight: int) -> None:
+        """Room in the budget for a request of the WebSocket API, which counts with the others."""
+        while True:
+            now_ns = self.venue_now_ns()
+            found = self._rest.budget.admit(limits.Kind.QUERY, weight, now_ns)
+            if isinstance(found, limits.Ticket):
+                self._rest.budget.settle(found, limits.NO_COUNTS, now_ns)
+                return
+            await asyncio.sleep(found.ns / 1e9)
+
+    def _deliver(self, data: str, listener: TradingListener) -> str | None:
+        """Pass one message on. Returns why the stream is over, or None."""
+        self.stream_metrics.messages += 1
+        try:
+            message = stream.private_message(data.encode(), self._clock.wall_ns())
+        except codec.ProtocolError:
+            # whatever it told is lost to us: end the stream, so that reconciliation finds it
+            self.stream_metrics.undecodable += 1
+            return "unreadable event on the private stream: reconciling"
+        return self._pass_on(message, listener)
+
+    def _pass_on(self, message: stream.PrivateMessage, listener: TradingListener) -> str | None:
+        match message:
+            case stream.OrderMessage():
+                listener.on_order_event(message.symbol, message.event)
+            case stream.BalancesMessage():
+                listener.on_balances(message.balances)
+            case stream.Ended():
+                return f"private stream ended by the venue: {message.reason}"
+            case _:
+                self.stream_metrics.others += 1
+        return None
+
+
+def _show(error: Exception, what: str) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": f"{what} failed", "exception": error})
+
+
+def _read(parse: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return parse(body)
+    except codec.ProtocolError as error:
+        raise VenueError(str(error)) from None
+
+
+def _number(trade_id: str) -> int:
+    if not trade_id.isdecimal():
+        raise VenueError(f"{trade_id!r} is no trade id of this venue")
+    return int(trade_id)
