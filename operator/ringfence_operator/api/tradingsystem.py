@@ -283,23 +283,16 @@ class TradingSystemSpec(Spec):
             rule(
                 "self.strategy.instruments.all(i, self.venues.exists(v, v.name == i.venue))",
                 "every instrument's venue must be named in spec.venues",
-                says="'no venue in spec.venues is named ' + self.strategy.instruments"
-                ".filter(i, !self.venues.exists(v, v.name == i.venue)).map(i, i.venue).join(', ')",
                 at=".strategy.instruments",
             ),
             rule(
                 "self.venues.all(v, self.strategy.instruments.exists(i, i.venue == v.name))",
-                "every venue must have an instrument",
-                says="'no instrument is traded at venue ' + self.venues"
-                ".filter(v, !self.strategy.instruments.exists(i, i.venue == v.name)).map(v, v.name).join(', ')",
+                "every venue must have an instrument in spec.strategy.instruments",
                 at=".venues",
             ),
             rule(
                 "self.strategy.instruments.all(i, i.symbol.endsWith(self.currency))",
-                "every instrument must be quoted in spec.currency",
-                says="'limits are in ' + self.currency + ', and these are not quoted in it: '"
-                " + self.strategy.instruments.filter(i, !i.symbol.endsWith(self.currency))"
-                ".map(i, i.symbol).join(', ')",
+                "every instrument must be quoted in spec.currency (its symbol ends with it): capital and limits are",
                 at=".strategy.instruments",
             ),
             rule(
