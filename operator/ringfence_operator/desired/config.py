@@ -1,0 +1,210 @@
+"""The documents that services read: one file each, the limits, the allocation, and the kill-switch mirror."""
+
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ringfence.runtime import config
+from ringfence.wire import kill
+from ringfence_operator.desired import plan as names
+from ringfence_operator.desired.labels import Manifest, short_hash, system_labels
+from ringfence_operator.desired.plan import STABLE, Plan, VenuePlan
+
+CONFIG_KEY: Final = config.CONFIG_FILE.name
+DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
+
+
+def text(document: msgspec.Struct) -> str:
+    """One document, always in the same letters for the same content."""
+    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2).decode() + "\n"
+
+
+# --- limits and allocation
+
+
+def grant(limits: config.Limits) -> str:
+    """Hash of a limits revision: the end of its ConfigMap's name."""
+    return short_hash(text(limits))
+
+
+def limits_map(plan: Plan) -> Manifest:
+    """The current spec's limits as an immutable revision."""
+    return _map(plan, names.limits_name(plan.system, grant(plan.limits)), {config.LIMITS_KEY: text(plan.limits)}) | {
+        "immutable": True
+    }
+
+
+def grants_in_use(plan: Plan) -> tuple[str, ...]:
+    """Names of limits ConfigMaps that a gate may have to read now: what is wanted, and what is in force until the
+    gates have read it."""
+    wanted = {names.limits_name(plan.system, grant(plan.limits)), names.limits_name(plan.system, plan.stable.grant)}
+    before = _decoded(plan.observed.allocation, config.Allocation)
+    return tuple(sorted(wanted | {track.grant for track in (before.tracks if before else ())}))
+
+
+def allocation(plan: Plan) -> config.Allocation:
+    """Weights, keys and limits of the tracks. The epoch goes up whenever anything in it changes."""
+    stable = plan.stable
+    track = config.Track(
+        name=STABLE,
+        revision=stable.revision,
+        stage=str(stable.stage),
+        weight=stable.weight,
+        grant=names.limits_name(plan.system, stable.grant),
+        key=plan.keys[f"{STABLE}-strategy"],
+    )
+    before = _decoded(plan.observed.allocation, config.Allocation)
+    wanted = config.Allocation(epoch=before.epoch if before else 0, tracks=(track,), limits=plan.limits)
+    if before is None:
+        return msgspec.structs.replace(wanted, epoch=max(plan.epoch_floor, 1))
+    return before if before == wanted else msgspec.structs.replace(wanted, epoch=before.epoch + 1)
+
+
+def allocation_map(plan: Plan) -> Manifest:
+    return _map(plan, names.allocation_name(plan.system), {config.ALLOCATION_KEY: text(allocation(plan))})
+
+
+def kill_switch_map(plan: Plan) -> Manifest:
+    """Only ``data.state`` is ours: what the switches ask for, for gates that cannot reach the API server.
+
+    ``data.engage`` is people's and is never named here, so server-side apply leaves it alone. It is not mirrored
+    into ``state`` either: we would adopt our own mirror, and a release would never stick.
+    """
+    before = _decoded(plan.observed.mirrored, kill.MirroredState)
+    wanted = kill.MirroredState(
+        epoch=before.epoch if before else max(plan.epoch_floor, 1),
+        severity=plan.mirror.severity,
+        reason=plan.mirror.reason,
+    )
+    if before is not None and before != wanted:
+        wanted = msgspec.structs.replace(wanted, epoch=before.epoch + 1)
+    return _map(plan, names.kill_switch_name(plan.system), {kill.STATE_KEY: text(wanted)})
+
+
+# --- one file per service
+
+
+def simulator(plan: Plan, venue: VenuePlan) -> config.SimulatorConfig:
+    if venue.simulator is None:
+        raise ValueError(f"venue {venue.name} is no simulator")
+    return config.SimulatorConfig(
+        **_told(plan, f"{venue.name}-simulator"),
+        symbols=venue.symbols,
+        market=venue.simulator.market,
+        maker_fee_bps=venue.maker_fee_bps,
+        taker_fee_bps=venue.taker_fee_bps,
+        latency_ms=venue.latency_ms,
+        balances=dict(venue.simulator.balances),
+    )
+
+
+def marketdata(plan: Plan, venue: VenuePlan) -> config.MarketdataConfig:
+    readers = (f"{venue.name}-execution", f"{venue.name}-paper", "portfolio", f"{STABLE}-strategy")
+    return config.MarketdataConfig(
+        **_told(plan, f"{venue.name}-marketdata"),
+        venue=venue.endpoints,
+        symbols=venue.symbols,
+        book_stale_ms=plan.limits.book_stale_ms,
+        quote_stale_ms=plan.limits.quote_stale_ms,
+        subscribers=_keys(plan, readers),
+    )
+
+
+def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
+    """Execution, or the same program on paper: no credentials, no Lease, simulated fills."""
+    return config.GateConfig(
+        **_told(plan, _gate_role(venue.name, paper=paper)),
+        account=names.account(plan.system, venue.name),
+        venue=venue.endpoints,
+        paper=paper,
+        symbols=venue.symbols,
+        capital=plan.capital,
+        currency=plan.currency,
+        marketdata=_marketdata_endpoint(plan, venue),
+        subscribers=_keys(plan, ("portfolio", f"{STABLE}-strategy")),
+        lease="" if paper else names.account(plan.system, venue.name),
+        kill_switch_configmap=names.kill_switch_name(plan.system),
+        allocation_configmap=names.allocation_name(plan.system),
+        labels=dict(plan.labels),
+        paper_balances=dict(venue.paper_balances) if paper else {},
+        maker_fee_bps=venue.maker_fee_bps if paper else 0,
+        taker_fee_bps=venue.taker_fee_bps if paper else 0,
+        latency_ms=venue.latency_ms if paper else 0,
+    )
+
+
+def portfolio(plan: Plan) -> config.PortfolioConfig:
+    return config.PortfolioConfig(
+        **_told(plan, "portfolio"),
+        currency=plan.currency,
+        gates=tuple(_gate_as_seen(plan, venue, paper=paper) for venue in plan.venues for paper in (False, True)),
+        marketdata=tuple(_marketdata_endpoint(plan, venue) for venue in plan.venues),
+        symbols=plan.symbols,
+        capital=plan.capital,
+    )
+
+
+def strategy(plan: Plan) -> config.StrategyConfig:
+    """A strategy is told one gate: paper while its weight is 0."""
+    return config.StrategyConfig(
+        **_told(plan, f"{STABLE}-strategy"),
+        track=STABLE,
+        revision=plan.stable.revision,
+        strategy_class=plan.strategy_class,
+        parameters=dict(plan.parameters),
+        symbols=plan.symbols,
+        marketdata=tuple(_marketdata_endpoint(plan, venue) for venue in plan.venues),
+        gate=_gate_as_seen(plan, plan.venues[0], paper=plan.stable.weight == 0),
+    )
+
+
+def service_map(plan: Plan, name: str, document: config.Service) -> Manifest:
+    """The ConfigMap of one service's file."""
+    return _map(plan, f"{name}-config", {CONFIG_KEY: text(document)})
+
+
+def _told(plan: Plan, role: str) -> dict[str, Any]:
+    return {"system": plan.system, "namespace": plan.namespace, "service": role}
+
+
+def _keys(plan: Plan, roles: Iterable[str]) -> dict[str, str]:
+    return {role: plan.keys[role] for role in roles}
+
+
+def _endpoint(plan: Plan, role: str, port: int) -> config.Endpoint:
+    return config.Endpoint(host=names.workload_name(plan.system, role), port=port, public_key=plan.keys[role])
+
+
+def _marketdata_endpoint(plan: Plan, venue: VenuePlan) -> config.Endpoint:
+    return _endpoint(plan, f"{venue.name}-marketdata", config.MARKETDATA_PORT)
+
+
+def _gate_as_seen(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.Gate:
+    role = _gate_role(venue.name, paper=paper)
+    return config.Gate(
+        name=role,
+        venue=venue.name,
+        intents=_endpoint(plan, role, config.INTENTS_PORT),
+        events=_endpoint(plan, role, config.EVENTS_PORT),
+        http=f"http://{names.workload_name(plan.system, role)}:{config.HTTP_PORT}",
+    )
+
+
+def _gate_role(venue: str, *, paper: bool) -> str:
+    return f"{venue}-paper" if paper else f"{venue}-execution"
+
+
+def _map(plan: Plan, name: str, data: dict[str, str]) -> Manifest:
+    metadata = {"name": name, "namespace": plan.namespace, "labels": system_labels(plan.system)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def _decoded(found: str | None, kind: type[DocumentT]) -> DocumentT | None:
+    """A document that we wrote earlier; None where it is not there or was damaged."""
+    if found is None:
+        return None
+    try:
+        return msgspec.json.decode(found, type=kind)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,141 @@
+"""Everything that builders build from, resolved and frozen: spec, state, settings, and what was seen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringfence.runtime import config
+from ringfence_operator.rollout.state import Stop, TrackState
+from ringfence_operator.settings import Settings
+
+API_VERSION: Final = "ringfence.dev/v1alpha1"
+STABLE: Final = "stable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorPlan:
+    """The simulated venue, where the venue is one."""
+
+    market: config.GeneratedMarket | config.RecordedMarket
+    balances: Mapping[str, int]
+    recordings_claim: str = ""
+    """Volume claim with recordings, for a recorded market."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenuePlan:
+    """One venue, and the one account that is traded there."""
+
+    name: str
+    symbols: tuple[str, ...]
+    endpoints: config.Venue
+    credentials: str
+    """Secret with ``api-key`` and ``api-secret``."""
+    maker_fee_bps: int
+    taker_fee_bps: int
+    latency_ms: int
+    paper_balances: Mapping[str, int]
+    simulator: SimulatorPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """Documents of ours as they are in the cluster; None = not there."""
+
+    allocation: str | None = None
+    mirrored: str | None = None
+    """``data.state`` of the kill-switch ConfigMap."""
+    pod_monitors: bool = False
+    """The PodMonitor kind exists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One system, ready to be built."""
+
+    system: str
+    namespace: str
+    uid: str
+    labels: Mapping[str, str]
+    """Of the TradingSystem: kill switches may select by them."""
+    strategy_image: str
+    strategy_class: str
+    parameters: Mapping[str, str]
+    capital: int
+    currency: str
+    venues: tuple[VenuePlan, ...]
+    limits: config.Limits
+    stable: TrackState
+    stop: Stop
+    """What holds, by whatever way it was asked for."""
+    mirror: Stop
+    """What the KillSwitch objects alone ask for: the part that is mirrored for gates without API server."""
+    journal_class: str
+    journal_size: str
+    settings: Settings
+    keys: Mapping[str, str]
+    """CurveZMQ public key by role."""
+    observed: Observed = field(default_factory=Observed)
+    epoch_floor: int = 0
+    """A document that is not there any more starts again from here: UTC seconds, so it is never an older epoch."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(sorted({symbol for venue in self.venues for symbol in venue.symbols}))
+
+
+# Names. One place, because RBAC, network policies, configuration files and people all use them.
+
+
+def programs(venues: Iterable[tuple[str, bool]]) -> tuple[tuple[str, str], ...]:
+    """Role and service of every program, for venues given as name and whether it is simulated."""
+    found: list[tuple[str, str]] = []
+    for venue, simulated in venues:
+        services = (*(("simulator",) if simulated else ()), "marketdata", "execution", "paper")
+        found += [(f"{venue}-{service}", service) for service in services]
+    return (*found, ("portfolio", "portfolio"), (f"{STABLE}-strategy", "strategy"))
+
+
+def bus_roles(venues: Iterable[tuple[str, bool]]) -> tuple[str, ...]:
+    """Every role that speaks on the bus, and so has a key pair. A venue does not."""
+    return tuple(role for role, service in programs(venues) if service != "simulator")
+
+
+def workload_name(system: str, role: str) -> str:
+    """Also of its Service, ServiceAccount and ConfigMap prefix."""
+    return f"{system}-{role}"
+
+
+def account(system: str, venue: str) -> str:
+    """The account; its Lease has the same name."""
+    return f"{system}-{venue}"
+
+
+def journal_claim(system: str, venue: str) -> str:
+    return f"{system}-{venue}-journal"
+
+
+def curve_secret(system: str, role: str) -> str:
+    return f"{system}-{role}-curve"
+
+
+def credentials_secret(system: str, venue: str) -> str:
+    """Made by us for Simulator venues; for others, people name their own."""
+    return f"{system}-{venue}-credentials"
+
+
+def kill_token_secret(system: str, venue: str) -> str:
+    return f"{system}-{venue}-kill-token"
+
+
+def allocation_name(system: str) -> str:
+    return f"{system}-allocation"
+
+
+def kill_switch_name(system: str) -> str:
+    """The ConfigMap. The KillSwitch object has the system's own name."""
+    return f"{system}-kill-switch"
+
+
+def limits_name(system: str, grant: str) -> str:
+    return f"{system}-limits-{grant}"

@@ -1,0 +1,391 @@
+"""Between raw objects and values: what a TradingSystem and its surroundings mean, and what its status shall say.
+
+Pure. Everything that knows both the wire form of our kinds and the values of `rollout` and `desired` is here.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from ringfence.runtime import config
+from ringfence.wire import kill
+from ringfence_operator.api import TradingSystem, TradingSystemStatus, Venue, revision_hash, sentence
+from ringfence_operator.api import tradingsystem as kinds
+from ringfence_operator.api.meta import Condition as ConditionModel
+from ringfence_operator.cluster.apply import Ref
+from ringfence_operator.cluster.observe import Seen
+from ringfence_operator.desired import config as documents
+from ringfence_operator.desired import plan as names
+from ringfence_operator.desired.plan import Observed, Plan, SimulatorPlan, VenuePlan
+from ringfence_operator.rollout.health import Pod, Problem, problem
+from ringfence_operator.rollout.state import (
+    Condition,
+    Decision,
+    GateSeen,
+    Observation,
+    RolloutSpec,
+    Stage,
+    State,
+    Stop,
+    TrackState,
+    WorkloadSeen,
+)
+from ringfence_operator.settings import Settings
+
+SCALE: Final = 10**8
+BINANCE_FEE_BPS: Final = "10"
+"""Standard spot fee, for fills that paper simulates; real fees come with real fills."""
+BINANCE_LATENCY_MS: Final = 20
+_BINANCE: Final = {
+    "Testnet": (
+        "https://testnet.binance.vision",
+        "wss://stream.testnet.binance.vision:9443",
+        "wss://ws-api.testnet.binance.vision/ws-api/v3",
+    ),
+    "Live": (
+        "https://api.binance.com",
+        "wss://stream.binance.com:9443",
+        "wss://ws-api.binance.com:443/ws-api/v3",
+    ),
+}
+
+
+def venues_of(system: TradingSystem) -> tuple[tuple[str, bool], ...]:
+    """Name, and whether it is simulated, of each venue."""
+    return tuple((venue.name, venue.type == "Simulator") for venue in system.spec.venues)
+
+
+def own_secrets(system: TradingSystem) -> dict[str, str]:
+    """Secrets that we make, by name: ``curve``, ``kill-token`` or ``credentials``."""
+    name, venues = system.metadata.name, venues_of(system)
+    found = {names.curve_secret(name, role): "curve" for role in names.bus_roles(venues)}
+    for venue, simulated in venues:
+        found[names.kill_token_secret(name, venue)] = "kill-token"
+        if simulated:
+            found[names.credentials_secret(name, venue)] = "credentials"
+    return found
+
+
+def given_secrets(system: TradingSystem) -> tuple[str, ...]:
+    """Secrets that people have to make: keys of real accounts."""
+    return tuple(venue.binance.credentials_secret for venue in system.spec.venues if venue.binance is not None)
+
+
+SECRET_KEYS: Final = {
+    "curve": ("public", "secret"),
+    "kill-token": ("token",),
+    "credentials": ("api-key", "api-secret"),
+}
+
+
+# --- what decides
+
+
+def rollout_spec(system: TradingSystem) -> RolloutSpec:
+    return RolloutSpec(
+        goal=Stage(system.spec.goal), simulated=all(venue.type == "Simulator" for venue in system.spec.venues)
+    )
+
+
+def state_of(system: TradingSystem) -> State:
+    """Where the last pass ended."""
+    stable = system.status.stable
+    if stable is None:
+        return State()
+    return State(
+        stable=TrackState(
+            revision=stable.revision,
+            stage=Stage(stable.stage),
+            weight=stable.weight,
+            grant=stable.limits_revision,
+            since=instant(stable.since),
+        )
+    )
+
+
+def observation(system: TradingSystem, seen: Seen) -> Observation:
+    """Everything that decides anything."""
+    name = system.metadata.name
+    own = next((s for s in seen.switches if s["metadata"]["name"] == name), {})
+    return Observation(
+        generation=system.metadata.generation,
+        revision=revision_hash(system.spec.strategy),
+        grant=documents.grant(limits(system.spec.limits)),
+        workloads=workloads_seen(system, seen),
+        missing=missing(system, seen),
+        gates=tuple(gates(own, seen.pods)),
+        stop=strongest((mirrored_stop(system, seen), _document_stop(system, seen))),
+        conditions=conditions_of(system.status.conditions),
+    )
+
+
+def workloads_seen(system: TradingSystem, seen: Seen) -> tuple[WorkloadSeen, ...]:
+    """All programs that there should be."""
+    found = []
+    for role, service in names.programs(venues_of(system)):
+        name = names.workload_name(system.metadata.name, role)
+        live = seen.live.get(Ref("Deployment", name)) or seen.live.get(Ref("StatefulSet", name))
+        pods = [pod for pod in seen.pods if pod.workload == name]
+        wrong = next((p for pod in pods if (p := problem(pod)) is not None), None)
+        ready = live is not None and rolled_out(live) and wrong is None
+        found.append(WorkloadSeen(name=name, service=service, ready=ready, problem=wrong))
+    return tuple(found)
+
+
+def rolled_out(live: Mapping[str, Any]) -> bool:
+    """Is the current template what runs, and is its pod ready?"""
+    status = live.get("status") or {}
+    if status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+        return False
+    if live["kind"] == "StatefulSet" and status.get("currentRevision") != status.get("updateRevision"):
+        return False
+    counts = (status.get("replicas", 0), status.get("updatedReplicas", 0), status.get("readyReplicas", 0))
+    return counts == (1, 1, 1)
+
+
+def missing(system: TradingSystem, seen: Seen) -> tuple[Problem, ...]:
+    """What people have to provide or to change before this can run. First things first."""
+    found = []
+    for name in given_secrets(system):
+        absent = [key for key in SECRET_KEYS["credentials"] if not seen.secrets.get(name, {}).get(key)]
+        if absent:
+            told = (
+                f"Secret {name} with the keys api-key and api-secret is needed (absent: {', '.join(absent)}): "
+                f"kubectl create secret generic {name} --from-file=api-key --from-file=api-secret"
+            )
+            found.append(Problem("SecretMissing", told, needs_somebody=True))
+    for name, kind in own_secrets(system).items():
+        if name in seen.secrets and not all(seen.secrets[name].get(key) for key in SECRET_KEYS[kind]):
+            told = f"Secret {name} lacks {' or '.join(SECRET_KEYS[kind])}: delete it, and a new one is made"
+            found.append(Problem("SecretBroken", told, needs_somebody=True))
+    if len(system.spec.venues) > 1:
+        first = system.spec.venues[0].name
+        told = f"this version sends a strategy's orders to one venue ({first}): make one system for each venue"
+        found.append(Problem("SeveralVenues", told, needs_somebody=True))
+    return tuple(found)
+
+
+def gates(switch: Mapping[str, Any], pods: Iterable[Pod]) -> Iterable[GateSeen]:
+    """The lines of gates whose pods are there."""
+    services = {pod.name: pod.service for pod in pods}
+    for line in (switch.get("status") or {}).get("gates") or ():
+        service = services.get(line.get("pod", ""))
+        if service is not None:
+            yield GateSeen(pod=line["pod"], paper=service == "paper", state=str(line.get("state", "")))
+
+
+def mirrored_stop(system: TradingSystem, seen: Seen) -> Stop:
+    """The most severe of the KillSwitch objects that cover the system."""
+    stops = []
+    for switch in sorted(seen.switches, key=lambda found: str(found["metadata"]["name"])):
+        if kill.covers(switch, system.metadata.name, system.metadata.labels):
+            severity, reason = kill.of_switch(switch.get("spec"))
+            told = f"KillSwitch {switch['metadata']['name']}" + (f": {reason}" if reason else "")
+            stops.append(Stop(severity=severity.word, reason=told))
+    return strongest(stops)
+
+
+def strongest(stops: Iterable[Stop]) -> Stop:
+    """The most severe, with the reasons of all that are as severe."""
+    found = list(stops)
+    severest = max((_severity(stop) for stop in found), default=kill.Severity.NONE)
+    if severest is kill.Severity.NONE:
+        return Stop()
+    reasons = [stop.reason for stop in found if _severity(stop) is severest]
+    return Stop(severity=severest.word, reason=sentence("; ".join(reasons)))
+
+
+def _severity(stop: Stop) -> kill.Severity:
+    return kill.Severity.parse(stop.severity, kill.Severity.CANCEL)
+
+
+def _document_stop(system: TradingSystem, seen: Seen) -> Stop:
+    """What people asked for through the ConfigMap."""
+    engage = (seen.data(names.kill_switch_name(system.metadata.name), kill.ENGAGE_KEY) or "").strip()
+    if not engage:
+        return Stop()
+    severity = max(kill.Severity.parse(engage, kill.Severity.CANCEL), kill.Severity.CANCEL)
+    return Stop(severity=severity.word, reason=f"ConfigMap {names.kill_switch_name(system.metadata.name)}: {engage}")
+
+
+# --- what is built
+
+
+def plan(system: TradingSystem, seen: Seen, track: TrackState, stop: Stop, settings: Settings, now: datetime) -> Plan:
+    """Everything that builders build from. Raises KeyError where a key pair is not there."""
+    spec, name = system.spec, system.metadata.name
+    roles = names.bus_roles(venues_of(system))
+    return Plan(
+        system=name,
+        namespace=system.metadata.namespace,
+        uid=system.metadata.uid,
+        labels=dict(system.metadata.labels),
+        strategy_image=spec.strategy.image,
+        strategy_class=spec.strategy.strategy_class,
+        parameters=dict(spec.strategy.parameters),
+        capital=scaled(spec.capital),
+        currency=spec.currency,
+        venues=tuple(_venue(system, venue) for venue in spec.venues),
+        limits=limits(spec.limits),
+        stable=track,
+        stop=stop,
+        mirror=mirrored_stop(system, seen),
+        journal_class=spec.journal.storage_class_name or settings.journal_storage_class,
+        journal_size=spec.journal.size or settings.journal_size,
+        settings=settings,
+        keys={role: seen.secrets[names.curve_secret(name, role)]["public"] for role in roles},
+        observed=Observed(
+            allocation=seen.data(names.allocation_name(name), config.ALLOCATION_KEY),
+            mirrored=seen.data(names.kill_switch_name(name), kill.STATE_KEY),
+            pod_monitors=seen.pod_monitors,
+        ),
+        epoch_floor=int(now.timestamp()),
+    )
+
+
+def _venue(system: TradingSystem, venue: Venue) -> VenuePlan:
+    spec, name = system.spec, system.metadata.name
+    symbols = spec.symbols(venue.name)
+    if venue.binance is not None:
+        rest, stream, ws_api = _BINANCE[venue.binance.environment]
+        return VenuePlan(
+            name=venue.name,
+            symbols=symbols,
+            endpoints=config.Venue(name=venue.name, rest_url=rest, stream_url=stream, ws_api_url=ws_api),
+            credentials=venue.binance.credentials_secret,
+            maker_fee_bps=scaled(BINANCE_FEE_BPS),
+            taker_fee_bps=scaled(BINANCE_FEE_BPS),
+            latency_ms=BINANCE_LATENCY_MS,
+            paper_balances={spec.currency: scaled(spec.capital)},
+        )
+    simulator = venue.simulated
+    address = f"{names.workload_name(name, f'{venue.name}-simulator')}:{config.SIMULATOR_PORT}"
+    balances = {asset: scaled(amount) for asset, amount in spec.starting_balances(venue).items()}
+    market = config.RecordedMarket() if simulator.market == "Recorded" else config.GeneratedMarket(seed=simulator.seed)
+    return VenuePlan(
+        name=venue.name,
+        symbols=symbols,
+        endpoints=config.Venue(
+            name=venue.name,
+            rest_url=f"http://{address}",
+            stream_url=f"ws://{address}",
+            ws_api_url=f"ws://{address}/ws-api/v3",
+        ),
+        credentials=names.credentials_secret(name, venue.name),
+        maker_fee_bps=scaled(simulator.maker_fee_bps),
+        taker_fee_bps=scaled(simulator.taker_fee_bps),
+        latency_ms=simulator.latency_ms,
+        paper_balances=balances,
+        simulator=SimulatorPlan(market=market, balances=balances, recordings_claim=simulator.recording_claim or ""),
+    )
+
+
+def limits(found: kinds.Limits) -> config.Limits:
+    """The spec's limits as the gate reads them: exact integers."""
+    order, position, market = found.order, found.position, found.market
+    return config.Limits(
+        order_quantity_max=None if order.quantity_max is None else scaled(order.quantity_max),
+        order_value_max=scaled(order.value_max),
+        collar_bps=scaled(order.collar_bps),
+        messages_per_second=order.messages_per_second,
+        working_orders=order.working_orders,
+        duplicate_window_ms=order.duplicate_window_ms,
+        approved_lifetime_ms=order.approved_lifetime_ms,
+        position_max=scaled(position.per_instrument),
+        gross_max=scaled(position.gross),
+        loss_day_max=scaled(found.loss.day),
+        quote_stale_ms=market.quote_stale_ms,
+        book_stale_ms=market.book_stale_ms,
+    )
+
+
+def scaled(text: str) -> int:
+    """A decimal text in units of 1e-8, exactly. The CRD admits no more than eight decimals; more is an error here."""
+    value = Decimal(text) * SCALE
+    if value != value.to_integral_value():
+        raise ValueError(f"{text} has more than eight decimals")
+    return int(value)
+
+
+# --- what is reported
+
+
+def status(system: TradingSystem, seen: Seen, decided: Decision) -> dict[str, Any]:
+    """The whole status, for the wire."""
+    stable = decided.state.stable
+    return TradingSystemStatus(
+        observed_generation=system.metadata.generation,
+        conditions=condition_models(decided.conditions),
+        stage=str(stable.stage) if stable else None,
+        weight=stable.weight if stable else None,
+        trading=decided.trading,
+        revision=stable.revision if stable else None,
+        limits_revision=documents.grant(limits(system.spec.limits)),
+        stable=_track(stable) if stable else None,
+        services=tuple(_service(system, seen, workload) for workload in workloads_seen(system, seen)),
+    ).dump()
+
+
+def _track(found: TrackState) -> kinds.Track:
+    return kinds.Track(
+        revision=found.revision,
+        stage=str(found.stage),
+        weight=found.weight,
+        since=written(found.since),
+        limits_revision=found.grant,
+    )
+
+
+def _service(system: TradingSystem, seen: Seen, found: WorkloadSeen) -> kinds.Service:
+    pod = next((p for p in seen.pods if p.workload == found.name and not p.deleting), None)
+    waiting = "" if found.ready else "not ready yet" if pod else "no pod yet"
+    return kinds.Service(
+        name=found.name.removeprefix(f"{system.metadata.name}-"),
+        ready=found.ready,
+        image=pod.image if pod else "",
+        image_id=pod.image_id if pod else "",
+        message=sentence(found.problem.message) if found.problem else waiting,
+    )
+
+
+def conditions_of(found: Iterable[ConditionModel]) -> tuple[Condition, ...]:
+    """Conditions as reported by an earlier pass."""
+    return tuple(
+        Condition(
+            type=c.type,
+            status=c.status,
+            reason=c.reason,
+            message=c.message,
+            observed_generation=c.observed_generation or 0,
+            since=instant(c.last_transition_time or ""),
+        )
+        for c in found
+    )
+
+
+def condition_models(found: Iterable[Condition]) -> tuple[ConditionModel, ...]:
+    return tuple(
+        ConditionModel(
+            type=c.type,
+            status=c.status,
+            reason=c.reason,
+            message=sentence(c.message),
+            last_transition_time=written(c.since),
+            observed_generation=c.observed_generation,
+        )
+        for c in found
+    )
+
+
+def instant(text: str) -> datetime:
+    """A time that we wrote; one that cannot be read is the beginning of time, which is never "just now"."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,49 @@
+"""What the operator measures of itself. Labels have few values: never a system's name."""
+
+from typing import Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+_FAST_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_PASS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """All metrics of the operator, registered once."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.reconciles = Counter(
+            "ringfence_operator_reconciles",
+            "Passes over one object, by outcome.",
+            ["queue", "outcome"],
+            registry=registry,
+        )
+        self.reconcile_seconds = Histogram(
+            "ringfence_operator_reconcile_seconds", "Duration of a pass.", ["queue"], buckets=_PASS_S, registry=registry
+        )
+        self.errors = Counter(
+            "ringfence_operator_errors", "Failed passes, by class of error.", ["queue", "error"], registry=registry
+        )
+        self.queue_waiting = Gauge(
+            "ringfence_operator_queue_waiting", "Keys that are due and have no worker.", ["queue"], registry=registry
+        )
+        self.changed = Counter(
+            "ringfence_operator_objects_changed",
+            "Objects applied, created or pruned, by kind.",
+            ["kind"],
+            registry=registry,
+        )
+        self.kill_push_seconds = Histogram(
+            "ringfence_operator_kill_push_seconds",
+            "From the switch's event arriving here to one gate's acknowledgement of the push.",
+            buckets=_FAST_S,
+            registry=registry,
+        )
+        self.kill_push_failures = Counter(
+            "ringfence_operator_kill_push_failures", "Pushes that a gate did not acknowledge.", registry=registry
+        )
+        self.watch_age_seconds = Gauge(
+            "ringfence_operator_watch_age_seconds",
+            "Age of the newest own heartbeat that came back through the watch.",
+            registry=registry,
+        )
