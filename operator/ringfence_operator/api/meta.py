@@ -61,7 +61,11 @@ def cel(*rules: JsonDict) -> JsonDict:
     return {RULES: [*rules]}
 
 
-POSITIVE: Final = rule("quantity(self).isGreaterThan(quantity('0'))", "must be greater than 0")
+POSITIVE: Final = rule(
+    "quantity(self).isGreaterThan(quantity('0'))",
+    "must be greater than 0",
+    says="'\"' + self + '\" must be greater than 0'",
+)
 
 
 def _positive(text: str) -> str:

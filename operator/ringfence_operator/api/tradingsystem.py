@@ -187,7 +187,7 @@ class Venue(Spec):
 
 
 class OrderLimits(Spec):
-    """Of each order, and of how many there may be."""
+    """Limits of each order, and of how many there may be."""
 
     quantity_max: PositiveAmount | None = None
     """Largest quantity of one order, in the base asset, above 0; absent: only the value limits it."""
@@ -206,7 +206,7 @@ class OrderLimits(Spec):
 
 
 class PositionLimits(Spec):
-    """Of positions at worst case: what is held, and all that is working, in flight or unknown."""
+    """Limits of positions at worst case: what is held, and all that is working, in flight or unknown."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(
@@ -226,14 +226,14 @@ class PositionLimits(Spec):
 
 
 class LossLimits(Spec):
-    """Of losses; the ledger outlives revisions, restarts and the system itself."""
+    """Limits of losses. They are counted in a ledger that outlives revisions, restarts and the system itself."""
 
     day: PositiveAmount
     """Largest loss since 00:00 UTC (realised, unrealised and fees), in spec.currency, above 0, at most the capital."""
 
 
 class MarketLimits(Spec):
-    """Of the market data that decisions may rest on."""
+    """Limits of the age of market data that decisions may rest on."""
 
     quote_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000)] = 2000
     """No new exposure on a best price that is older than this, milliseconds, 50 to 60,000."""
@@ -257,13 +257,9 @@ class Limits(Spec):
     )
 
     order: OrderLimits
-    """Of each order."""
     position: PositionLimits
-    """Of positions."""
     loss: LossLimits
-    """Of losses."""
     market: MarketLimits = MarketLimits()
-    """Of market data."""
 
 
 class Journal(Spec):
@@ -329,13 +325,10 @@ class TradingSystemSpec(Spec):
     topology: Literal["Distributed"] = "Distributed"
     """How the services are laid out. Distributed: a pod each."""
     strategy: Strategy
-    """What decides."""
     venues: Annotated[tuple[Venue, ...], Field(min_length=1, max_length=4, json_schema_extra=list_map("name"))]
     """Where it trades, 1 to 4; each is one account."""
     limits: Limits
-    """What it may do."""
     journal: Journal = Journal()
-    """Where decisions are recorded."""
 
     def venue(self, name: str) -> Venue:
         """The venue of that name. Raises KeyError."""
