@@ -1,0 +1,121 @@
+"""The WebSocket API: the requests of REST as messages, and the private stream of an account.
+
+HMAC keys only: `session.logon` needs an Ed25519 key, so it is refused and every signed request carries its own
+signature.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from ringfence.simulator.dialect import auth, encode, errors
+from ringfence.simulator.dialect.api import Answer, Call
+from ringfence.simulator.dialect.errors import ApiError
+from ringfence.simulator.dialect.streams import PING_S, Connection, Hub
+from ringfence.simulator.gateway import Gateway
+
+IN_FLIGHT_MAX: Final = 1_000
+"""Requests of one connection that wait for their answer."""
+
+
+class _Request(msgspec.Struct):
+    id: int | str | None = None
+    method: str = ""
+    params: dict[str, Any] = {}
+
+
+class WsApiServer:
+    """/ws-api/v3."""
+
+    def __init__(self, gateway: Gateway, hub: Hub) -> None:
+        self._gateway = gateway
+        self._hub = hub
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/ws-api/v3", self.serve)]
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=PING_S, compress=False)
+        await socket.prepare(request)
+        connection = Connection(socket)
+        self._hub.connections.add(connection)
+        address = request.remote or ""
+        waiting: set[asyncio.Task[None]] = set()
+
+        async def receive(data: bytes) -> None:
+            if len(waiting) >= IN_FLIGHT_MAX:
+                connection.close()
+                return
+            # requests overtake each other nowhere: each enters the line of the gateway as it is received
+            task = asyncio.create_task(self._answer(connection, data, address))
+            waiting.add(task)
+            task.add_done_callback(waiting.discard)
+
+        try:
+            await connection.run(receive)
+        finally:
+            self._hub.drop(connection)
+            # what was sent is done all the same; only its answer has nowhere to go
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return socket
+
+    async def _answer(self, connection: Connection, data: bytes, address: str) -> None:
+        try:
+            request = msgspec.json.decode(data, type=_Request)
+        except msgspec.MsgspecError:
+            error = {"code": -1135, "msg": "Invalid JSON Request"}
+            connection.send(msgspec.json.encode({"id": None, "status": 400, "error": error}))
+            return
+        params = {name: _text(value) for name, value in request.params.items()}
+        call = Call(
+            name=request.method,
+            params=params,
+            payload=auth.ws_payload(params),
+            api_key=params.get("apiKey"),
+            address=address,
+            arrived_ns=self._gateway.clock.wall_ns(),
+        )
+        if request.method.startswith(("userDataStream.", "session.")):
+            answer = self._session(connection, call)
+        else:
+            answer = await self._gateway.call(call)
+        connection.send(msgspec.json.encode(self._document(request, answer)))
+
+    def _session(self, connection: Connection, call: Call) -> Answer:
+        """Requests about the connection itself."""
+        if call.name == "userDataStream.unsubscribe":
+            self._hub.unsubscribe_private(connection)
+            return Answer(status=200, document={})
+        if call.name != "userDataStream.subscribe.signature":
+            return _complaint(ApiError(*errors.UNKNOWN_METHOD))
+        now_ns = self._gateway.advance()
+        try:
+            self._gateway.api.limiter.weigh(call.address, 2, now_ns / 1e9)
+            owner = self._gateway.api.authenticate(call, now_ns)
+        except ApiError as error:
+            return _complaint(error)
+        return Answer(status=200, document={"subscriptionId": self._hub.subscribe_private(connection, owner.account)})
+
+    def _document(self, request: _Request, answer: Answer) -> dict[str, Any]:
+        document: dict[str, Any] = {"id": request.id, "status": answer.status}
+        document["result" if answer.status == 200 else "error"] = answer.document
+        weight, ten_s, day = encode.rate_limits(self._gateway.api.limiter.limits)
+        document["rateLimits"] = [weight | {"count": answer.weight_used}]
+        if answer.order_counts is not None:
+            document["rateLimits"] += [
+                ten_s | {"count": answer.order_counts[0]},
+                day | {"count": answer.order_counts[1]},
+            ]
+        return document
+
+
+def _complaint(error: ApiError) -> Answer:
+    return Answer(status=error.status, document={"code": error.code, "msg": error.message})
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else str(value)

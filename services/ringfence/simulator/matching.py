@@ -1,0 +1,386 @@
+"""The matching engine of one instrument: price, then time. Pure: commands in, events out.
+
+Our clients' orders meet the market's book and each other. The market's quantity at a price counts as one
+participant that was there first: an order that joins a price has all of it ahead. That queue is risk-averse: it
+shrinks by trades at the price, and is never longer than what is displayed, so cancels of others count as behind
+us while they can. What a client took of a level stays taken until the market itself changes that level.
+
+Money scaled by 1e-8. Order ids are positive; 0 stands for the market. A later order kind (iceberg, stop) is a new
+command or a richer `Resting`; the walk over a level stays as it is.
+"""
+
+from collections.abc import Iterator
+from heapq import merge
+from typing import Final
+
+import msgspec
+
+from ringfence.model.money import SCALE, notional
+from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.simulator.book import Ladder
+from ringfence.simulator.market import BookChange, Levels, Print
+
+MARKET_ID: Final = 0
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    order_id: int
+    account: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    price: int
+    """0 for a market order."""
+    quantity: int
+
+
+class Cancel(msgspec.Struct, frozen=True, gc=False):
+    order_id: int
+
+
+Command = Place | Cancel | BookChange | Print
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Two parties traded; either may be the market."""
+
+    price: int
+    quantity: int
+    maker_id: int
+    taker_id: int
+    aggressor: Side
+    """The taker's side."""
+
+
+class Rested(msgspec.Struct, frozen=True, gc=False):
+    order_id: int
+    ahead: int
+
+
+class Canceled(msgspec.Struct, frozen=True, gc=False):
+    order_id: int
+
+
+class Expired(msgspec.Struct, frozen=True, gc=False):
+    """The rest of an order that may not rest, or all of a fill-or-kill that could not be filled."""
+
+    order_id: int
+
+
+class Prevented(msgspec.Struct, frozen=True, gc=False):
+    """A resting order that expired because its owner would have traded with itself."""
+
+    order_id: int
+
+
+class WouldTake(msgspec.Struct, frozen=True, gc=False):
+    """A maker-only order was refused."""
+
+    order_id: int
+
+
+Event = Matched | Rested | Canceled | Expired | Prevented | WouldTake
+
+
+class Resting(msgspec.Struct, kw_only=True, gc=False):
+    """A client's order in the book."""
+
+    order_id: int
+    account: str
+    side: Side
+    price: int
+    leaves: int
+    ahead: int
+    """The market's quantity that trades before it."""
+    since_ns: int
+
+
+class BookSide:
+    """The market's levels and our clients' queues on one side."""
+
+    __slots__ = ("changed", "market", "own", "queues", "side", "taken")
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self.market = Ladder(side.sign)
+        self.taken: dict[int, int] = {}
+        """What clients took of the market's level since the market last changed it."""
+        self.own = Ladder(side.sign)
+        self.queues: dict[int, list[Resting]] = {}
+        """Clients' orders by price, oldest first; ``ahead`` never falls along a queue."""
+        self.changed: dict[int, None] = {}
+        """Prices whose displayed quantity may have changed, for whoever publishes the book."""
+
+    def available(self, price: int) -> int:
+        """What is left of the market's quantity."""
+        return self.market.get(price) - self.taken.get(price, 0)
+
+    def displayed(self, price: int) -> int:
+        """What the venue shows at this price: the market's and our clients' together."""
+        return self.available(price) + self.own.get(price)
+
+    def best_market(self) -> int:
+        """Best price where the market still has something, 0 if none."""
+        if not self.taken:
+            return self.market.best
+        return next((price for price in self.market.prices() if self.available(price) > 0), 0)
+
+    def best(self) -> int:
+        """Best displayed price, 0 if the side is empty."""
+        return self.better(self.best_market(), self.own.best)
+
+    def better(self, one: int, other: int) -> int:
+        """The better of two prices; 0 is none."""
+        if not one or not other:
+            return one or other
+        return max(one, other) if self.side is Side.BUY else min(one, other)
+
+    def reaches(self, resting: int, limit: int) -> bool:
+        """Whether a taker with this limit (0 = any price) may trade at a resting price of this side."""
+        if not resting:
+            return False
+        if not limit:
+            return True
+        return resting >= limit if self.side is Side.BUY else resting <= limit
+
+    def levels(self) -> Iterator[tuple[int, int]]:
+        """Displayed levels, best first. The side must not change meanwhile."""
+        last = 0
+        for price in merge(self.market.prices(), self.own.prices(), key=lambda price: -self.side.sign * price):
+            if price != last:
+                last = price
+                quantity = self.displayed(price)
+                if quantity:
+                    yield price, quantity
+
+    def take(self, price: int, quantity: int) -> None:
+        if quantity:
+            self.taken[price] = self.taken.get(price, 0) + quantity
+            self.changed[price] = None
+
+    def change(self, price: int, quantity: int) -> None:
+        """The market's own change of a level: what was taken there is forgotten, and queues shrink to it."""
+        if not self.market.set(price, quantity):
+            return
+        self.taken.pop(price, None)
+        self.changed[price] = None
+        for order in self.queues.get(price, ()):
+            order.ahead = min(order.ahead, quantity)
+
+    def insert(self, order: Resting) -> None:
+        self.queues.setdefault(order.price, []).append(order)
+        self._own(order.price, order.leaves)
+
+    def fill(self, order: Resting, quantity: int) -> None:
+        order.leaves -= quantity
+        self._own(order.price, -quantity)
+        if not order.leaves:
+            self._drop(order)
+
+    def remove(self, order: Resting) -> None:
+        self._own(order.price, -order.leaves)
+        self._drop(order)
+
+    def _own(self, price: int, change: int) -> None:
+        self.own.set(price, self.own.get(price) + change)
+        self.changed[price] = None
+
+    def _drop(self, order: Resting) -> None:
+        queue = self.queues[order.price]
+        queue.remove(order)
+        if not queue:
+            del self.queues[order.price]
+
+
+class MatchingEngine:
+    """All orders of one instrument."""
+
+    def __init__(self) -> None:
+        self.bids = BookSide(Side.BUY)
+        self.asks = BookSide(Side.SELL)
+        self.resting: dict[int, Resting] = {}
+        self._events: list[Event] = []
+
+    def handle(self, command: Command, now_ns: int) -> list[Event]:
+        """Apply one command; the events in the order in which they happened."""
+        self._events = []
+        match command:
+            case Place():
+                self._place(command, now_ns)
+            case Cancel():
+                self._cancel(command.order_id)
+            case BookChange():
+                self._change(command)
+            case Print():
+                self._print(command)
+        return self._events
+
+    def side(self, side: Side) -> BookSide:
+        return self.bids if side is Side.BUY else self.asks
+
+    def against(self, side: Side) -> BookSide:
+        """What an order of this side trades with."""
+        return self.asks if side is Side.BUY else self.bids
+
+    def cost(self, side: Side, quantity: int, limit: int, account: str) -> tuple[int, int]:
+        """What a taker would get now: quantity, and the quote amount for it. Its own orders do not count."""
+        book = self.against(side)
+        left, amount = quantity, 0
+        for price, there in self._levels(book, account):
+            if not left or not book.reaches(price, limit):
+                break
+            step = min(left, there)
+            left -= step
+            amount += notional(price, step)
+        return quantity - left, amount
+
+    def quantity_for(self, side: Side, amount: int, lot: int, account: str) -> int:
+        """Largest quantity in whole lots that this quote amount trades now."""
+        quantity, left = 0, amount
+        for price, there in self._levels(self.against(side), account):
+            step = min(there, left * SCALE // price)
+            quantity += step
+            left -= notional(price, step)
+            if step < there:
+                break
+        return quantity - quantity % lot
+
+    def _levels(self, book: BookSide, account: str) -> Iterator[tuple[int, int]]:
+        """Levels that this account may trade with: its own orders there expire instead."""
+        for price, there in book.levels():
+            mine = sum(order.leaves for order in book.queues.get(price, ()) if order.account == account)
+            if there > mine:
+                yield price, there - mine
+
+    def _place(self, order: Place, now_ns: int) -> None:
+        book = self.against(order.side)
+        if order.type is OrderType.LIMIT_MAKER and book.reaches(book.best(), order.price):
+            self._events.append(WouldTake(order.order_id))
+            return
+        if order.time_in_force is TimeInForce.FOK:
+            fillable, _ = self.cost(order.side, order.quantity, order.price, order.account)
+            if fillable < order.quantity:
+                self._events.append(Expired(order.order_id))
+                return
+        left = self._take(order, book)
+        if not left:
+            return
+        if order.type is OrderType.MARKET or order.time_in_force is not TimeInForce.GTC:
+            self._events.append(Expired(order.order_id))
+            return
+        mine = self.side(order.side)
+        resting = Resting(
+            order_id=order.order_id,
+            account=order.account,
+            side=order.side,
+            price=order.price,
+            leaves=left,
+            ahead=mine.available(order.price),
+            since_ns=now_ns,
+        )
+        mine.insert(resting)
+        self.resting[order.order_id] = resting
+        self._events.append(Rested(order.order_id, resting.ahead))
+
+    def _take(self, order: Place, book: BookSide) -> int:
+        """Walk the book up to the limit; returns what is left."""
+        left = order.quantity
+        while left:
+            price = book.best()
+            if not book.reaches(price, order.price):
+                break
+            available = book.available(price)
+            left, consumed = self._walk(book, price, left, available, order.order_id, order.account)
+            book.take(price, consumed)
+        return left
+
+    def _walk(
+        self, book: BookSide, price: int, quantity: int, available: int, taker_id: int, account: str
+    ) -> tuple[int, int]:
+        """Trade at one price in order of time; returns what is left, and how much of the market's was consumed."""
+        consumed = 0
+        queue = book.queues.get(price, [])
+        for order in queue.copy():
+            first = min(max(0, min(order.ahead, available) - consumed), quantity)
+            self._match(book, price, first, MARKET_ID, taker_id)
+            consumed += first
+            quantity -= first
+            if not quantity:
+                break
+            if order.account == account:
+                self._forget(book, order)
+                self._events.append(Prevented(order.order_id))
+                continue
+            step = min(order.leaves, quantity)
+            self._match(book, price, step, order.order_id, taker_id)
+            quantity -= step
+            book.fill(order, step)
+            if not order.leaves:
+                del self.resting[order.order_id]
+        last = min(available - consumed, quantity)
+        self._match(book, price, last, MARKET_ID, taker_id)
+        consumed += last
+        for order in queue:
+            order.ahead = max(0, order.ahead - consumed)
+        return quantity - last, consumed
+
+    def _match(self, book: BookSide, price: int, quantity: int, maker_id: int, taker_id: int) -> None:
+        if quantity:
+            aggressor = Side.SELL if book.side is Side.BUY else Side.BUY
+            self._events.append(
+                Matched(price=price, quantity=quantity, maker_id=maker_id, taker_id=taker_id, aggressor=aggressor)
+            )
+
+    def _cancel(self, order_id: int) -> None:
+        order = self.resting.get(order_id)
+        if order is not None:
+            self._forget(self.side(order.side), order)
+            self._events.append(Canceled(order_id))
+
+    def _forget(self, book: BookSide, order: Resting) -> None:
+        book.remove(order)
+        del self.resting[order.order_id]
+
+    def _print(self, trade: Print) -> None:
+        """Others traded: what our clients' priority entitles them to is theirs, the rest stays the market's."""
+        book = self.against(trade.aggressor)
+        left = trade.quantity
+        for price in book.own.better_than(trade.price):
+            # the aggressor went past this price, so nothing of the market's was ahead any more
+            left, _ = self._walk(book, price, left, 0, MARKET_ID, "")
+            if not left:
+                return
+        self._walk(book, trade.price, left, left, MARKET_ID, "")
+
+    def _change(self, change: BookChange) -> None:
+        if change.reset:
+            self._reset(self.bids, change.bids)
+            self._reset(self.asks, change.asks)
+        for price, quantity in change.bids:
+            self.bids.change(price, quantity)
+        for price, quantity in change.asks:
+            self.asks.change(price, quantity)
+        if self.resting:
+            self._uncross(self.bids, self.asks)
+            self._uncross(self.asks, self.bids)
+
+    def _reset(self, book: BookSide, levels: Levels) -> None:
+        kept = {price for price, _ in levels}
+        for price in [price for price in book.market.levels if price not in kept]:
+            book.change(price, 0)
+        for price in book.taken:
+            book.changed[price] = None
+        book.taken.clear()
+
+    def _uncross(self, book: BookSide, other: BookSide) -> None:
+        """The market came to our clients' prices from the other side: it would have traded with them."""
+        while other.reaches(other.best_market(), book.own.best) and len(book.own):
+            price = other.best_market()
+            order = book.queues[book.own.best][0]
+            step = min(order.leaves, other.available(price))
+            self._match(book, order.price, step, order.order_id, MARKET_ID)
+            other.take(price, step)
+            book.fill(order, step)
+            order.ahead = 0
+            if not order.leaves:
+                del self.resting[order.order_id]

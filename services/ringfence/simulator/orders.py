@@ -1,0 +1,154 @@
+"""Orders, executions and refusals as the venue keeps them, whatever dialect asks for them.
+
+Money scaled by 1e-8, times are UTC nanoseconds of the venue.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.simulator.accounts import Balance
+
+
+class Status(StrEnum):
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+
+
+OPEN = frozenset({Status.NEW, Status.PARTIALLY_FILLED})
+
+
+class Reason(StrEnum):
+    """Why the venue did not do what it was asked."""
+
+    UNKNOWN_SYMBOL = "UNKNOWN_SYMBOL"
+    FILTER = "FILTER"
+    DUPLICATE_ID = "DUPLICATE_ID"
+    INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
+    WOULD_TAKE = "WOULD_TAKE"
+    MARKET_CLOSED = "MARKET_CLOSED"
+    NO_LIQUIDITY = "NO_LIQUIDITY"
+    UNKNOWN_ORDER = "UNKNOWN_ORDER"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    reason: Reason
+    detail: str = ""
+    """Which filter, which symbol."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as a client asks for it."""
+
+    symbol: str
+    client_order_id: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    price: int = 0
+    quantity: int = 0
+    quote_quantity: int = 0
+    """For a market order instead of ``quantity``: how much of the quote asset to trade."""
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One client's end of a trade."""
+
+    trade_id: int
+    order_id: int
+    account: str
+    client_order_id: str
+    symbol: str
+    side: Side
+    price: int
+    quantity: int
+    amount: int
+    """Quote amount."""
+    commission: int
+    commission_asset: str
+    maker: bool
+    ts: int
+
+
+class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
+    order_id: int
+    account: str
+    client_order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
+    price: int
+    quantity: int
+    quote_quantity: int
+    created: int
+    updated: int
+    status: Status = Status.NEW
+    filled: int = 0
+    amount: int = 0
+    """Quote amount executed so far."""
+    reserved: int = 0
+    """What is locked for it, of the asset that it gives."""
+
+    @property
+    def open(self) -> bool:
+        return self.status in OPEN
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something happened to a client's order, as it stood right after."""
+
+    kind: str
+    """NEW, TRADE, CANCELED, EXPIRED or TRADE_PREVENTION."""
+    order: VenueOrder
+    """A copy: what happens later does not change it."""
+    execution: Execution | None
+    cancel_id: str
+    """Client id of the cancel request, where one was the cause."""
+    execution_id: int
+    ts: int
+
+
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    account: str
+    balances: dict[str, Balance]
+    """Copies of those that may have changed."""
+    ts: int
+
+
+class PublicTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    symbol: str
+    trade_id: int
+    price: int
+    quantity: int
+    aggressor: Side
+    ts: int
+
+
+class BestQuote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    symbol: str
+    update_id: int
+    bid: int
+    bid_quantity: int
+    ask: int
+    ask_quantity: int
+
+
+class DepthUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Displayed quantities that changed within one period."""
+
+    symbol: str
+    period_ms: int
+    first_update_id: int
+    last_update_id: int
+    bids: list[tuple[int, int]]
+    asks: list[tuple[int, int]]
+    ts: int
+
+
+VenueEvent = Report | AccountChange | PublicTrade | BestQuote | DepthUpdate

@@ -1,0 +1,429 @@
+"""The venue: joins market, matching and accounts. Pure but for its own state; time is an argument.
+
+A request is answered with a value, what happens to others comes out as events (`take_events`). Everything is
+numbered here: orders, trades and updates of the published book, from a base that grows with the start time, so
+that the ids of a restarted venue are new ones.
+"""
+
+import copy
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from ringfence.model.money import bps_of, notional
+from ringfence.model.orders import OrderType, Side
+from ringfence.simulator.accounts import MARKET, Ledger, Leg
+from ringfence.simulator.catalog import Listing
+from ringfence.simulator.market import Feed, Market
+from ringfence.simulator.matching import (
+    MARKET_ID,
+    Cancel,
+    Canceled,
+    Event,
+    Expired,
+    Matched,
+    MatchingEngine,
+    Place,
+    Prevented,
+    Rested,
+    WouldTake,
+)
+from ringfence.simulator.orders import (
+    AccountChange,
+    Execution,
+    PublicTrade,
+    Reason,
+    Refusal,
+    Report,
+    Request,
+    Status,
+    VenueEvent,
+    VenueOrder,
+)
+from ringfence.simulator.publisher import Publisher
+
+HISTORY_MAX: Final = 100_000
+"""Closed orders kept per venue, and executions kept per account: older ones are forgotten."""
+TRADES_MAX: Final = 1_000
+"""Public trades kept per instrument."""
+
+
+class Fees(msgspec.Struct, frozen=True):
+    """In basis points scaled by 1e-8, charged in the asset that is received."""
+
+    maker_bps: int
+    taker_bps: int
+
+
+class Counts(msgspec.Struct):
+    """Plain integers for metrics and for the state document."""
+
+    accepted: int = 0
+    refused: int = 0
+    canceled: int = 0
+    fills: int = 0
+    market_events: int = 0
+
+
+class Instrument:
+    """One listed instrument and all that belongs to it."""
+
+    __slots__ = ("engine", "feed", "halted", "last_price", "listing", "publisher", "trade_id", "trades")
+
+    def __init__(self, listing: Listing, market: Market, first_id: int, start_ns: int) -> None:
+        self.listing = listing
+        self.engine = MatchingEngine()
+        self.feed = Feed(market)
+        self.publisher = Publisher(listing.instrument.symbol, self.engine, first_id, start_ns)
+        self.trade_id = first_id
+        self.trades: deque[PublicTrade] = deque(maxlen=TRADES_MAX)
+        self.last_price = 0
+        self.halted = False
+
+    @property
+    def reference(self) -> int:
+        """Price that filters measure against: the last trade, else the middle of the book; 0 if neither."""
+        bid, ask = self.engine.bids.best(), self.engine.asks.best()
+        return self.last_price or ((bid + ask) // 2 if bid and ask else bid or ask)
+
+
+class Venue:
+    def __init__(self, listings: dict[str, Listing], markets: dict[str, Market], fees: Fees, start_ns: int) -> None:
+        base = start_ns // 1_000_000 * 1_000
+        self.start_ns = start_ns
+        self.now_ns = start_ns
+        self.fees = fees
+        self.ledger = Ledger()
+        self.counts = Counts()
+        self.instruments = {s: Instrument(listing, markets[s], base, start_ns) for s, listing in listings.items()}
+        self.updated: dict[str, int] = {}
+        """When each account's balances last changed."""
+        self._order_id = base
+        self._execution_id = base
+        self._orders: dict[int, VenueOrder] = {}
+        self._closed: deque[int] = deque()
+        self._open: dict[str, dict[int, VenueOrder]] = {}
+        self._by_client_id: dict[tuple[str, str, str], VenueOrder] = {}
+        self._executions: dict[str, deque[Execution]] = {}
+        self._events: list[VenueEvent] = []
+
+    def open_account(self, account: str, balances: dict[str, int]) -> None:
+        self.ledger.open(account, balances)
+        self._open[account] = {}
+        self._executions[account] = deque(maxlen=HISTORY_MAX)
+        self.updated[account] = self.now_ns
+
+    def take_events(self) -> list[VenueEvent]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def advance(self, now_ns: int) -> None:
+        """Run the market up to a moment. Time never goes back."""
+        self.now_ns = max(self.now_ns, now_ns)
+        for instrument in self.instruments.values():
+            feed = instrument.feed
+            while (next_ns := feed.next_ns) is not None and next_ns <= self.now_ns:
+                instrument.publisher.flush(next_ns, self._events)
+                event = feed.pop()
+                self.counts.market_events += 1
+                self._run(instrument, instrument.engine.handle(event, next_ns), next_ns)
+            instrument.publisher.flush(self.now_ns, self._events)
+
+    def place(self, account: str, request: Request, now_ns: int) -> VenueOrder | Refusal:
+        """Enter an order; its executions so far are `executions_of`."""
+        self.advance(now_ns)
+        instrument = self.instruments.get(request.symbol)
+        if instrument is None:
+            return self._refused(Refusal(Reason.UNKNOWN_SYMBOL, request.symbol))
+        quantity = self._quantity(instrument, account, request)
+        refusal = self._check(instrument, account, request, quantity)
+        if refusal is not None:
+            return self._refused(refusal)
+        asset, amount = self._needs(instrument, account, request, quantity)
+        if not self.ledger.reserve(account, asset, amount):
+            return self._refused(Refusal(Reason.INSUFFICIENT_BALANCE, asset))
+        order = self._record(account, request, quantity, amount)
+        command = Place(
+            order_id=order.order_id,
+            account=account,
+            side=request.side,
+            type=request.type,
+            time_in_force=request.time_in_force,
+            price=request.price,
+            quantity=quantity,
+        )
+        events = instrument.engine.handle(command, self.now_ns)
+        self.counts.accepted += 1
+        self._report("NEW", order)
+        self._run(instrument, events, self.now_ns, {account: {asset}})
+        return order
+
+    def check(self, account: str, request: Request, now_ns: int) -> Refusal | None:
+        """Whether an order would be taken, without entering it."""
+        self.advance(now_ns)
+        instrument = self.instruments.get(request.symbol)
+        if instrument is None:
+            return Refusal(Reason.UNKNOWN_SYMBOL, request.symbol)
+        return self._check(instrument, account, request, self._quantity(instrument, account, request))
+
+    def cancel(self, order: VenueOrder, now_ns: int, cancel_id: str) -> VenueOrder | Refusal:
+        self.advance(now_ns)
+        if not order.open:
+            return Refusal(Reason.UNKNOWN_ORDER)
+        instrument = self.instruments[order.symbol]
+        events = instrument.engine.handle(Cancel(order.order_id), self.now_ns)
+        self._run(instrument, events, self.now_ns, cancel_id=cancel_id)
+        return order
+
+    def find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> VenueOrder | None:
+        """The order with this id, or the latest with this client id."""
+        if order_id is not None:
+            order = self._orders.get(order_id)
+            mine = order is not None and order.account == account and order.symbol == symbol
+            return order if mine and client_order_id in {None, order.client_order_id if order else None} else None
+        return self._by_client_id.get((account, symbol, client_order_id or ""))
+
+    def open_orders(self, account: str, symbol: str | None = None) -> list[VenueOrder]:
+        return [order for order in self._open[account].values() if symbol in {None, order.symbol}]
+
+    def orders(self, account: str, symbol: str) -> list[VenueOrder]:
+        """All that is remembered, oldest first."""
+        return [o for o in self._orders.values() if o.account == account and o.symbol == symbol]
+
+    def executions(self, account: str) -> deque[Execution]:
+        """Oldest first."""
+        return self._executions[account]
+
+    def executions_of(self, order: VenueOrder) -> list[Execution]:
+        """Oldest first; quick for an order that has just traded."""
+        found: list[Execution] = []
+        missing = order.filled
+        for execution in reversed(self._executions[order.account]):
+            if not missing:
+                break
+            if execution.order_id == order.order_id:
+                found.append(execution)
+                missing -= execution.quantity
+        return found[::-1]
+
+    def _quantity(self, instrument: Instrument, account: str, request: Request) -> int:
+        if not request.quote_quantity:
+            return request.quantity
+        rules = instrument.listing.instrument
+        return instrument.engine.quantity_for(request.side, request.quote_quantity, rules.lot, account)
+
+    def _check(self, instrument: Instrument, account: str, request: Request, quantity: int) -> Refusal | None:
+        """The rules in the order in which they are tested; the first that fails is the answer."""
+        if instrument.halted:
+            return Refusal(Reason.MARKET_CLOSED)
+        listing, market = instrument.listing, request.type is OrderType.MARKET
+        reference = instrument.reference
+        if market and not instrument.engine.against(request.side).best():
+            return Refusal(Reason.NO_LIQUIDITY)
+        open_orders = self.open_orders(account, request.symbol)
+        broken = (
+            (None if market else listing.price_filter(request.price))
+            or (None if market else listing.percent_filter(request.price, reference))
+            or listing.quantity_filter(quantity)
+            or listing.notional_filter(notional(reference if market else request.price, quantity))
+            or ("MAX_NUM_ORDERS" if len(open_orders) >= listing.orders_max else None)
+        )
+        if broken is not None:
+            return Refusal(Reason.FILTER, broken)
+        known = self._by_client_id.get((account, request.symbol, request.client_order_id))
+        if known is not None and known.open:
+            return Refusal(Reason.DUPLICATE_ID)
+        against = instrument.engine.against(request.side)
+        if request.type is OrderType.LIMIT_MAKER and against.reaches(against.best(), request.price):
+            return Refusal(Reason.WOULD_TAKE)
+        return None
+
+    def _needs(self, instrument: Instrument, account: str, request: Request, quantity: int) -> tuple[str, int]:
+        """What an order locks: a market buy what it will pay now, anything else its worst case."""
+        rules = instrument.listing.instrument
+        if request.side is Side.SELL:
+            return rules.base, quantity
+        if request.type is OrderType.MARKET:
+            return rules.quote, instrument.engine.cost(request.side, quantity, 0, account)[1]
+        return rules.quote, notional(request.price, quantity)
+
+    def _record(self, account: str, request: Request, quantity: int, reserved: int) -> VenueOrder:
+        self._order_id += 1
+        order = VenueOrder(
+            order_id=self._order_id,
+            account=account,
+            client_order_id=request.client_order_id,
+            symbol=request.symbol,
+            side=request.side,
+            type=request.type,
+            time_in_force=request.time_in_force,
+            price=request.price,
+            quantity=quantity,
+            quote_quantity=request.quote_quantity,
+            created=self.now_ns,
+            updated=self.now_ns,
+            reserved=reserved,
+        )
+        self._orders[order.order_id] = order
+        self._open[account][order.order_id] = order
+        self._by_client_id[account, order.symbol, order.client_order_id] = order
+        return order
+
+    def _refused(self, refusal: Refusal) -> Refusal:
+        self.counts.refused += 1
+        return refusal
+
+    def _run(
+        self,
+        instrument: Instrument,
+        events: list[Event],
+        ts: int,
+        touched: dict[str, set[str]] | None = None,
+        cancel_id: str = "",
+    ) -> None:
+        """Book what the engine did, and publish it: trades, reports, balances, and the best quote."""
+        touched = {} if touched is None else touched
+        for event in events:
+            match event:
+                case Matched():
+                    self._matched(instrument, event, ts, touched)
+                case Canceled():
+                    self.counts.canceled += 1
+                    self._close(instrument, event.order_id, Status.CANCELED, "CANCELED", touched, cancel_id)
+                case Expired():
+                    self._close(instrument, event.order_id, Status.EXPIRED, "EXPIRED", touched)
+                case Prevented():
+                    self._close(instrument, event.order_id, Status.EXPIRED_IN_MATCH, "TRADE_PREVENTION", touched)
+                case Rested() | WouldTake():
+                    pass  # `_check` refuses a maker that would take, so here nothing is left to do
+        for account, assets in touched.items():
+            self.updated[account] = ts
+            balances = {asset: copy.copy(self.ledger.balance(account, asset)) for asset in sorted(assets)}
+            self._events.append(AccountChange(account=account, balances=balances, ts=ts))
+        instrument.publisher.publish(self._events)
+
+    def _matched(self, instrument: Instrument, match: Matched, ts: int, touched: dict[str, set[str]]) -> None:
+        instrument.trade_id += 1
+        instrument.last_price = match.price
+        trade = PublicTrade(
+            symbol=instrument.listing.instrument.symbol,
+            trade_id=instrument.trade_id,
+            price=match.price,
+            quantity=match.quantity,
+            aggressor=match.aggressor,
+            ts=ts,
+        )
+        instrument.trades.append(trade)
+        self._events.append(trade)
+        if match.maker_id == match.taker_id == MARKET_ID:
+            return
+        opposite = Side.SELL if match.aggressor is Side.BUY else Side.BUY
+        self._fill(instrument, trade, match.taker_id, match.aggressor, self.fees.taker_bps, touched, maker=False)
+        self._fill(instrument, trade, match.maker_id, opposite, self.fees.maker_bps, touched, maker=True)
+
+    def _fill(
+        self,
+        instrument: Instrument,
+        trade: PublicTrade,
+        order_id: int,
+        side: Side,
+        fee_bps: int,
+        touched: dict[str, set[str]],
+        *,
+        maker: bool,
+    ) -> None:
+        """Book one end of a trade."""
+        rules = instrument.listing.instrument
+        amount = notional(trade.price, trade.quantity)
+        gives, given = (rules.quote, amount) if side is Side.BUY else (rules.base, trade.quantity)
+        gets, got = (rules.base, trade.quantity) if side is Side.BUY else (rules.quote, amount)
+        if order_id == MARKET_ID:
+            self.ledger.settle(Leg(MARKET, gives, given, gets, got, 0))
+            return
+        order = self._orders[order_id]
+        fee = bps_of(got, fee_bps)
+        self.ledger.settle(Leg(order.account, gives, given, gets, got, fee))
+        order.reserved -= given
+        order.filled += trade.quantity
+        order.amount += amount
+        order.updated = trade.ts
+        order.status = Status.FILLED if order.filled == order.quantity else Status.PARTIALLY_FILLED
+        self._release(order, gives, self._still_needs(order))
+        if not order.open:
+            self._forget_open(order)
+        touched.setdefault(order.account, set()).update((gives, gets))
+        execution = Execution(
+            trade_id=trade.trade_id,
+            order_id=order_id,
+            account=order.account,
+            client_order_id=order.client_order_id,
+            symbol=order.symbol,
+            side=side,
+            price=trade.price,
+            quantity=trade.quantity,
+            amount=amount,
+            commission=fee,
+            commission_asset=gets,
+            maker=maker,
+            ts=trade.ts,
+        )
+        self._executions[order.account].append(execution)
+        self.counts.fills += 1
+        self._report("TRADE", order, execution)
+
+    def _still_needs(self, order: VenueOrder) -> int:
+        left = order.quantity - order.filled
+        if not left:
+            return 0
+        if order.side is Side.SELL:
+            return left
+        # a market buy keeps what was set aside for its walk until it ends
+        return order.reserved if order.type is OrderType.MARKET else notional(order.price, left)
+
+    def _release(self, order: VenueOrder, asset: str, needed: int) -> None:
+        """Unlock what a better price or the order's end has left over."""
+        self.ledger.release(order.account, asset, order.reserved - needed)
+        order.reserved = needed
+
+    def _close(
+        self,
+        instrument: Instrument,
+        order_id: int,
+        status: Status,
+        kind: str,
+        touched: dict[str, set[str]],
+        cancel_id: str = "",
+    ) -> None:
+        order = self._orders[order_id]
+        rules = instrument.listing.instrument
+        asset = rules.quote if order.side is Side.BUY else rules.base
+        order.status = status
+        order.updated = self.now_ns
+        self._release(order, asset, 0)
+        self._forget_open(order)
+        touched.setdefault(order.account, set()).add(asset)
+        self._report(kind, order, cancel_id=cancel_id)
+
+    def _forget_open(self, order: VenueOrder) -> None:
+        del self._open[order.account][order.order_id]
+        self._closed.append(order.order_id)
+        if len(self._closed) > HISTORY_MAX:
+            old = self._orders.pop(self._closed.popleft())
+            key = (old.account, old.symbol, old.client_order_id)
+            if self._by_client_id.get(key) is old:
+                del self._by_client_id[key]
+
+    def _report(self, kind: str, order: VenueOrder, execution: Execution | None = None, cancel_id: str = "") -> None:
+        self._execution_id += 1
+        self._events.append(
+            Report(
+                kind=kind,
+                order=copy.copy(order),
+                execution=execution,
+                cancel_id=cancel_id,
+                execution_id=self._execution_id,
+                ts=order.updated,
+            )
+        )
