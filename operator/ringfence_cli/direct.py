@@ -4,7 +4,7 @@ Such a stop is latched in the gate until the system's KillSwitch is engaged and 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,8 +50,7 @@ def address(text: str) -> str:
 
 
 async def stop(
-    gates: Sequence[str],
-    token: bytes,
+    gates: Mapping[str, bytes],
     *,
     severity: str,
     reason: str,
@@ -60,11 +59,11 @@ async def stop(
     timeout_s: float,
     seen: Callable[[Outcome], None],
 ) -> list[Outcome]:
-    """Ask all gates at once, each until nothing of ours works any more or time is up."""
+    """Ask all gates, each with its token, at once, until nothing of ours works any more or time is up."""
     limits = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=limits, trust_env=False) as session:
 
-        async def one(gate: str) -> Outcome:
+        async def one(gate: str, token: bytes) -> Outcome:
             loop = asyncio.get_running_loop()
             deadline = loop.time() + timeout_s
             last: Outcome | None = None
@@ -79,7 +78,7 @@ async def stop(
                     return outcome
                 await asyncio.sleep(ASK_AGAIN_S)
 
-        return list(await asyncio.gather(*(one(gate) for gate in gates)))
+        return list(await asyncio.gather(*(one(gate, token) for gate, token in gates.items())))
 
 
 async def _ask(session: aiohttp.ClientSession, gate: str, body: bytes, headers: dict[str, str]) -> Outcome:

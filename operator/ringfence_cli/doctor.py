@@ -71,11 +71,12 @@ def _services(seen: view.System) -> Iterator[Finding]:
         yield Finding("NoWorkloads", "it has no workloads", f"kubectl describe tsys {seen.name}")
     for service in seen.services:
         if service.ready < service.desired:
+            which = f"ringfence.dev/system={seen.name}"
+            which += f",ringfence.dev/service={service.service}" if service.service else ""
             yield Finding(
                 "ServiceNotReady",
                 f"{service.name} {service.ready}/{service.desired}: {service.waiting_for}",
-                f"kubectl logs -n {seen.namespace} -l ringfence.dev/system={seen.name},"
-                f"ringfence.dev/service={service.service} --tail=20",
+                f"kubectl logs -n {seen.namespace} -l {which} --tail=20",
             )
 
 

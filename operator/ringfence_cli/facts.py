@@ -12,11 +12,10 @@ from ringfence.kube import resources
 from ringfence.kube.client import KubeClient, Listing, Manifest
 from ringfence.kube.errors import Forbidden, NotFound
 from ringfence.wire import kill
+from ringfence_operator.desired import labels
 
-SYSTEM_LABEL: Final = "ringfence.dev/system"
-SERVICE_LABEL: Final = "ringfence.dev/service"
-GATE_LABEL: Final = "ringfence.dev/gate"
-TRACK_LABEL: Final = "ringfence.dev/track"
+GATES: Final = f"{labels.GATE}=true"
+"""Selects the pods that hold a gate."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,10 @@ class Facts:
     def status(self) -> dict[str, Any]:
         return dict((self.system or {}).get("status") or {})
 
-    @property
-    def labels(self) -> dict[str, str]:
-        return dict(((self.system or {}).get("metadata") or {}).get("labels") or {})
-
 
 async def gather(client: KubeClient, name: str, namespace: str) -> Facts:
     """Read all of it at once."""
-    mine = f"{SYSTEM_LABEL}={name}"
+    mine = f"{labels.SYSTEM}={name}"
     system, switches, deployments, stateful_sets, pods = await asyncio.gather(
         _one(client.get(resources.TRADING_SYSTEM, name, namespace)),
         client.list(resources.KILL_SWITCH, namespace),
@@ -55,13 +50,17 @@ async def gather(client: KubeClient, name: str, namespace: str) -> Facts:
         _all(client.list(resources.STATEFUL_SET, namespace, label_selector=mine)),
         _all(client.list(resources.POD, namespace, label_selector=mine)),
     )
-    labels = ((system or {}).get("metadata") or {}).get("labels") or {}
+    worn = labels_of(system or {})
     covering = sorted(
-        (switch for switch in switches.items if kill.covers(switch, name, labels)),
+        (switch for switch in switches.items if kill.covers(switch, name, worn)),
         key=lambda switch: (switch["metadata"]["name"] != name, switch["metadata"]["name"]),
     )
     workloads = None if deployments is None or stateful_sets is None else deployments + stateful_sets
     return Facts(name, namespace, system, tuple(covering), workloads, pods)
+
+
+def labels_of(manifest: Manifest) -> dict[str, str]:
+    return dict((manifest.get("metadata") or {}).get("labels") or {})
 
 
 async def names(client: KubeClient, namespace: str) -> list[str]:

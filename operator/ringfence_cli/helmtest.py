@@ -9,8 +9,9 @@ from typing import Any, Final
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError, NotFound
+from ringfence_operator import api
 
-KINDS: Final = frozenset({"TradingSystem", "KillSwitch", "Evaluation", "Promotion"})
+KINDS: Final = frozenset(kind.kind for kind in api.KINDS)
 
 
 def missing(served: Mapping[str, Any], deployment: Mapping[str, Any] | None) -> list[str]:

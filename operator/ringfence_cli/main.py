@@ -1,6 +1,7 @@
 """The commands: what is asked, what is printed, and the exit code. 0 done and proven, 1 not, 2 could not ask."""
 
 import asyncio
+import base64
 import getpass
 import sys
 from collections.abc import Awaitable, Callable
@@ -10,20 +11,21 @@ from typing import Annotated, Final, NoReturn, TypeVar
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError, Forbidden, RetryLater
 from ringfence.runtime.clock import SystemClock
+from ringfence.runtime.config import KILL_TOKEN_FILE
 from ringfence_cli import connect, direct, facts, render, stop, view
 from ringfence_cli import doctor as diagnosis
+from ringfence_operator.desired import labels, plan
 
 NOT_PROVEN: Final = 1
 CANNOT_ASK: Final = 2
 COMPLETION_TIMEOUT_S: Final = 2.0
 REFRESH_S: Final = 1.0
-TOKEN_SECRET: Final = "{system}-kill-token"  # noqa: S105 - the name of a Secret
-TOKEN_KEY: Final = "token"  # noqa: S105 - as above
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,9 +104,7 @@ def doctor(system: System, context: Context = None, namespace: Namespace = None,
     elif found:
         out.print(render.findings(found))
     else:
-        out.print(
-            f"nothing stands in the way of {system}: gates are Active; what it does now is its strategy's decision"
-        )
+        _say(f"nothing stands in the way of {system}: gates are Active; what it does now is its strategy's decision")
     raise typer.Exit(NOT_PROVEN if found else 0)
 
 
@@ -134,7 +134,7 @@ def kill(
     if output is not None:
         render.document({"engaged": True, "generation": generation, "proven": found.proven, "progress": found}, output)
     else:
-        out.print(render.kill_verdict(found, generation), style="green" if found.proven else "red", markup=False)
+        _say(render.kill_verdict(found, generation), style="green" if found.proven else "red")
     raise typer.Exit(0 if found.proven else NOT_PROVEN)
 
 
@@ -153,10 +153,8 @@ async def _kill(
     generation = int(engaged["metadata"]["generation"])
     if not quiet:
         who = await _quietly(facts.whoami(client))
-        out.print(
-            f"engaged{f' by {who}' if who else ''} in {cluster.context}, namespace {cluster.namespace}", markup=False
-        )
-    expected = await stop.gate_pods(client, system, cluster.namespace)
+        _say(f"engaged{f' by {who}' if who else ''} in {cluster.context}, namespace {cluster.namespace}")
+    expected = await stop.gate_pods(client, engaged, cluster.namespace)
     latest = stop.progress(view.switch(engaged), generation, expected)
     shown: set[view.Gate] = set()
 
@@ -170,11 +168,11 @@ async def _kill(
         for line in switch.gates:
             if line.generation >= generation and line not in shown and not quiet:
                 shown.add(line)
-                out.print(render.gate_line(line))
+                _say(render.gate_line(line))
 
     done = await stop.until(client, system, cluster.namespace, judge, show, timeout_s)
     if not done and latest.proven:
-        latest = stop.Progress(latest.switch, ("gates unknown: you may not list pods, and none has answered",), ())
+        latest = stop.Progress(latest.switch, ("its gates: they cannot be listed, and none has answered",), ())
     return latest, generation
 
 
@@ -195,22 +193,24 @@ def _kill_direct(
         token = token_file.read_bytes().strip() if token_file else b""
     except (OSError, ValueError) as error:
         _fail(str(error))
-    if not token or not addresses:
-        known = _run(context, namespace, lambda client, cluster: _direct_access(client, system, cluster.namespace))
-        token, addresses = token or known[0], addresses or known[1]
-    if not token:
-        _fail("the kill token is empty")
-    if not addresses:
+    if token and addresses:
+        gates_and_tokens = dict.fromkeys(addresses, token)
+    elif addresses:
+        _fail("with --gate, give its token too: --token-file")
+    else:
+        gates_and_tokens = _run(
+            context, namespace, lambda client, cluster: _direct_access(client, system, cluster.namespace, token)
+        )
+    if not gates_and_tokens:
         _fail(f"no gate of {system} runs; name one with --gate host:port if you know better")
 
     def seen(outcome: direct.Outcome) -> None:
         if output is None:
-            out.print(render.direct_line(outcome))
+            _say(render.direct_line(outcome))
 
     outcomes = asyncio.run(
         direct.stop(
-            addresses,
-            token,
+            gates_and_tokens,
             severity=action or "Cancel",
             reason=reason,
             by=getpass.getuser(),
@@ -223,12 +223,10 @@ def _kill_direct(
     if output is not None:
         render.document({"proven": proven, "gates": [_outcome(outcome) for outcome in outcomes]}, output)
     elif proven:
-        out.print(
-            "all gates closed, no order working; latched until the kill switch is engaged and released", style="green"
-        )
+        _say("all gates closed, no order working; latched until the kill switch is engaged and released", style="green")
     else:
         failed = ", ".join(outcome.gate for outcome in outcomes if not outcome.proven)
-        out.print(f"NOT proven at {failed}", style="red", markup=False)
+        _say(f"NOT proven at {failed}", style="red")
     raise typer.Exit(0 if proven else NOT_PROVEN)
 
 
@@ -246,17 +244,25 @@ def _outcome(outcome: direct.Outcome) -> dict[str, object]:
     }
 
 
-async def _direct_access(client: KubeClient, system: str, namespace: str) -> tuple[bytes, list[str]]:
-    """Token and addresses from the API server, while it still answers."""
-    import base64  # only here, and only in an emergency
-
-    name = TOKEN_SECRET.format(system=system)
-    secret = await client.get(resources.SECRET, name, namespace)
-    token = base64.b64decode((secret.get("data") or {}).get(TOKEN_KEY, "")).strip()
-    selector = f"{facts.SYSTEM_LABEL}={system},{facts.GATE_LABEL}"
+async def _direct_access(client: KubeClient, system: str, namespace: str, token: bytes) -> dict[str, bytes]:
+    """Addresses of the gates and the token of each, from the API server, while it still answers."""
+    selector = f"{labels.SYSTEM}={system},{facts.GATES}"
     pods = await client.list(resources.POD, namespace, label_selector=selector)
-    found = [str((pod.get("status") or {}).get("podIP") or "") for pod in pods.items]
-    return token, [direct.address(ip) for ip in found if ip]
+    tokens: dict[str, bytes] = {}
+    found: dict[str, bytes] = {}
+    for pod in pods.items:
+        address, venue = (pod.get("status") or {}).get("podIP"), facts.labels_of(pod).get(labels.VENUE, "")
+        if not address:
+            continue
+        if venue not in tokens:
+            tokens[venue] = token or await _token(client, plan.kill_token_secret(system, venue), namespace)
+        found[direct.address(str(address))] = tokens[venue]
+    return found
+
+
+async def _token(client: KubeClient, secret: str, namespace: str) -> bytes:
+    data = (await client.get(resources.SECRET, secret, namespace)).get("data") or {}
+    return base64.b64decode(data.get(KILL_TOKEN_FILE.name, "")).strip()
 
 
 @app.command()
@@ -287,9 +293,9 @@ def release(
     if output is not None:
         render.document({"released": done, "generation": generation}, output)
     elif done:
-        out.print(f"released; its gates start up again: kubectl ringfence doctor {system}", markup=False)
+        _say(f"released; its gates start up again: kubectl ringfence doctor {system}")
     else:
-        out.print("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")
+        _say("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")
     raise typer.Exit(0 if done else NOT_PROVEN)
 
 
@@ -299,6 +305,11 @@ async def _quietly(request: Awaitable[str]) -> str:
         return await request
     except ApiError:
         return ""
+
+
+def _say(text: str | Text, style: str = "") -> None:
+    """One line, whatever is in it and however narrow the terminal: people paste these into chats."""
+    out.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def _run(
@@ -328,7 +339,7 @@ def _run(
 
 
 def _fail(sentence: str, code: int = CANNOT_ASK) -> NoReturn:
-    err.print(f"error: {sentence}", style="red", markup=False)
+    err.print(f"error: {sentence}", style="red", markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

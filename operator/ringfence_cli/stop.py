@@ -1,15 +1,17 @@
 """Engage and release a kill switch through the API server, and follow it until each gate has answered for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient, Manifest
-from ringfence.kube.errors import AlreadyExists, Forbidden, NotFound, RetryLater
+from ringfence.kube.errors import AlreadyExists, ApiError, Forbidden, NotFound, RetryLater
 from ringfence.kube.watch import Deleted, Listed, Modified, watch
+from ringfence.wire import kill
 from ringfence_cli import facts, view
+from ringfence_operator.desired import labels
 
 INSIST_S: Final = 3.0
 """A restarting API server refuses, and even answers 403 before it knows its roles: so long we ask again."""
@@ -87,14 +89,29 @@ async def release(client: KubeClient, name: str, namespace: str, *, reason: str)
         raise NoSuchSystem(f"there is no kill switch {name!r} in namespace {namespace}") from error
 
 
-async def gate_pods(client: KubeClient, name: str, namespace: str) -> frozenset[str] | None:
-    """Pods that hold a gate of the system; None where the person may not list pods."""
-    selector = f"{facts.SYSTEM_LABEL}={name},{facts.GATE_LABEL}"
+async def gate_pods(client: KubeClient, switch: Manifest, namespace: str) -> frozenset[str] | None:
+    """Pods that hold a gate of any system that the switch covers; None where that cannot be found out.
+
+    Never raises: it is asked after the switch was engaged, and what fails now must not look as if that had failed.
+    """
     try:
-        pods = await client.list(resources.POD, namespace, label_selector=selector)
-    except Forbidden:
+        systems, pods = await asyncio.gather(
+            client.list(resources.TRADING_SYSTEM, namespace),
+            client.list(resources.POD, namespace, label_selector=facts.GATES),
+        )
+    except ApiError:
         return None
-    return frozenset(pod["metadata"]["name"] for pod in pods.items if _lives(pod))
+    worn = {system["metadata"]["name"]: facts.labels_of(system) for system in systems.items}
+    return frozenset(
+        pod["metadata"]["name"]
+        for pod in pods.items
+        # the pod may be left over from a system that is gone, and trade on: its switch still covers it by name
+        if _lives(pod) and _covered(switch, facts.labels_of(pod).get(labels.SYSTEM, ""), worn)
+    )
+
+
+def _covered(switch: Manifest, system: str, worn: Mapping[str, Mapping[str, str]]) -> bool:
+    return kill.covers(switch, system, worn.get(system, {}))
 
 
 def _lives(pod: Manifest) -> bool:

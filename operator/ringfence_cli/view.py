@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ringfence.kube.client import Manifest
 from ringfence.wire import kill
 from ringfence_cli import facts
+from ringfence_operator.desired import labels
 
 CLOSED: Final = frozenset({"Halted", "Cancel", "Canceled", "Flatten"})
 """States of a gate in which nothing that adds exposure leaves."""
@@ -17,6 +19,7 @@ class Gate:
     """One gate's own line in a kill switch's status."""
 
     pod: str
+    system: str
     state: str
     reason: str
     generation: int
@@ -100,8 +103,9 @@ def gate(line: Mapping[str, Any]) -> Gate:
     working = line.get("workingOrders")
     return Gate(
         pod=str(line.get("pod", "")),
+        system=str(line.get("system", "")),
         state=str(line.get("state") or "Unknown"),
-        reason=str(line.get("reason") or line.get("message") or ""),
+        reason=str(line.get("reason") or ""),
         generation=int(line.get("generation") or 0),
         closed_at=str(line.get("closedAt") or ""),
         latency_ms=str(line.get("latencyMs") or ""),
@@ -130,7 +134,7 @@ def system(found: facts.Facts) -> System:
         Condition(entry["type"], entry["status"], entry.get("reason", ""), entry.get("message", ""))
         for entry in status.get("conditions") or ()
     )
-    gates = merged_gates(status.get("gates") or (), found.name, switches)
+    gates = own_gates(found.name, switches)
     strategy = spec.get("strategy") or {}
     return System(
         name=found.name,
@@ -144,60 +148,69 @@ def system(found: facts.Facts) -> System:
         trading=trading(status, gates),
         observed=generation is not None and status.get("observedGeneration") == generation,
         tracks=tracks(status, strategy),
-        services=None if found.workloads is None else services(found.workloads, found.pods or ()),
+        services=_told(status) if found.workloads is None else services(found.workloads, found.pods or ()),
         gates=gates,
         kill_switches=switches,
         conditions=conditions,
     )
 
 
-def merged_gates(lines: Sequence[Mapping[str, Any]], name: str, switches: Sequence[Switch]) -> tuple[Gate, ...]:
-    """Each gate once: its line in the system's status, else in its own switch's, as the gate wrote it itself."""
+def own_gates(name: str, switches: Sequence[Switch]) -> tuple[Gate, ...]:
+    """The lines that the system's gates wrote into the status of its own switch."""
     own = next((entry.gates for entry in switches if entry.name == name), ())
-    by_pod = {entry.pod: entry for entry in own} | {entry.pod: entry for entry in map(gate, lines)}
-    return tuple(by_pod[pod] for pod in sorted(by_pod))
+    return tuple(sorted((line for line in own if line.system in {"", name}), key=lambda line: line.pod))
 
 
 def trading(status: Mapping[str, Any], gates: Sequence[Gate]) -> str:
-    """Whether it trades, in one word: the operator's, else that of the gates."""
-    if status.get("trading"):
-        return str(status["trading"])
+    """What the gates let through, in one word: their own, else what the operator saw last."""
     states = {entry.state for entry in gates}
-    return states.pop() if len(states) == 1 else ("Unknown" if not states else "Mixed")
+    if not states:
+        return str(status.get("trading") or "Unknown")
+    return states.pop() if len(states) == 1 else "Mixed"
 
 
 def tracks(status: Mapping[str, Any], strategy: Mapping[str, Any]) -> tuple[Track, ...]:
-    listed = status.get("tracks")
-    if not listed:
-        listed = [{"name": name, **status[name]} for name in ("stable", "candidate") if status.get(name)]
+    wanted = status.get("revision")
     return tuple(
         Track(
-            name=str(entry.get("name", "")),
-            revision=str(entry.get("revision", "")),
-            stage=str(entry.get("stage") or status.get("stage") or ""),
-            weight=int(entry.get("weight") or 0),
-            image=str(entry.get("image") or strategy.get("image") or ""),
+            name=name,
+            revision=str(status[name].get("revision", "")),
+            stage=str(status[name].get("stage", "")),
+            weight=int(status[name].get("weight") or 0),
+            # only of the revision that the spec asks for is the image known
+            image=str(strategy.get("image", "")) if status[name].get("revision") == wanted else "",
         )
-        for entry in listed
+        for name in ("stable", "candidate")
+        if status.get(name)
     )
 
 
-def services(workloads: Sequence[Mapping[str, Any]], pods: Sequence[Mapping[str, Any]]) -> tuple[Service, ...]:
+def _told(status: Mapping[str, Any]) -> tuple[Service, ...] | None:
+    """Services as the operator reports them, for people who may not read workloads."""
+    if status.get("services") is None:
+        return None
+    return tuple(
+        Service(str(entry["name"]), "", "", int(bool(entry.get("ready"))), 1, str(entry.get("message", "")))
+        for entry in status["services"]
+    )
+
+
+def services(workloads: Sequence[Manifest], pods: Sequence[Manifest]) -> tuple[Service, ...]:
     found = [_service(workload, pods) for workload in workloads]
     return tuple(sorted(found, key=lambda entry: entry.name))
 
 
-def _service(workload: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> Service:
-    labels = workload["metadata"].get("labels") or {}
+def _service(workload: Manifest, pods: Sequence[Manifest]) -> Service:
+    worn = facts.labels_of(workload)
     selector = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
-    mine = [pod for pod in pods if selector and selector.items() <= (pod["metadata"].get("labels") or {}).items()]
+    mine = [pod for pod in pods if selector and selector.items() <= facts.labels_of(pod).items()]
     status = workload.get("status") or {}
     desired = int((workload.get("spec") or {}).get("replicas", 1))
     ready = int(status.get("readyReplicas") or 0)
     return Service(
         name=str(workload["metadata"]["name"]),
-        service=str(labels.get(facts.SERVICE_LABEL, "")),
-        track=str(labels.get(facts.TRACK_LABEL, "")),
+        service=worn.get(labels.SERVICE, ""),
+        track=worn.get(labels.TRACK, ""),
         ready=ready,
         desired=desired,
         waiting_for="" if ready >= desired else _why_not_ready(workload, mine),

@@ -1,14 +1,19 @@
 """The stop that needs no API server, against gates that check the signature as real ones do."""
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from ringfence.runtime.clock import ManualClock
+from ringfence.runtime.clock import Clock, ManualClock, SystemClock
 from ringfence.wire import kill
 from ringfence_cli import direct
 
@@ -18,7 +23,7 @@ TOKEN = b"shared"
 class GateEndpoint:
     """The endpoint of a gate whose orders are gone after some requests."""
 
-    def __init__(self, clock: ManualClock, working: int) -> None:
+    def __init__(self, clock: Clock, working: int) -> None:
         self.clock = clock
         self.working = working
         self.requests: list[kill.KillRequest] = []
@@ -58,8 +63,7 @@ async def served(endpoint: GateEndpoint) -> AsyncIterator[str]:
 
 async def stopped(gates: list[str], token: bytes = TOKEN, timeout_s: float = 5.0) -> list[direct.Outcome]:
     return await direct.stop(
-        gates,
-        token,
+        dict.fromkeys(gates, token),
         severity="Cancel",
         reason="bad ticks",
         by="alice",
@@ -104,6 +108,27 @@ async def test_one_dead_gate_does_not_keep_the_others() -> None:
     assert alive.proven
     assert not dead.proven
     assert "cannot be reached" in dead.error
+
+
+@pytest.mark.asyncio
+async def test_the_command_needs_no_cluster(tmp_path: Path) -> None:
+    """With an address and a token nothing else is read: no kubeconfig, no API server."""
+    token = tmp_path / "token"
+    token.write_bytes(TOKEN + b"\n")
+    async with served(GateEndpoint(SystemClock(), working=1)) as gate:
+        command = [sys.executable, "-m", "ringfence_cli.main", "kill", "momentum", "--direct", "--reason", "bad ticks"]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [*command, "--gate", gate, "--token-file", str(token)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"KUBECONFIG": "/nonexistent", "COLUMNS": "200"},
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 working" in done.stdout
+    assert "all gates closed, no order working" in done.stdout
 
 
 @pytest.mark.parametrize(
