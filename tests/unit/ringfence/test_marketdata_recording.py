@@ -13,12 +13,13 @@ from ringfence.venues.binance.codec import book_snapshot
 from ringfence.venues.binance.stream import MarketDecoder, Shutdown
 from ringfence.wire.messages import BookTop, Quote
 
-BESIDE = Path(__file__).parents[4] / "shared" / "data" / "binance-spot"
+BESIDE = Path(__file__).parents[4] / "shared" / "data"
 
 
 def lines(symbol: str) -> Iterator[tuple[int, bytes]]:
     """Receive time and message, as recorded."""
     directory = Path(os.environ.get("RINGFENCE_DATA", BESIDE))
+    directory = directory / "binance-spot" if (directory / "binance-spot").is_dir() else directory
     path = directory / f"{symbol.lower()}-20240808.gz"
     if not path.is_file():
         pytest.skip(f"no recording {path.name}: set RINGFENCE_DATA to the directory that holds it")
