@@ -39,7 +39,8 @@ class Push:
     """What came of one push."""
 
     pod: str
-    seconds: float
+    at: float
+    """Loop time of the answer, or of giving up."""
     answer: kill.KillAnswer | None
     error: str = ""
 
@@ -53,7 +54,6 @@ async def push_all(
 
 async def _push(session: aiohttp.ClientSession, target: Target, request: kill.KillRequest) -> Push:
     loop = asyncio.get_running_loop()
-    began = loop.time()
     body, headers = kill.signed(target.token, request)
     host = f"[{target.address}]" if ":" in target.address else target.address
     url = f"http://{host}:{target.port}{kill.KILL_PATH}"
@@ -63,9 +63,9 @@ async def _push(session: aiohttp.ClientSession, target: Target, request: kill.Ki
             text = await response.content.read(ANSWER_MAX)
         if response.status != 200:
             said = text.decode("utf-8", "replace").strip()[:200]
-            return Push(target.pod, loop.time() - began, None, f"HTTP {response.status} {said}")
-        return Push(target.pod, loop.time() - began, msgspec.json.decode(text, type=kill.KillAnswer))
+            return Push(target.pod, loop.time(), None, f"HTTP {response.status} {said}")
+        return Push(target.pod, loop.time(), msgspec.json.decode(text, type=kill.KillAnswer))
     except TimeoutError:
-        return Push(target.pod, loop.time() - began, None, f"no answer within {TIMEOUT_S:.0f} s")
+        return Push(target.pod, loop.time(), None, f"no answer within {TIMEOUT_S:.0f} s")
     except (aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
-        return Push(target.pod, loop.time() - began, None, str(error) or type(error).__name__)
+        return Push(target.pod, loop.time(), None, str(error) or type(error).__name__)

@@ -43,8 +43,8 @@ class Summary:
     conditions: tuple[Condition, ...]
     gates_acknowledged: str
     """Such as ``2/2``."""
-    working_orders: str
-    """Sum over the gates; ``?`` where one does not know."""
+    working_orders: int | None
+    """Sum over the gates; None where one does not know, or where nothing was asked."""
     complete: bool
     """Nothing is awaited any more."""
 
@@ -74,7 +74,7 @@ def summarize(
     closed = [pod for pod in sorted(gates) if acknowledged(asked, lines.get(pod))]
     waiting = sorted(gates - set(closed))
     counts = [lines[pod].working_orders if pod in lines else None for pod in sorted(gates)]
-    working = "?" if None in counts else str(sum(count or 0 for count in counts))
+    working = None if None in counts else sum(count or 0 for count in counts)
     verdicts: list[tuple[str, ConditionStatus, Why]] = [
         ("Engaged", *_engaged(asked)),
         ("Acknowledged", *_acknowledged(asked, gates, waiting)),
@@ -86,7 +86,7 @@ def summarize(
     return Summary(
         conditions=tuple(settled(before, name, status, why, asked.generation, now) for name, status, why in verdicts),
         gates_acknowledged=f"{len(closed)}/{len(gates)}" if asked.severity else "",
-        working_orders=working if asked.severity and gates else "",
+        working_orders=working if asked.severity and gates else None,
         complete=not awaited or (asked.severity < 3 and not waiting),
     )
 
@@ -117,16 +117,18 @@ def _acknowledged(asked: Asked, gates: frozenset[str], waiting: list[str]) -> tu
     return "True", Why("AllGatesClosed", f"{len(gates)}/{len(gates)} gates closed for generation {asked.generation}")
 
 
-def _canceled(asked: Asked, gates: frozenset[str], waiting: list[str], working: str) -> tuple[ConditionStatus, Why]:
+def _canceled(
+    asked: Asked, gates: frozenset[str], waiting: list[str], working: int | None
+) -> tuple[ConditionStatus, Why]:
     if asked.severity < 3:
         return "False", Why("NotAsked", "this setting leaves working orders alone")
     if not gates:
         return "Unknown", Why("NoGates", "no gate that this switch covers is running: nothing can prove it")
     if waiting:
         return "Unknown", Why("GatesOpen", f"waiting for {_names(waiting)}")
-    if working == "0":
+    if working == 0:
         return "True", Why("NoneWorking", "no order of ours works at any venue")
-    if working == "?":
+    if working is None:
         return "Unknown", Why("NotProven", "a gate does not know yet what works at its venue")
     return "False", Why("StillWorking", f"{working} orders may still execute")
 

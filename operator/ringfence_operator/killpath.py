@@ -1,0 +1,192 @@
+"""The operator's part of a kill: push to every gate, then sum up what the gates say of themselves.
+
+Runs in a queue of its own, so that it never waits behind a slow reconcile. It is neither the first way of a kill nor
+the proof: gates watch the switches themselves and write their own lines. A pass may be cut off anywhere.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import aiohttp
+import structlog
+from pydantic import ValidationError
+
+from ringfence.kube import resources
+from ringfence.kube.client import Manifest
+from ringfence.wire import kill
+from ringfence_operator import interpret
+from ringfence_operator.api import Condition as ConditionModel
+from ringfence_operator.api import KillSwitchStatus
+from ringfence_operator.cluster.gates import Push, Target, push_all
+from ringfence_operator.cluster.observe import SwitchSeen, observe_switch, read_secret
+from ringfence_operator.cluster.report import write_events, write_status
+from ringfence_operator.desired import plan as names
+from ringfence_operator.rollout.health import Pod
+from ringfence_operator.rollout.state import Event
+from ringfence_operator.rollout.switch import Asked, Line, Summary, acknowledged, line, summarize
+from ringfence_operator.world import Key, World
+
+log = structlog.get_logger()
+
+AGAIN_S: Final = 1.0
+"""Until every gate has closed: push and look again after this, whether or not an event came."""
+GATES_OWN: Final = frozenset({"gates"})
+
+
+async def kill_pass(
+    world: World, session: aiohttp.ClientSession, key: Key, wake: Callable[[Key], None], arrived: float | None
+) -> float | None:
+    """Handle one kill switch. ``arrived``: loop time of the news that led to this, for the latency metric."""
+    namespace, name = key
+    seen = await observe_switch(world.client, namespace, name)
+    if seen is None:  # deleted: the systems that it covered have to be looked at without it
+        for left in (await world.client.list(resources.TRADING_SYSTEM, namespace)).items:
+            wake((namespace, str(left["metadata"]["name"])))
+        return None
+    asked, covered = asks(seen.switch), covered_systems(seen)
+    gates = open_gates(seen, covered)
+    lines = lines_of(seen.switch)
+    if asked.severity:
+        late = [pod for pod in gates if not acknowledged(asked, lines.get(pod.name))]
+        await _push(world, session, seen, asked, late, arrived)
+    for system in sorted(covered):
+        wake((namespace, system))
+    summary = await _report(world, seen, asked, frozenset(pod.name for pod in gates), lines)
+    return None if summary.complete else AGAIN_S
+
+
+def asks(switch: Manifest) -> Asked:
+    """What the switch asks for now. An engaged one means at least Cancel, whatever else it says."""
+    spec = switch.get("spec") if "spec" in switch else {}
+    severity, _ = kill.of_switch(spec)
+    engaged = isinstance(spec, Mapping) and spec.get("engaged", False) is not False
+    generation = int(switch["metadata"].get("generation", 0))
+    return Asked(generation=generation, severity=int(severity), word=severity.word, engaged=engaged)
+
+
+def covered_systems(seen: SwitchSeen) -> frozenset[str]:
+    """Names of all systems that it stops; its own name also where that system is deleted and only pods are left."""
+    found = {
+        system["metadata"]["name"]
+        for system in seen.systems
+        if kill.covers(seen.switch, system["metadata"]["name"], system["metadata"].get("labels") or {})
+    }
+    return frozenset(found | {seen.switch["metadata"]["name"]})
+
+
+def open_gates(seen: SwitchSeen, covered: frozenset[str]) -> tuple[Pod, ...]:
+    """Gates that could send an order now. One that never started cannot, and starts halted; one on a node that is
+    lost may still run, so its last known state counts."""
+    return tuple(
+        pod
+        for pod in seen.gates
+        if seen.owners.get(pod.name) in covered and pod.container.running and pod.phase not in {"Succeeded", "Failed"}
+    )
+
+
+def lines_of(switch: Manifest) -> dict[str, Line]:
+    """Each gate's own line, of this very switch and not of an earlier one with its name."""
+    found = {}
+    for raw in (switch.get("status") or {}).get("gates") or ():
+        if raw.get("uid") in (None, "", switch["metadata"].get("uid")):
+            found[str(raw.get("pod"))] = line(raw)
+    return found
+
+
+async def _push(
+    world: World,
+    session: aiohttp.ClientSession,
+    seen: SwitchSeen,
+    asked: Asked,
+    late: Iterable[Pod],
+    arrived: float | None,
+) -> None:
+    """Tell every gate that has not closed yet."""
+    metadata = seen.switch["metadata"]
+    _, reason = kill.of_switch(seen.switch.get("spec"))
+    request = kill.KillRequest(
+        severity=asked.word,
+        reason=reason,
+        by=f"KillSwitch {metadata['name']}",
+        ts=int(world.now().timestamp() * 1e9),
+        source="operator",
+        uid=str(metadata.get("uid", "")),
+        generation=asked.generation,
+    )
+    targets = await _targets(world, seen, late)
+    for push in await push_all(session, targets, request):
+        _note(world, push, arrived, name=str(metadata["name"]))
+
+
+async def _targets(world: World, seen: SwitchSeen, late: Iterable[Pod]) -> tuple[Target, ...]:
+    """Addresses and tokens. A gate without an address or token cannot be pushed to; it has its own watch."""
+    namespace = seen.switch["metadata"]["namespace"]
+    tokens: dict[str, bytes] = {}
+    found = []
+    for pod in late:
+        name = names.kill_token_secret(seen.owners[pod.name], seen.venues[pod.name])
+        if name not in tokens:
+            content = await read_secret(world.client, namespace, name)
+            tokens[name] = content.get("token", "").strip().encode()
+        if pod.ip and tokens[name]:
+            found.append(Target(pod.name, pod.ip, tokens[name]))
+    return tuple(found)
+
+
+def _note(world: World, push: Push, arrived: float | None, *, name: str) -> None:
+    if push.answer is None:
+        world.metrics.kill_push_failures.inc()
+        log.warning("gate not reached by push", switch=name, pod=push.pod, error=push.error)
+        return
+    if arrived is not None:
+        world.metrics.kill_push_seconds.observe(push.at - arrived)
+    log.info("gate answered push", switch=name, pod=push.pod, state=push.answer.state, gate_ms=push.answer.latency_ms)
+
+
+async def _report(
+    world: World, seen: SwitchSeen, asked: Asked, gates: frozenset[str], lines: Mapping[str, Line]
+) -> Summary:
+    """The operator's part of the status: conditions and sums. The lines are the gates' own and are never named."""
+    now = world.now()
+    status = seen.switch.get("status") or {}
+    before = interpret.conditions_of(_models(status.get("conditions") or ()))
+    summary = summarize(asked, gates, lines, before, now)
+    wanted = KillSwitchStatus(
+        observed_generation=asked.generation,
+        conditions=interpret.condition_models(summary.conditions),
+        gates_acknowledged=summary.gates_acknowledged or None,
+        working_orders=summary.working_orders,
+        engaged_by=engaged_by(seen.switch) if asked.engaged else None,
+    ).dump()
+    wanted.pop("gates", None)
+    if await write_status(world.client, seen.switch, wanted, others=GATES_OWN):
+        await write_events(world.client, seen.switch, _events(before, summary, asked), now)
+    return summary
+
+
+def _events(before: Iterable[Any], summary: Summary, asked: Asked) -> Iterable[Event]:
+    """A line in kubectl describe for each thing that became true, and for the release."""
+    known = {c.type: c.status for c in before}
+    for condition in summary.conditions:
+        if condition.status == "True" and known.get(condition.type) != "True":
+            level = "Warning" if condition.type == "Engaged" else "Normal"
+            yield Event(type=level, reason=condition.type, message=condition.message)  # type: ignore[arg-type]
+        if condition.type == "Engaged" and condition.status == "False" and known.get("Engaged") == "True":
+            yield Event(type="Normal", reason="Released", message=f"generation {asked.generation}")
+
+
+def engaged_by(switch: Manifest) -> str | None:
+    """The program that wrote ``spec.engaged`` last, as managedFields tell; who was behind it is in the audit log."""
+    for entry in switch["metadata"].get("managedFields") or ():
+        spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if "f:engaged" in spec and entry.get("subresource", "") == "":
+            return str(entry.get("manager", "")) or None
+    return None
+
+
+def _models(found: Iterable[Mapping[str, Any]]) -> Iterable[ConditionModel]:
+    for item in found:
+        try:
+            yield ConditionModel.parse(item)
+        except ValidationError:
+            continue
