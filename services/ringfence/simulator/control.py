@@ -55,6 +55,8 @@ def state(gateway: Gateway) -> dict[str, Any]:
                 "bid": text(one.publisher.best.bid),
                 "ask": text(one.publisher.best.ask),
                 "next_event_ns": one.feed.next_ns,
+                "impact_modelled": one.impact.modelled,
+                "own_volume_percent_max": one.impact.own_percent_max,
             }
             for symbol, one in venue.instruments.items()
         },

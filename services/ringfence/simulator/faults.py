@@ -1,5 +1,7 @@
 """What can be made to go wrong at the venue, on demand. Plain state, read where the fault acts."""
 
+from typing import Annotated
+
 import msgspec
 
 
@@ -8,10 +10,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     kind: str
     """drop_streams, http_status, latency_ms, halt, silence, gap, lose_events or clear."""
-    status: int = 503
-    count: int = 1
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
+    count: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
     """How many requests, messages or events it hits."""
-    value: int = 0
+    value: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 0
     """Of latency_ms: one way."""
     symbol: str = ""
     on: bool = True
@@ -21,6 +23,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Faults:
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
         self.http_status = 0
         self.http_count = 0
         self.http_executed = False
@@ -30,9 +36,6 @@ class Faults:
         """Depth messages still to be lost, by instrument."""
         self.lost_events = 0
         """Private events still to be lost."""
-
-    def clear(self) -> None:
-        self.__init__()  # type: ignore[misc]
 
     def next_http(self) -> tuple[int, bool] | None:
         """Status for this order request and whether it is executed nevertheless; None = no fault."""

@@ -15,6 +15,7 @@ from ringfence.model.money import bps_of, notional
 from ringfence.model.orders import OrderType, Side
 from ringfence.simulator.accounts import MARKET, Ledger, Leg
 from ringfence.simulator.catalog import Listing
+from ringfence.simulator.impact import Impact
 from ringfence.simulator.market import Feed, Market
 from ringfence.simulator.matching import (
     MARKET_ID,
@@ -69,7 +70,7 @@ class Counts(msgspec.Struct):
 class Instrument:
     """One listed instrument and all that belongs to it."""
 
-    __slots__ = ("engine", "feed", "halted", "last_price", "listing", "publisher", "trade_id", "trades")
+    __slots__ = ("engine", "feed", "halted", "impact", "last_price", "listing", "publisher", "trade_id", "trades")
 
     def __init__(self, listing: Listing, market: Market, first_id: int, start_ns: int) -> None:
         self.listing = listing
@@ -80,6 +81,7 @@ class Instrument:
         self.trades: deque[PublicTrade] = deque(maxlen=TRADES_MAX)
         self.last_price = 0
         self.halted = False
+        self.impact = Impact()
 
     @property
     def reference(self) -> int:
@@ -181,8 +183,10 @@ class Venue:
         """The order with this id, or the latest with this client id."""
         if order_id is not None:
             order = self._orders.get(order_id)
-            mine = order is not None and order.account == account and order.symbol == symbol
-            return order if mine and client_order_id in {None, order.client_order_id if order else None} else None
+            if order is None or order.account != account or order.symbol != symbol:
+                return None
+            # with both ids sent, both must be this order's
+            return order if client_order_id in {None, order.client_order_id} else None
         return self._by_client_id.get((account, symbol, client_order_id or ""))
 
     def open_orders(self, account: str, symbol: str | None = None) -> list[VenueOrder]:
@@ -317,6 +321,7 @@ class Venue:
         )
         instrument.trades.append(trade)
         self._events.append(trade)
+        instrument.impact.add(ts, match.quantity, own=match.maker_id != match.taker_id)
         if match.maker_id == match.taker_id == MARKET_ID:
             return
         opposite = Side.SELL if match.aggressor is Side.BUY else Side.BUY

@@ -16,6 +16,7 @@ EnumT = TypeVar("EnumT", bound=StrEnum)
 
 _CLIENT_ID: Final = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 _DECIMAL: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
+_LEADING_ZEROS: Final = re.compile(r"^0+(?=[0-9])")
 _INTEGER: Final = r"^[0-9]{1,20}$"
 
 
@@ -45,7 +46,7 @@ def money(params: Params, name: str) -> int:
     if re.fullmatch(_DECIMAL, value) is None:
         raise errors.illegal(name, _DECIMAL)
     try:
-        return parse(value.lstrip("0") if value.lstrip("0")[:1].isdigit() else "0" + value.lstrip("0"))
+        return parse(_LEADING_ZEROS.sub("", value))
     except MoneyError as error:
         code, message = errors.PRECISION
         raise ApiError(code, message.format(name=name)) from error

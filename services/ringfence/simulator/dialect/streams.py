@@ -87,7 +87,10 @@ class Hub:
 
     def unsubscribe(self, connection: Connection, streams: list[str]) -> None:
         for name in streams:
-            self._streams.get(name, set()).discard(connection)
+            listeners = self._streams.get(name, set())
+            listeners.discard(connection)
+            if not listeners:
+                self._streams.pop(name, None)  # names are the clients' invention: none is kept without need
             connection.streams.discard(name)
 
     def subscribe_private(self, connection: Connection, account: str) -> int:
