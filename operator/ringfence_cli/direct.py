@@ -27,6 +27,8 @@ class Outcome:
     gate: str
     answer: kill.KillAnswer | None
     error: str = ""
+    final: bool = False
+    """Asking again would give the same."""
 
     @property
     def closed(self) -> bool:
@@ -35,6 +37,17 @@ class Outcome:
     @property
     def proven(self) -> bool:
         return self.closed and self.answer is not None and self.answer.working_orders == 0
+
+
+class _State(msgspec.Struct, rename="camel"):
+    """What we read of ``GET /state``."""
+
+    state: str
+    working_orders: int
+
+
+class _Refusal(msgspec.Struct):
+    error: str
 
 
 def address(text: str) -> str:
@@ -68,13 +81,17 @@ async def stop(
             deadline = loop.time() + timeout_s
             last: Outcome | None = None
             while True:
-                request = kill.KillRequest(severity=severity, reason=reason, by=by, ts=clock.wall_ns(), source="direct")
-                outcome = await _ask(session, gate, *kill.signed(token, request))
-                if last is None or (last.answer, last.error) != (outcome.answer, outcome.error):
+                if last is not None and last.answer is not None:  # it has closed; what is left to see are its orders
+                    outcome = await _look(session, gate, last.answer)
+                else:
+                    request = kill.KillRequest(
+                        severity=severity, reason=reason, by=by, ts=clock.wall_ns(), source="direct"
+                    )
+                    outcome = await _ask(session, gate, *kill.signed(token, request))
+                if last != outcome:
                     seen(outcome)
                 last = outcome
-                # a gate that refuses the signature will refuse it again; one that is out of reach may come back
-                if outcome.proven or outcome.error.startswith("refused") or loop.time() > deadline:
+                if outcome.proven or outcome.final or loop.time() > deadline:
                     return outcome
                 await asyncio.sleep(ASK_AGAIN_S)
 
@@ -82,15 +99,47 @@ async def stop(
 
 
 async def _ask(session: aiohttp.ClientSession, gate: str, body: bytes, headers: dict[str, str]) -> Outcome:
+    """The stop itself."""
+    found = await _request(session, "POST", gate, kill.KILL_PATH, body, headers)
+    if isinstance(found, Outcome):
+        return found
     try:
-        async with session.post(f"http://{gate}{kill.KILL_PATH}", data=body, headers=headers) as response:
+        return Outcome(gate, msgspec.json.decode(found, type=kill.KillAnswer))
+    except msgspec.MsgspecError as error:
+        return Outcome(gate, None, f"what answers is no gate: {error}", final=True)
+
+
+async def _look(session: aiohttp.ClientSession, gate: str, answer: kill.KillAnswer) -> Outcome:
+    """How it goes on with its orders. A gate that went silent after it had closed has proven no more than before."""
+    found = await _request(session, "GET", gate, kill.STATE_PATH, None, {})
+    if isinstance(found, Outcome):
+        return Outcome(gate, answer)
+    try:
+        state = msgspec.json.decode(found, type=_State)
+    except msgspec.MsgspecError:
+        return Outcome(gate, answer)
+    return Outcome(gate, msgspec.structs.replace(answer, state=state.state, working_orders=state.working_orders))
+
+
+async def _request(
+    session: aiohttp.ClientSession, method: str, gate: str, path: str, body: bytes | None, headers: dict[str, str]
+) -> bytes | Outcome:
+    try:
+        async with session.request(method, f"http://{gate}{path}", data=body, headers=headers) as response:
             text = await response.read()
-            if response.status != 200:
-                return Outcome(gate, None, f"refused: {text.decode('utf-8', 'replace').strip()[:300]}")
-            return Outcome(gate, msgspec.json.decode(text, type=kill.KillAnswer))
+            if response.status == 200:
+                return text
+            # a gate that refuses a signature will refuse it again; one that cannot read its token may yet
+            return Outcome(gate, None, f"refused: {_said(text)}", final=response.status < 500)
     except TimeoutError:
         return Outcome(gate, None, f"no answer within {REQUEST_TIMEOUT_S:.0f} s")
     except (aiohttp.ClientError, OSError) as error:
         return Outcome(gate, None, f"cannot be reached: {error}")
-    except msgspec.MsgspecError as error:
-        return Outcome(gate, None, f"refused: what answers is no gate: {error}")
+
+
+def _said(body: bytes) -> str:
+    """A gate's own sentence, or whatever came."""
+    try:
+        return msgspec.json.decode(body, type=_Refusal).error
+    except msgspec.MsgspecError:
+        return body.decode("utf-8", "replace").strip()[:300]

@@ -15,7 +15,7 @@ from ringfence.kube import resources
 from ringfence.kube.client import KubeClient
 from ringfence.kube.resources import Resource
 from ringfence.kube.watch import watch
-from ringfence_operator import access_rules, settings
+from ringfence_operator import access_rules, api, settings
 
 ROOT = manifests.ROOT
 OPERATOR = ROOT / manifests.OPERATOR_CHART
@@ -267,6 +267,27 @@ def test_crds_stay_when_the_chart_goes(helm: str) -> None:
     for crd in crds:
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     assert of_kind(render(helm, OPERATOR, "--set", "crds.install=false"), "CustomResourceDefinition") == []
+
+
+def test_artifact_hub_is_told_of_every_kind() -> None:
+    """What the chart says that it brings is what it brings."""
+    annotations = yaml.safe_load((OPERATOR / "Chart.yaml").read_text())["annotations"]
+    told = yaml.safe_load(annotations["artifacthub.io/crds"])
+
+    assert {(entry["kind"], entry["version"], entry["name"]) for entry in told} == {
+        (kind.kind, api.VERSION, f"{kind.plural}.{api.GROUP}") for kind in api.KINDS
+    }
+
+
+@pytest.mark.parametrize("sample", sorted((ROOT / "manifests" / "samples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_sample_is_a_systems_values(helm: str, sample: Path, tmp_path: Path) -> None:
+    """A spec that people have in a manifest is what the chart takes, unchanged."""
+    values = tmp_path / "values.yaml"
+    specs = [found["spec"] for found in yaml.safe_load_all(sample.read_text()) if found["kind"] == "TradingSystem"]
+    for spec in specs:
+        values.write_text(yaml.safe_dump({"spec": spec}))
+        (system,) = render(helm, SYSTEM, "--values", str(values), release="sample")
+        assert system["spec"] == spec
 
 
 def test_every_object_names_its_namespace(helm: str) -> None:

@@ -310,3 +310,24 @@ async def test_names_are_completed(cluster: Cluster) -> None:
     )
 
     assert "orphaned" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [(("rel",), "release"), (("kill", "unre"), "unreleased"), (("status", "x", "-o", "y"), "yaml")],
+)
+async def test_kubectl_completes_too(cluster: Cluster, typed: tuple[str, ...], offered: str) -> None:
+    """kubectl runs kubectl_complete-ringfence and reads a word a line, then a directive."""
+    if offered == "unreleased":
+        async with cluster.client() as client:
+            await make_switch(client, "unreleased")
+    where = ("--namespace", NAMESPACE, "--context", cluster.context)
+    command = [sys.executable, "-m", "ringfence_cli.complete", typed[0]]
+    command += [*where, *typed[1:]] if len(typed) > 1 else []
+    environ = os.environ | {"KUBECONFIG": str(cluster.kubeconfig)}
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=True, env=environ, timeout=60
+    )
+
+    words = [line.split("\t")[0] for line in done.stdout.splitlines()]
+    assert words == [offered, ":4"]
