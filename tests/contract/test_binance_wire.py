@@ -36,6 +36,10 @@ def error(status: int, code: int, message: str, *headers: str) -> bytes:
     return http(status, f'{{"code":{code},"msg":"{message}"}}', *headers)
 
 
+def always(answer: bytes | None) -> Callable[[str], bytes | None]:
+    return lambda _: answer
+
+
 class Server:
     """Answers each request by a function of its head; None hangs up."""
 
@@ -210,7 +214,7 @@ async def test_gate_is_asked_after_the_connection_is_there(tmp_path: Path) -> No
 async def test_what_is_not_proven_is_unknown_and_never_sent_again(tmp_path: Path, answer: bytes | None) -> None:
     """Hang-ups, 5xx, -1006 and -1007, unreadable answers, redirects: one POST, and its outcome unknown."""
     async with connected(tmp_path) as fixture:
-        fixture.server.answer = lambda _: answer
+        fixture.server.answer = always(answer)
         assert isinstance(await fixture.venue.submit(order(), yes), Unknown)
         assert len(fixture.server.heads) == 1
 
@@ -252,7 +256,7 @@ async def test_absence_is_only_what_the_venue_says_is_absent(tmp_path: Path) -> 
         fixture.server.answer = lambda _: error(400, -2013, "Order does not exist.")
         assert await fixture.venue.order("BTCUSDT", "x") is None
         for answer in (error(500, -2013, "Order does not exist."), http(404, ""), http(200, "{}"), http(200, ""), None):
-            fixture.server.answer = lambda _, answer=answer: answer
+            fixture.server.answer = always(answer)
             with pytest.raises(VenueError):
                 await fixture.venue.order("BTCUSDT", "x")
 
@@ -319,7 +323,7 @@ async def test_credentials_appear_in_no_text(tmp_path: Path, caplog: pytest.LogC
             error(400, -1100, f"bad key {KEY} and secret {SECRET}"),
             error(401, -2015, f"key {KEY}"),
         ):
-            fixture.server.answer = lambda _, answer=answer: answer
+            fixture.server.answer = always(answer)
             texts.append(repr(await venue.submit(order(), yes)))
             texts.append(repr(await venue.cancel("BTCUSDT", "x")))
             for query in (venue.balances, venue.open_orders, lambda: venue.order("BTCUSDT", "x")):

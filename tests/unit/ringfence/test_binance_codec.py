@@ -9,7 +9,7 @@ from ringfence.model.money import parse
 from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import BookDiff, BookSnapshot, Refused, Unknown, VenueBalance
 from ringfence.venues.binance import codec, stream
-from ringfence.venues.binance.limits import Limit
+from ringfence.venues.binance.limits import Kind, Limit
 from ringfence.wire.messages import Quote, Trade
 
 SECRET = b"NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
@@ -46,7 +46,7 @@ def test_signature_is_that_of_the_documentation() -> None:
 def test_parameters_are_encoded_before_they_are_signed() -> None:
     """What is signed is what is sent: percent-encoded, non-ASCII too."""
     request = codec.Request(
-        "GET", "/x", codec.encoded([("symbol", "这是测试币456"), ("symbols", '["A","B"]')]), codec.Kind.QUERY, 1
+        "GET", "/x", codec.encoded([("symbol", "这是测试币456"), ("symbols", '["A","B"]')]), Kind.QUERY, 1
     )
     query = codec.signed_query(request, SECRET, 1_499_827_319_559, 5000)
     payload, signature = query.split("&signature=")

@@ -19,6 +19,8 @@ PAGE: Final = 1000
 """Trades in one page of the history: the most that the venue gives."""
 DEPTH: Final = 5000
 """Levels of a snapshot. A shallower one leaves holes once the price has walked past what it showed."""
+_plain: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
+"""Needs no percent-encoding; asking costs a fraction of encoding, and almost everything we send is plain."""
 _fixed: Final = re.compile(r"[0-9]{1,15}\.[0-9]{8}").fullmatch
 
 
@@ -49,7 +51,7 @@ class Request(msgspec.Struct, frozen=True):
 
 def encoded(parameters: list[tuple[str, str]]) -> str:
     """The query string, percent-encoded: the venue checks the signature over the encoded text."""
-    return "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
+    return "&".join([f"{name}={value if _plain(value) else quote(value, safe='')}" for name, value in parameters])
 
 
 def sign(payload: str, secret: bytes) -> str:
