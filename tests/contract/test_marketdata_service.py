@@ -240,7 +240,7 @@ async def test_service_publishes_to_a_subscriber_and_says_how_it_is(
     server, client = KeyPair.generate(), KeyPair.generate()
     (tmp_path / "public").write_text(server.public)
     (tmp_path / "secret").write_text(server.secret)
-    monkeypatch.setenv("RINGFENCE_CURVE_DIR", str(tmp_path))
+    monkeypatch.setenv("RINGFENCE_CURVE", str(tmp_path))
     port, http_port = unused_tcp_port_factory(), unused_tcp_port_factory()
     out = Collected()
     async with serve_simulator(simulator_config()) as simulator:

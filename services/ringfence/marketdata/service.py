@@ -152,7 +152,7 @@ async def marketdata(host: Host) -> AsyncIterator[None]:
     if not isinstance(config, MarketdataConfig):
         raise TypeError(f"{type(config).__name__} is not a MarketdataConfig")
     rng = random.Random()  # sim-ok: the jitter of reconnects must differ between processes
-    keys = KeyPair.read(Path(os.environ.get("RINGFENCE_CURVE_DIR", CURVE_DIR)))
+    keys = KeyPair.read(Path(os.environ.get("RINGFENCE_CURVE", CURVE_DIR)))
     bus = Bus(config.service, host.clock.wall_ns(), keys)
     publisher = bus.publisher(config.port, config.subscribers.values)
     venue = BinanceMarket(config.venue, host.clock, rng)
