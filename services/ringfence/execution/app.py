@@ -1,0 +1,450 @@
+"""The gate's host: carries out what the engines decide, and feeds them what happens. One event loop, one writer.
+
+The order path is: bus message -> `Manager.intent` -> one write(2) to the journal -> a task that sends. Nothing on
+it awaits, logs or allocates more than it must. Everything else (reconciliation, losses, status) runs beside it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from ringfence.execution.gate import STATUS_STALE_NS, Gate
+from ringfence.execution.manager import Cancel, Manager, Output, Query, Reconcile
+from ringfence.execution.reconcile import Reconciler
+from ringfence.execution.state import FOREIGN
+from ringfence.execution.status import Proof, StatusWriter
+from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
+from ringfence.model.approved import Approved
+from ringfence.model.orders import OrderEvent
+from ringfence.model.records import Entry
+from ringfence.runtime.bus import Publisher
+from ringfence.runtime.clock import Clock
+from ringfence.runtime.config import GateConfig
+from ringfence.runtime.guard import RECONCILED, Guard
+from ringfence.runtime.journal import JournalError
+from ringfence.runtime.killwatch import Fold
+from ringfence.runtime.lease import LeaseCore
+from ringfence.venues import api
+from ringfence.wire.kill import Severity
+from ringfence.wire.messages import (
+    AccountState,
+    AnyMessage,
+    Balance,
+    BookTop,
+    CancelIntent,
+    Envelope,
+    FeedStatus,
+    GateState,
+    InstrumentRules,
+    Intent,
+    OrderUpdate,
+    Quote,
+)
+
+log = structlog.get_logger()
+
+JOURNAL: Final = "journal"
+LEDGER: Final = "loss ledger"
+MARKET: Final = "market data"
+STREAM: Final = "venue stream"
+BACKLOG_MAX: Final = 100_000
+TICK_S: Final = 0.02
+SLOW_EVERY: Final = 10
+"""Ticks between evaluations of losses and of the start-up conditions."""
+LATENCIES: Final = (1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000)
+"""Upper bounds of the gate check's histogram, nanoseconds."""
+
+
+class Counters:
+    """Plain integers, read at scrape time."""
+
+    __slots__ = ("backlog_dropped", "check_buckets", "check_ns", "checks", "kill_ns_last", "kill_ns_max", "kills")
+
+    def __init__(self) -> None:
+        self.check_buckets = [0] * (len(LATENCIES) + 1)
+        self.check_ns = 0
+        self.checks = 0
+        self.kills = 0
+        self.kill_ns_last = 0
+        self.kill_ns_max = 0
+        self.backlog_dropped = 0
+
+
+class Execution:
+    """Built by `main`; every attribute that is set later is set there, before anything runs."""
+
+    publisher: Publisher
+    status: StatusWriter
+    lease: LeaseCore
+    on_allocation: Callable[[dict[str, Any] | None], None]
+
+    def __init__(
+        self,
+        config: GateConfig,
+        clock: Clock,
+        venue: api.TradingVenue,
+        store: Store,
+        guard: Guard,
+        gate: Gate,
+        manager: Manager,
+        reconciler: Reconciler,
+        on_market: Callable[[AnyMessage], None] | None,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.venue = venue
+        self.store = store
+        self.journal = store.journal
+        self.guard = guard
+        self.gate = gate
+        self.manager = manager
+        self.reconciler = reconciler
+        self.counters = Counters()
+        self.proof = Proof()
+        self.balances: dict[str, api.VenueBalance] = {}
+        self.wake_reconciler = asyncio.Event()
+        self.stream_drops = 0
+        self.stream_up = False
+        self.draining = False
+        self._on_market = on_market
+        self._backlog: list[Entry] = []
+        self._latches = dict(guard.latches)
+        self._releases = guard.releases
+        self._cycle = guard.cycle
+        self._changed = guard.changed
+        self._severity = guard.severity
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- the order path
+
+    def on_intent(self, envelope: Envelope, sender_key: str) -> None:
+        body = envelope.body
+        if type(body) is Intent:
+            if self.draining:
+                return
+            mono = self.clock.monotonic_ns()
+            outputs = self.manager.intent(body, sender_key, self.clock.wall_ns(), mono)
+            self._time_check(self.clock.monotonic_ns() - mono)
+            if outputs:
+                self.perform(outputs)
+        elif type(body) is CancelIntent:
+            wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
+            self.perform(self.manager.cancel_intent(body, sender_key, wall, mono))
+
+    def _time_check(self, took_ns: int) -> None:
+        counters = self.counters
+        counters.checks += 1
+        counters.check_ns += took_ns
+        place = 0
+        for bound in LATENCIES:
+            if took_ns <= bound:
+                break
+            place += 1
+        counters.check_buckets[place] += 1
+
+    def perform(self, outputs: list[Output]) -> None:
+        """Carry outputs out in order: what an order needs in the journal is there before it is sent."""
+        entries: list[Entry] = []
+        for output in outputs:
+            if type(output) is Entry:
+                entries.append(output)
+                continue
+            if entries:
+                self.record(entries)
+                entries = []
+            match output:
+                case Approved():
+                    self.task(self._send(output))
+                case Cancel(symbol, client_order_id):
+                    self.task(self._cancel(symbol, client_order_id))
+                case Query(symbol, client_order_id):
+                    self.task(self.query(symbol, client_order_id))
+                case Reconcile(reason):
+                    log.info("reconciling", reason=reason)
+                    self.wake_reconciler.set()
+                case _:
+                    pass
+        if entries:
+            self.record(entries)
+
+    def record(self, entries: list[Entry]) -> None:
+        """Journal, then publish under the journal's numbers."""
+        if self._backlog:
+            self._keep(entries)
+            return
+        try:
+            last = self.journal.append(entries)
+        except JournalError as error:
+            self._keep(entries)
+            reason = str(error)
+            self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, reason, now))
+            return
+        self._publish(entries, last)
+
+    def _publish(self, entries: list[Entry], last: int) -> None:
+        sequence = last - len(entries)
+        for entry in entries:
+            sequence += 1
+            self.publisher.send(OrderUpdate(self.config.service, sequence, entry.track, entry.event))
+
+    def _keep(self, entries: list[Entry]) -> None:
+        """What cannot be written waits; nothing is sent meanwhile, and the venue can tell it all again."""
+        if len(self._backlog) + len(entries) > BACKLOG_MAX:
+            self.counters.backlog_dropped += len(entries)
+            return
+        self._backlog += entries
+
+    def task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a request failed", exc_info=task.exception())
+            self.wake_reconciler.set()
+
+    def may_send(self, order: Approved) -> str | None:
+        """Asked at the socket, immediately before the bytes leave."""
+        if order.epoch != self.guard.epoch:
+            return f"the guard became tighter since the check: {self.guard.state}"
+        if self.journal.error or self._backlog:
+            return f"the journal is not writable: {self.journal.error}"
+        if self.clock.monotonic_ns() > order.deadline_ns:
+            return "the approval has expired"
+        if self.clock.boot_ns() >= self.lease.send_until:
+            return "the Lease does not last as long as the request is valid"
+        return None
+
+    async def _send(self, order: Approved) -> None:
+        refused = self.may_send(order)
+        outcome = api.NotSent(refused) if refused else await self.venue.submit(order, self.may_send)
+        self.perform(
+            self.manager.submitted(order.client_order_id, outcome, self.clock.wall_ns(), self.clock.monotonic_ns())
+        )
+
+    async def _cancel(self, symbol: str, client_order_id: str) -> None:
+        outcome = await self.venue.cancel(symbol, client_order_id)
+        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
+        self.perform(self.manager.canceled(client_order_id, outcome, wall, mono))
+
+    async def query(self, symbol: str, client_order_id: str) -> None:
+        try:
+            report = await self.venue.order(symbol, client_order_id)
+        except api.VenueError as error:
+            log.info("query failed", client_order_id=client_order_id, reason=str(error))
+            self.manager.query_failed(client_order_id, self.clock.monotonic_ns())
+            return
+        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
+        self.perform(self.manager.queried(client_order_id, report, self.venue.venue_now_ns(), wall, mono))
+
+    # --- what the venue tells
+
+    def on_order_event(self, symbol: str, event: OrderEvent) -> None:
+        self.perform(self.manager.event(symbol, event))
+
+    def on_balances(self, balances: dict[str, api.VenueBalance]) -> None:
+        self.balances |= balances
+        self.publish_account()
+
+    def on_stream(self, connected: bool, reason: str) -> None:
+        self.stream_up = connected
+        if connected:
+            self.observe(lambda now: self.guard.met(STREAM, now))
+        else:
+            self.stream_drops += 1
+            self.observe(lambda now: self.guard.missed(STREAM, reason, now))
+            # events may have been missed: only a reconciliation that begins from here on proves anything
+            self.observe(lambda now: self.guard.missed(RECONCILED, "not since the stream broke", now))
+        self.wake_reconciler.set()
+
+    def publish_account(self) -> None:
+        held = tuple(Balance(asset, b.free, b.locked) for asset, b in sorted(self.balances.items()))
+        self.publisher.send(AccountState(self.config.service, self.clock.wall_ns(), held))
+
+    # --- the market
+
+    def on_market(self, envelope: Envelope) -> None:
+        body, mono = envelope.body, self.clock.monotonic_ns()
+        match body:
+            case Quote(symbol):
+                if symbol in self.gate.markets:
+                    self.gate.markets[symbol].quote(body, mono)
+            case BookTop(symbol):
+                if symbol in self.gate.markets:
+                    self.gate.markets[symbol].book(body, mono)
+            case FeedStatus(symbol):
+                if symbol in self.gate.markets:
+                    self.gate.markets[symbol].status(body, mono)
+            case InstrumentRules(_, instrument):
+                market = self.gate.markets.get(instrument.symbol)
+                if market is not None and market.instrument != instrument:
+                    self._note(NOTE_INSTRUMENT, instrument)  # before any order of it: a replay needs the rules
+                    market.instrument = instrument
+            case _:
+                pass
+        if self._on_market is not None:
+            self._on_market(body)
+
+    def _note(self, kind: str, body: object) -> None:
+        try:
+            self.journal.note(kind, self.clock.wall_ns(), body)
+        except JournalError as error:
+            reason = str(error)
+            self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, reason, now))
+
+    def note(self, kind: str, body: object) -> None:
+        self._note(kind, body)
+
+    # --- the guard
+
+    def working(self) -> int:
+        return self.gate.account.working
+
+    def observe(self, fold: Fold) -> None:
+        """Every change of the guard goes through here: measure it, and act on it before anything else happens."""
+        guard = self.guard
+        seen, wall, epoch = self.clock.monotonic_ns(), self.clock.wall_ns(), guard.epoch
+        fold(wall)
+        if guard.epoch != epoch:
+            took = self.clock.monotonic_ns() - seen
+            self.counters.kills += 1
+            self.counters.kill_ns_last = self.proof.latency_ns = took
+            self.counters.kill_ns_max = max(self.counters.kill_ns_max, took)
+            self.proof.closed_at = wall + took
+        if guard.changed != self._changed:
+            self._guard_changed()
+
+    def _guard_changed(self) -> None:
+        guard, before = self.guard, self._severity
+        self._changed, self._severity = guard.changed, guard.severity
+        if guard.severity >= Severity.CANCEL > before:
+            self.perform(self.manager.cancel_all(self.clock.wall_ns(), self.clock.monotonic_ns()))
+            self.wake_reconciler.set()
+        if guard.latches != self._latches:
+            self._latches = dict(guard.latches)
+            self._note(NOTE_LATCHES, tuple(self._latches.values()))
+        if guard.releases != self._releases:
+            self._releases = guard.releases
+            self._released()
+        if guard.cycle != self._cycle:
+            self._cycle = guard.cycle
+            self.wake_reconciler.set()
+        self.publish_state()
+        self.touch_status()
+        log.info("guard", state=guard.state, reason=guard.reason, epoch=guard.epoch)
+
+    def _released(self) -> None:
+        """A person released the system's switch: what waited for a person goes on."""
+        if self.reconciler.breaks:
+            accepted = self.reconciler.accept(self.clock.wall_ns())
+            self._note("adjustment", accepted)
+            log.warning("break accepted by release", adjustment=accepted)
+        self.observe(lambda now: self.guard.drop("overfill", now))
+
+    def publish_state(self) -> None:
+        guard = self.guard
+        self.publisher.send(
+            GateState(self.config.service, self.clock.wall_ns(), guard.state, guard.reason, guard.epoch)
+        )
+
+    def touch_status(self) -> None:
+        self.proof.working = self.working()
+        self.proof.canceled = self.manager.canceled_by_kill
+        self.status.touch()
+
+    # --- time
+
+    async def ticks(self, check_lease: Callable[[], None]) -> None:
+        turn = 0
+        while True:
+            turn += 1
+            outputs = self.manager.tick(self.clock.wall_ns(), self.clock.monotonic_ns())
+            if outputs:
+                self.perform(outputs)
+            if self.guard.changed != self._changed:  # an engine has tightened it
+                self._guard_changed()
+            if self.guard.severity >= Severity.CANCEL and self.working() != self.proof.working:
+                self.touch_status()
+            if turn % SLOW_EVERY == 0:
+                check_lease()
+                self._conditions()
+                if self.gate.account.caps.loss:
+                    self.manager.evaluate(self.clock.wall_ns())
+            if turn % (5 * SLOW_EVERY) == 0:
+                self.publish_state()
+            await asyncio.sleep(TICK_S)
+
+    def _conditions(self) -> None:
+        """What start-up waits for, and what makes it wait again."""
+        mono = self.clock.monotonic_ns()
+        blind = [
+            f"{symbol} {'has no rules' if market.instrument is None else market.unusable or 'is silent'}"
+            for symbol in self.config.symbols
+            if (market := self.gate.markets[symbol]).instrument is None
+            or not market.quote_mono
+            or mono - market.status_mono > STATUS_STALE_NS
+            or (MARKET in self.guard.missing and market.unusable)
+        ]
+        if blind:
+            self.observe(lambda now: self.guard.missed(MARKET, ", ".join(blind), now))
+        else:
+            self.observe(lambda now: self.guard.met(MARKET, now))
+        self._retry_journal()
+
+    def _retry_journal(self) -> None:
+        if self._backlog:
+            try:
+                last = self.journal.append(self._backlog)
+            except JournalError:
+                return
+            written, self._backlog = self._backlog, []
+            self.journal.recovered()
+            self._publish(written, last)
+        elif self.journal.error and not self.journal.sync_failed:
+            with contextlib.suppress(JournalError):
+                self.journal.note("probe", self.clock.wall_ns(), None)
+                self.journal.recovered()
+        error = self.journal.error
+        if error:
+            self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, error, now))
+        elif JOURNAL in self.guard.sources:
+            self.observe(lambda now: self.guard.drop(JOURNAL, now))
+        else:
+            self.observe(lambda now: self.guard.met(JOURNAL, now))
+
+    async def ledger_keeper(self) -> None:
+        """Save the loss ledger once a second where it changed; in a thread, since it waits for the disk."""
+        saved = b""
+        while True:
+            await asyncio.sleep(1)
+            data = msgspec.json.encode(self.manager.ledger)
+            if data == saved:
+                continue
+            try:
+                await asyncio.to_thread(self.store.write_ledger, data)
+            except OSError as error:
+                reason = f"the loss ledger cannot be written: {error.strerror}"
+                self.observe(lambda now, reason=reason: self.guard.hold(LEDGER, Severity.HALT, reason, now))  # type: ignore[misc]
+                continue
+            saved = data
+            if LEDGER in self.guard.sources:
+                self.observe(lambda now: self.guard.drop(LEDGER, now))
+
+    async def drained(self, limit_s: float) -> bool:
+        """Wait until no order of ours may still execute; False if that took too long."""
+        self.draining = True
+        self.observe(lambda now: self.guard.hold("shutdown", Severity.CANCEL, "the gate is shutting down", now))
+        try:
+            async with asyncio.timeout(limit_s):
+                while any(v.order.track != FOREIGN for v in self.manager.live.values()) or self._tasks:  # noqa: ASYNC110 - many events, one condition
+                    await asyncio.sleep(TICK_S)
+        except TimeoutError:
+            log.warning("orders are still working at shutdown", working=self.working())
+            return False
+        return True

@@ -1,0 +1,105 @@
+"""Read-only documents over HTTP: for gap filling, for people, for the command line.
+
+GET /events?after=N&limit=M   order events after sequence N from the journal, as JSON lines (`wire.codec`)
+GET /orders                   orders that may still execute
+GET /positions                each track's positions, cash and fees, decimal texts
+GET /state                    guard, epoch, reason, sources, what start-up waits for, losses, breaks
+"""
+
+import asyncio
+from typing import Any, Final
+
+from aiohttp import web
+
+from ringfence.execution.app import Execution
+from ringfence.execution.loops import ReconcileLoop
+from ringfence.model.money import text
+from ringfence.runtime.service import Host
+from ringfence.wire.codec import EVENTS_LIMIT, EVENTS_PATH, encode_page
+from ringfence.wire.messages import OrderUpdate
+
+SECOND_NS: Final = 1_000_000_000
+
+
+def install(host: Host, app: Execution, loop: ReconcileLoop, session: int) -> None:
+    async def events(request: web.Request) -> web.Response:
+        try:
+            after = int(request.query.get("after", "0"))
+            limit = min(int(request.query.get("limit", str(EVENTS_LIMIT))), EVENTS_LIMIT)
+        except ValueError:
+            return web.Response(status=400, text="after and limit are whole numbers\n")
+        last = app.journal.sequence
+        found = await asyncio.to_thread(app.journal.read, max(0, after), max(0, limit))
+        updates = [OrderUpdate(app.config.service, number, entry.track, entry.event) for number, entry in found]
+        headers, body = encode_page(session, last, updates)
+        return web.Response(body=body, headers=headers)
+
+    async def orders(_request: web.Request) -> web.Response:
+        return web.json_response([_order(live.order) for live in app.manager.live.values()])
+
+    async def positions(_request: web.Request) -> web.Response:
+        return web.json_response({name: _book(book) for name, book in sorted(app.manager.books.items())})
+
+    async def state(_request: web.Request) -> web.Response:
+        return web.json_response(_state(app, loop))
+
+    host.routes.get(EVENTS_PATH)(events)
+    host.routes.get("/orders")(orders)
+    host.routes.get("/positions")(positions)
+    host.routes.get("/state")(state)
+
+
+def _order(order: Any) -> dict[str, Any]:
+    return {
+        "clientOrderId": order.client_order_id,
+        "venueOrderId": order.venue_order_id,
+        "intentId": order.intent_id,
+        "track": order.track,
+        "symbol": order.symbol,
+        "side": order.side,
+        "type": order.type,
+        "timeInForce": order.time_in_force,
+        "quantity": text(order.quantity),
+        "price": text(order.price),
+        "filled": text(order.filled),
+        "state": order.state,
+        "unknown": order.unknown,
+    }
+
+
+def _book(book: Any) -> dict[str, Any]:
+    positions = {
+        symbol: {"quantity": text(p.quantity), "cost": text(p.cost), "realised": text(p.realised)}
+        for symbol, p in sorted(book.positions.items())
+    }
+    return {
+        "positions": positions,
+        "cash": {asset: text(amount) for asset, amount in sorted(book.cash.items())},
+        "fees": {asset: text(amount) for asset, amount in sorted(book.fees.items())},
+    }
+
+
+def _state(app: Execution, loop: ReconcileLoop) -> dict[str, Any]:
+    guard = app.guard
+    sources = {name: {"severity": s.severity.word, "reason": s.reason} for name, s in sorted(guard.sources.items())}
+    latches = {name: {"severity": x.severity, "reason": x.reason} for name, x in sorted(guard.latches.items())}
+    return {
+        "gate": app.config.service,
+        "state": guard.state,
+        "severity": guard.severity.word,
+        "epoch": guard.epoch,
+        "cycle": guard.cycle,
+        "reason": guard.reason,
+        "missing": dict(sorted(guard.missing.items())),
+        "sources": sources,
+        "latches": latches,
+        "fence": app.manager.fence,
+        "sequence": app.journal.sequence,
+        "workingOrders": app.working(),
+        "lossToday": text(app.gate.account.loss),
+        "lossLatched": app.gate.account.loss_latched,
+        "breaks": {asset: text(amount) for asset, amount in sorted(app.reconciler.breaks.items())},
+        "reconciledSecondsAgo": (app.clock.wall_ns() - loop.last_sound) / SECOND_NS if loop.last_sound else None,
+        "tornBytes": app.journal.torn_bytes,
+        "anomalies": dict(sorted(app.manager.anomalies.items())),
+    }

@@ -1,0 +1,263 @@
+"""The gate: the last check before the wire. Pure; the only module that constructs `Approved`.
+
+Checks run from cheap to dear and all failed ones are returned, each as ``CATEGORY_CONDITION key=value``. The
+worst case of a position counts every order that may still execute: working, in flight, being cancelled, unknown.
+
+Two words that differ. An order is *reducing* if it only takes from what its track holds, all other orders of that
+side counted: it can never open a position. It passes ReduceOnly, a missing grant, a reached loss limit and an
+unknown outcome, is held to the account's order limits instead of the track's share of them, and gets three times
+the collar. An order is *not larger* if the worst case after it is no larger than before (it may turn a position
+around): that skips the position and gross limits.
+"""
+
+from typing import Final
+
+from ringfence.execution.state import UNLIMITED, Market, Slot, Track
+from ringfence.model.approved import Approved
+from ringfence.model.money import BPS, SCALE, text
+from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.runtime.guard import Guard
+from ringfence.wire.kill import Severity
+from ringfence.wire.messages import Intent, Level
+
+SECOND_NS: Final = 1_000_000_000
+STATUS_STALE_NS: Final = 3 * SECOND_NS
+"""Marketdata says once a second whether an instrument may be traded on."""
+FUTURE_NS: Final = SECOND_NS
+"""An intent decided further in the future than this comes from a broken clock."""
+REDUCING_COLLAR: Final = 3
+_NONE = Severity.NONE
+_REDUCE_ONLY = Severity.REDUCE_ONLY
+_BUY = Side.BUY
+_LIMIT = OrderType.LIMIT
+_MARKET = OrderType.MARKET
+_GTC = TimeInForce.GTC
+
+
+class Gate:
+    """All that a check reads. ``account`` holds the limits over all tracks and foreign orders."""
+
+    def __init__(self, guard: Guard, symbols: tuple[str, ...]) -> None:
+        self.guard = guard
+        self.markets = {symbol: Market(symbol) for symbol in symbols}
+        self.tracks: dict[str, Track] = {}
+        self.account = Track("account")
+        self.account.barred = self.account.ungranted = ""
+        self.loss_unknown = ""
+        """Why today's loss cannot be computed; empty while it can."""
+
+    def check(self, intent: Intent, wall: int, mono: int) -> list[str]:
+        """All reasons to refuse; empty = it may become an order now."""
+        market = self.markets.get(intent.symbol)
+        track = self.tracks.get(intent.track)
+        if market is None or track is None or market.instrument is None:
+            return self._strange(intent, market)
+        slot = track.slots.get(intent.symbol)
+        if slot is None:
+            slot = track.slot(market)
+        signed = intent.quantity if intent.side is _BUY else -intent.quantity
+        if signed > 0:
+            after = max(slot.position + slot.buys + signed, slot.worst)
+            reducing = slot.position + slot.buys + signed <= 0
+        else:
+            after = max(slot.sells - signed - slot.position, slot.worst)
+            reducing = slot.sells - signed <= slot.position
+        found: list[str] = []
+        self._form(intent, market, found)
+        self._market(market, track, mono, found)
+        self._permission(intent, track, reducing, wall, mono, found)
+        self._order(intent, market, track, reducing, mono, found)
+        self._standing(intent, market, track, reducing, found)
+        if after > slot.worst:
+            self._exposure(market, track, slot, after, found)
+        return found
+
+    def approve(self, client_order_id: str, intent: Intent, mono: int) -> Approved:
+        """Make what ``check`` has just passed sendable. Takes a message from the track's bucket."""
+        track = self.tracks[intent.track]
+        if track.caps.rate:
+            track.tokens -= SECOND_NS // track.caps.rate
+        if self.account.caps.rate:
+            self.account.tokens -= SECOND_NS // self.account.caps.rate
+        return Approved(
+            client_order_id=client_order_id,
+            symbol=intent.symbol,
+            side=intent.side,
+            type=intent.type,
+            time_in_force=intent.time_in_force,
+            quantity=intent.quantity,
+            price=intent.price,
+            epoch=self.guard.epoch,
+            deadline_ns=mono + track.caps.lifetime_ns,
+        )
+
+    def market(self, symbol: str) -> Market:
+        """The instrument's state; one that the configuration no longer names has no data and cannot be traded."""
+        found = self.markets.get(symbol)
+        if found is None:
+            found = self.markets[symbol] = Market(symbol)
+        return found
+
+    # --- the checks
+
+    def _strange(self, intent: Intent, market: Market | None) -> list[str]:
+        """An instrument or a track that we do not know: nothing further can be checked."""
+        found = []
+        if market is None:
+            found.append(f"INSTRUMENT_UNKNOWN symbol={intent.symbol[:40]}")
+        elif market.instrument is None:
+            found.append(f"INSTRUMENT_NO_RULES symbol={intent.symbol}")
+        if intent.track not in self.tracks:
+            found.append(f"TRACK_UNKNOWN track={intent.track[:40]}")
+        if self.guard.severity >= Severity.HALT:
+            found.append(f"TRADING_HALTED state={self.guard.state}")
+        return found
+
+    def _form(self, intent: Intent, market: Market, found: list[str]) -> None:
+        """Does it obey the venue's rules for the instrument?"""
+        rules = market.instrument
+        assert rules is not None  # noqa: S101 - checked by the caller; assertions stay on
+        quantity, price = intent.quantity, intent.price
+        if quantity <= 0 or quantity % rules.lot or not rules.quantity_min <= quantity <= rules.quantity_max:
+            found.append(rules.quantity_error(quantity) or "QUANTITY_INVALID")
+        if intent.type is _MARKET:
+            if price:
+                found.append(f"PRICE_ON_MARKET_ORDER price={text(price)}")
+            return
+        if price <= 0 or price % rules.tick:
+            found.append(rules.price_error(price) or "PRICE_INVALID")
+        elif price * quantity // SCALE < rules.notional_min:
+            value = text(price * quantity // SCALE)
+            found.append(f"VALUE_BELOW_VENUE_MINIMUM value={value} minimum={text(rules.notional_min)}")
+        if intent.type is not _LIMIT and intent.time_in_force is not _GTC:
+            found.append(f"TIME_IN_FORCE_INVALID type={intent.type} time_in_force={intent.time_in_force}")
+
+    def _market(self, market: Market, track: Track, mono: int, found: list[str]) -> None:
+        """May its market be traded on?"""
+        if market.unusable or mono - market.status_mono > STATUS_STALE_NS:
+            reason = market.unusable or "status is stale"
+            found.append(f"MARKET_UNUSABLE symbol={market.symbol} reason={reason}")
+        stale = min(track.caps.quote_stale_ns, self.account.caps.quote_stale_ns)
+        if not market.quote_mono or mono - market.quote_mono > stale:
+            age_ms = (mono - market.quote_mono) // 1_000_000 if market.quote_mono else "never"
+            found.append(f"QUOTE_STALE symbol={market.symbol} age_ms={age_ms} limit_ms={stale // 1_000_000}")
+        elif not 0 < market.bid < market.ask:
+            found.append(f"QUOTE_CROSSED bid={text(market.bid)} ask={text(market.ask)}")
+
+    def _permission(self, intent: Intent, track: Track, reducing: bool, wall: int, mono: int, found: list[str]) -> None:
+        """May this track send this now?"""
+        if track.barred:
+            found.append(track.barred)
+        severity = self.guard.severity
+        if severity is not _NONE and (severity is not _REDUCE_ONLY or not reducing):
+            code = "TRADING_REDUCE_ONLY" if severity is _REDUCE_ONLY else "TRADING_HALTED"
+            found.append(f"{code} state={self.guard.state} reason={self.guard.reason}")
+        if intent.intent_id in track.seen:
+            found.append(f"INTENT_DUPLICATE intent_id={intent.intent_id}")
+        age = wall - intent.ts_decided
+        if age > track.caps.quote_stale_ns:
+            # a decision is as old as the data it was made on, so the same limit holds for both
+            found.append(f"INTENT_STALE age_ms={age // 1_000_000} limit_ms={track.caps.quote_stale_ns // 1_000_000}")
+        elif age < -FUTURE_NS:
+            found.append(f"INTENT_FROM_THE_FUTURE ahead_ms={-age // 1_000_000}")
+        if not _token(track, mono):
+            found.append(f"RATE_TRACK_EXCEEDED track={track.name} limit_per_s={track.caps.rate}")
+        if not _token(self.account, mono):
+            found.append(f"RATE_ACCOUNT_EXCEEDED limit_per_s={self.account.caps.rate}")
+
+    def _order(self, intent: Intent, market: Market, track: Track, reducing: bool, mono: int, found: list[str]) -> None:
+        """Is the order sane in itself: price, quantity, value?"""
+        caps = self.account.caps if reducing else track.caps
+        collar = min(track.caps.collar_bps, self.account.caps.collar_bps)
+        buying = intent.side is _BUY
+        best = market.ask if buying else market.bid
+        band = best * (collar * REDUCING_COLLAR if reducing else collar) // (SCALE * BPS)
+        price = intent.price
+        if intent.type is _MARKET:
+            if not market.book_mono or mono - market.book_mono > self.account.caps.quote_stale_ns:
+                found.append(f"BOOK_STALE symbol={market.symbol}")
+            price = walk(market.asks if buying else market.bids, intent.quantity)
+            if not price:
+                found.append(f"BOOK_DEPTH_INSUFFICIENT quantity={text(intent.quantity)}")
+        if (price > best + band) if buying else (price < best - band):
+            limit = best + band if buying else best - band
+            found.append(f"PRICE_BEYOND_COLLAR price={text(price)} limit={text(limit)} best={text(best)}")
+        if intent.quantity > caps.quantity:
+            found.append(f"ORDER_QUANTITY_EXCEEDED quantity={text(intent.quantity)} limit={text(caps.quantity)}")
+        value = intent.quantity * (price if buying or price > best else best) // SCALE
+        if value > caps.value:
+            found.append(f"ORDER_VALUE_EXCEEDED value={text(value)} limit={text(caps.value)}")
+        resting = market.resting_sells if buying else market.resting_buys
+        if resting and intent.type is not OrderType.LIMIT_MAKER:
+            other = min(resting.values()) if buying else max(resting.values())
+            if price >= other if buying else price <= other:
+                found.append(f"SELF_MATCH price={text(price)} own_resting={text(other)}")
+
+    def _standing(self, intent: Intent, market: Market, track: Track, reducing: bool, found: list[str]) -> None:
+        """Counts, losses and unknowns; all but the counts let reducing orders pass."""
+        limit = min(track.caps.working, self.account.caps.working)
+        if track.working >= limit:
+            found.append(f"WORKING_ORDERS_EXCEEDED track={track.name} working={track.working} limit={limit}")
+        if self.account.working >= self.account.caps.working:
+            found.append(f"WORKING_ORDERS_EXCEEDED working={self.account.working} limit={self.account.caps.working}")
+        if reducing:
+            return
+        if intent.reduce_only:
+            position = track.slots[market.symbol].position
+            found.append(f"REDUCE_ONLY_WOULD_OPEN quantity={text(intent.quantity)} position={text(position)}")
+        if track.ungranted:
+            found.append(track.ungranted)
+        if market.unknown:
+            found.append(f"OUTCOME_UNKNOWN symbol={market.symbol} client_order_id={min(market.unknown)}")
+        if self.loss_unknown:
+            found.append(f"LOSS_UNKNOWN reason={self.loss_unknown}")
+        if track.loss_latched or track.loss >= track.caps.loss:
+            found.append(f"LOSS_DAY_REACHED track={track.name} loss={text(track.loss)} limit={text(track.caps.loss)}")
+        account = self.account
+        if account.loss_latched or account.loss >= account.caps.loss:
+            found.append(f"LOSS_DAY_REACHED loss={text(account.loss)} limit={text(account.caps.loss)}")
+
+    def _exposure(self, market: Market, track: Track, slot: Slot, after: int, found: list[str]) -> None:
+        """The position and all positions at worst case, of the track and of the account."""
+        ask = market.ask
+        value = after * ask // SCALE
+        if value > track.caps.position:
+            found.append(f"POSITION_EXCEEDED track={track.name} worst={text(value)} limit={text(track.caps.position)}")
+        added = after - slot.worst
+        total = added
+        for other in market.slots:
+            total += other.worst
+        total = total * ask // SCALE
+        caps = self.account.caps
+        if total > caps.position:
+            found.append(f"POSITION_EXCEEDED symbol={market.symbol} worst={text(total)} limit={text(caps.position)}")
+        grown = value - slot.worst * ask // SCALE
+        gross = track.gross() + grown
+        if gross > track.caps.gross:
+            found.append(f"GROSS_EXCEEDED track={track.name} worst={text(gross)} limit={text(track.caps.gross)}")
+        for other_track in self.tracks.values():
+            if other_track is not track:
+                gross += other_track.gross()
+        if gross > caps.gross:
+            found.append(f"GROSS_EXCEEDED worst={text(gross)} limit={text(caps.gross)}")
+
+
+def walk(levels: tuple[Level, ...], quantity: int) -> int:
+    """Price of the last level that a market order of this quantity would reach; 0 = the book is not that deep."""
+    for price, available in levels:
+        quantity -= available
+        if quantity <= 0:
+            return price
+    return 0
+
+
+def _token(track: Track, mono: int) -> bool:
+    """Refill, and say whether one message is left. The bucket holds one second's worth (F29)."""
+    rate = track.caps.rate
+    if rate >= UNLIMITED:
+        return True
+    if rate <= 0:
+        return False
+    track.tokens = min(SECOND_NS, track.tokens + mono - track.token_mono)
+    track.token_mono = mono
+    return track.tokens >= SECOND_NS // rate

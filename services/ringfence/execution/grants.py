@@ -1,0 +1,101 @@
+"""What each track may do: the allocation document and the granted limits, folded into the gate's numbers. Pure.
+
+A grant is an immutable ConfigMap whose name ends in the first ten hex digits of the SHA-256 of its text. Content
+that does not match its name was tampered with, and grants nothing. The stricter of grant and current limits holds;
+quantity, value, position, gross and loss are then scaled by the track's weight (a paper gate trades all of it).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from ringfence.execution import ids
+from ringfence.execution.state import FOREIGN, UNLIMITED, Caps, Track
+from ringfence.runtime.config import ALLOCATION_KEY, LIMITS_KEY, Allocation, Limits
+
+HASH_DIGITS: Final = 10
+MILLISECOND_NS: Final = 1_000_000
+
+
+def limits_text(found: Mapping[str, Any]) -> str:
+    """The text of a limits ConfigMap as the API server gave it. Raises ValueError with the reason why not."""
+    if found.get("immutable") is not True:
+        raise ValueError("it is not immutable")
+    text = (found.get("data") or {}).get(LIMITS_KEY)
+    if not isinstance(text, str):
+        raise ValueError(f"it has no {LIMITS_KEY}")  # noqa: TRY004 - of a document, not of a type
+    return text
+
+
+def verified(name: str, text: str) -> Limits:
+    """The limits, if text and name agree. Raises ValueError with the reason why not."""
+    digits = hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
+    if not name.endswith(f"-{digits}"):
+        raise ValueError(f"its content hashes to {digits}")
+    try:
+        return msgspec.json.decode(text, type=Limits)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ValueError(f"it cannot be read: {error}") from error
+
+
+def allocation_of(found: Mapping[str, Any]) -> Allocation:
+    """The allocation in its ConfigMap. Raises ValueError with the reason why not."""
+    text = (found.get("data") or {}).get(ALLOCATION_KEY)
+    if not isinstance(text, str):
+        raise ValueError(f"the allocation ConfigMap has no {ALLOCATION_KEY}")  # noqa: TRY004 - as above
+    try:
+        allocation = msgspec.json.decode(text, type=Allocation)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ValueError(f"the allocation cannot be read: {error}") from error
+    names = [track.name for track in allocation.tracks]
+    keys = [track.key for track in allocation.tracks if track.key]
+    if len(set(names)) < len(names) or len(set(keys)) < len(keys) or FOREIGN in names:
+        raise ValueError("the allocation names a track or a key twice, or a track 'foreign'")
+    return allocation
+
+
+def caps(limits: Limits, granted: Limits | None, weight: int) -> Caps:
+    """The stricter of both, the scaled ones times weight percent."""
+    both = [limits] if granted is None else [limits, granted]
+    found = Caps()
+    quantities = [one.order_quantity_max for one in both if one.order_quantity_max is not None]
+    found.quantity = min(quantities) * weight // 100 if quantities else UNLIMITED
+    found.value = min(one.order_value_max for one in both) * weight // 100
+    found.position = min(one.position_max for one in both) * weight // 100
+    found.gross = min(one.gross_max for one in both) * weight // 100
+    found.loss = min(one.loss_day_max for one in both) * weight // 100
+    found.working = min(one.working_orders for one in both)
+    found.rate = min(one.messages_per_second for one in both)
+    found.collar_bps = min(one.collar_bps for one in both)
+    found.lifetime_ns = min(one.approved_lifetime_ms for one in both) * MILLISECOND_NS
+    found.quote_stale_ns = min(one.quote_stale_ms for one in both) * MILLISECOND_NS
+    return found
+
+
+def allocate(
+    tracks: dict[str, Track], account: Track, allocation: Allocation, granted: Mapping[str, Limits | str], paper: bool
+) -> None:
+    """Fold an allocation into the gate. ``granted``: limits by ConfigMap name, or why they are not known.
+
+    A track that the allocation no longer names is barred and keeps its positions and working orders.
+    """
+    account.caps = caps(allocation.limits, None, 100)
+    stages = {"Paper"} if paper else {"Canary", "Live"}
+    named = {track.name for track in allocation.tracks}
+    for track in tracks.values():
+        if track.name not in named:
+            track.barred = f"TRACK_NOT_ALLOWED track={track.name}"
+    for entry in allocation.tracks:
+        track = tracks.setdefault(entry.name, Track(entry.name))
+        grant = granted.get(entry.grant, "not fetched yet")
+        weight = 100 if paper else max(0, min(100, entry.weight))
+        track.key = entry.key
+        track.mark = ids.revision_mark(entry.revision)
+        track.weight = weight
+        track.caps = caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight)
+        track.barred = (
+            "" if entry.stage in stages and entry.key else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
+        )
+        track.ungranted = "" if isinstance(grant, Limits) else f"GRANT_INVALID grant={entry.grant} reason={grant}"

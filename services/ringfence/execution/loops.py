@@ -1,0 +1,200 @@
+"""What runs beside the order path: reconciliation with the venue, and the allocation with its grants."""
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from ringfence.execution.app import Execution
+from ringfence.execution.grants import allocate, allocation_of, limits_text, verified
+from ringfence.execution.manager import Query
+from ringfence.execution.reconcile import NOTE_BASELINE, NOTE_CURSORS, Verdict
+from ringfence.execution.state import FOREIGN
+from ringfence.kube.client import KubeClient
+from ringfence.kube.errors import ApiError, NotFound
+from ringfence.kube.resources import CONFIG_MAP
+from ringfence.runtime.config import Allocation, Limits
+from ringfence.runtime.guard import RECONCILED
+from ringfence.runtime.killwatch import ALLOCATION
+from ringfence.venues.api import TradeReport, VenueError
+from ringfence.wire.kill import Severity
+
+log = structlog.get_logger()
+
+EVERY_S: Final = 30.0
+AGAIN_S: Final = 0.3
+CANCELING_S: Final = 1.0
+FAILURES_MAX: Final = 3
+GRANT_RETRY_S: Final = 1.0
+GRANTS_KEPT: Final = 256
+
+
+class ReconcileLoop:
+    """On start, whenever it is woken (stream, release, foreign events), while cancelling, and every 30 s."""
+
+    def __init__(self, app: Execution) -> None:
+        self.app = app
+        self.failures = 0
+        self.last_sound = 0
+        """Wall time of the last run that found everything in order."""
+        self.own_open: int | None = None
+        """Own orders open at the venue when last asked; None = never asked."""
+
+    async def run(self) -> None:
+        app = self.app
+        while True:
+            app.wake_reconciler.clear()
+            pause_s = await self._guarded_run()
+            if app.guard.severity >= Severity.CANCEL and (self.own_open or app.working()):
+                pause_s = min(pause_s, CANCELING_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(app.wake_reconciler.wait(), pause_s)
+
+    async def _guarded_run(self) -> float:
+        app = self.app
+        if not app.stream_up or any(app.gate.markets[s].instrument is None for s in app.config.symbols):
+            return AGAIN_S
+        drops = app.stream_drops
+        try:
+            verdict = await self.once(drops)
+        except VenueError as error:
+            self.failures += 1
+            reason = str(error)
+            log.warning("reconciliation failed", reason=reason, failures=self.failures)
+            if RECONCILED in app.guard.missing or self.failures >= FAILURES_MAX:
+                app.observe(lambda now: app.guard.missed(RECONCILED, reason, now))
+            return AGAIN_S * min(self.failures, 10)
+        self.failures = 0
+        if verdict.sound:
+            self.last_sound = app.clock.wall_ns()
+        return AGAIN_S if verdict.again else EVERY_S
+
+    async def once(self, drops: int) -> Verdict:
+        """One look at orders, executions and balances, in this order."""
+        app, reconciler = self.app, self.app.reconciler
+        cycle = app.guard.cycle
+        if reconciler.baseline is None and not await self._first_look():
+            return Verdict(sound=False, again=True)
+        reports = await app.venue.open_orders()
+        wall, mono = app.clock.wall_ns(), app.clock.monotonic_ns()
+        outputs = reconciler.open_orders(reports, app.venue.venue_now_ns(), wall, mono)
+        self.own_open = len(reports) - reconciler.foreign_orders
+        queries = [output for output in outputs if isinstance(output, Query)]
+        app.perform([output for output in outputs if not isinstance(output, Query)])
+        await asyncio.gather(*(app.query(query.symbol, query.client_order_id) for query in queries))
+        for symbol in app.config.symbols:
+            before = reconciler.cursors.get(symbol)
+            found = await app.venue.trades(symbol, before)
+            app.perform(reconciler.trades(symbol, found, app.clock.wall_ns()))
+            if reconciler.cursors.get(symbol) != before:
+                app.note(NOTE_CURSORS, {symbol: reconciler.cursors[symbol]})
+        activity = app.manager.activity
+        app.balances = await app.venue.balances()
+        app.publish_account()
+        if drops != app.stream_drops:
+            return Verdict(sound=False, again=True)
+        verdict = Verdict(sound=False, again=True)
+
+        def compare(now: int) -> None:
+            nonlocal verdict
+            verdict = reconciler.balances(app.balances, activity, cycle, now)
+
+        app.observe(compare)
+        return verdict
+
+    async def _first_look(self) -> bool:
+        """Take the account as we find it; False if it moved while we looked."""
+        app = self.app
+        before = await self._all_trades()
+        balances = await app.venue.balances()
+        if await self._all_trades() != before:
+            return False
+        app.note(NOTE_BASELINE, app.reconciler.first_look(balances, before))
+        return True
+
+    async def _all_trades(self) -> dict[str, tuple[TradeReport, ...]]:
+        return {symbol: await self.app.venue.trades(symbol, None) for symbol in self.app.config.symbols}
+
+
+class AllocationKeeper:
+    """Follows the allocation document and fetches the grants that it names."""
+
+    def __init__(self, app: Execution, client: KubeClient) -> None:
+        self.app = app
+        self.allocation: Allocation | None = None
+        self.ignored_old = 0
+        self.grants: dict[str, Limits | str] = {}
+        self._client = client
+        self._uid = ""
+        self._wanted = asyncio.Event()
+
+    def seen(self, found: dict[str, Any] | None) -> None:
+        """The ConfigMap by the watch; None = it does not exist."""
+        app = self.app
+        if found is None:
+            app.observe(lambda now: app.guard.missed(ALLOCATION, "the allocation ConfigMap does not exist", now))
+            return
+        try:
+            allocation = allocation_of(found)
+        except ValueError as error:
+            reason = str(error)
+            app.observe(lambda now: app.guard.missed(ALLOCATION, reason, now))
+            return
+        uid = str((found.get("metadata") or {}).get("uid") or "")
+        if self.allocation is not None and uid == self._uid and allocation.epoch < self.allocation.epoch:
+            self.ignored_old += 1
+            return
+        self._uid, self.allocation = uid, allocation
+        for track in allocation.tracks:
+            if not isinstance(self.grants.get(track.grant), Limits):
+                cached = app.store.read_grant(track.grant)
+                self.grants[track.grant] = cached if cached is not None else "not fetched yet"
+        self._apply()
+        app.observe(lambda now: app.guard.met(ALLOCATION, now))
+        self._wanted.set()
+
+    def _apply(self) -> None:
+        """Fold it in; what became tighter acts at once."""
+        app = self.app
+        if self.allocation is None:
+            return
+        allocate(app.gate.tracks, app.gate.account, self.allocation, self.grants, app.config.paper)
+        app.perform(app.manager.cancel_excess(app.clock.wall_ns(), app.clock.monotonic_ns()))
+
+    def senders(self) -> set[str]:
+        """Keys that may push intents."""
+        return {track.key for track in self.app.gate.tracks.values() if track.key and track.name != FOREIGN}
+
+    async def fetch_grants(self) -> None:
+        """Grants are immutable: each is fetched once, and kept on the journal's volume."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            named = {track.grant for track in self.allocation.tracks} if self.allocation else set()
+            for name in sorted(n for n in named if not isinstance(self.grants.get(n), Limits)):
+                await self._fetch(name)
+            self.grants = {n: g for n, g in self.grants.items() if n in named}
+            self._apply()
+            if any(not isinstance(self.grants.get(name), Limits) for name in named):
+                await asyncio.sleep(GRANT_RETRY_S)
+                self._wanted.set()
+
+    async def _fetch(self, name: str) -> None:
+        try:
+            found = await self._client.get(CONFIG_MAP, name, self.app.config.namespace)
+            text = limits_text(found)
+            self.grants[name] = verified(name, text)
+            await asyncio.to_thread(self.app.store.write_grant, name, text)
+        except NotFound:
+            self.grants[name] = "it does not exist"
+        except (ApiError, ValueError) as error:
+            self.grants[name] = str(error)
+        except OSError as error:
+            log.warning("grant not cached", grant=name, reason=str(error))
+
+
+def encode_allocation(allocation: Allocation) -> str:
+    """The text of the allocation ConfigMap."""
+    return msgspec.json.encode(allocation).decode()

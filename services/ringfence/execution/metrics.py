@@ -1,0 +1,127 @@
+"""What the gate exports, computed at scrape time from plain integers. Signed amounts are two gauges, never one."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from ringfence.execution.app import LATENCIES, Execution
+from ringfence.execution.leader import Leader
+from ringfence.execution.loops import ReconcileLoop
+from ringfence.execution.status import StatusWriter
+from ringfence.model.money import SCALE
+
+STATES: Final = ("Starting", "Active", "ReduceOnly", "Halted", "Cancel")
+P: Final = "ringfence_gate_"
+
+
+def families(app: Execution, loop: ReconcileLoop, leader: Leader, status: StatusWriter) -> Iterable[Metric]:
+    yield from _intents(app)
+    yield from _guard(app, leader)
+    yield from _orders(app)
+    yield from _losses(app)
+    yield from _durability(app, loop, status)
+
+
+def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    return CounterMetricFamily(P + name, text, value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(P + name, text, value=value)
+
+
+def _intents(app: Execution) -> Iterable[Metric]:
+    manager, counters = app.manager, app.counters
+    yield _counter("intents", "Intents received", manager.intents)
+    refusals = CounterMetricFamily(P + "refusals", "Failed checks of refused intents", labels=["code"])
+    for code, count in sorted(manager.refusals.items()):
+        refusals.add_metric([code], count)
+    yield refusals
+    yield _counter("refusals_untold", "Refusals beyond what is journaled per second", manager.untold)
+    buckets, total = [], 0
+    for bound, count in zip((*LATENCIES, None), counters.check_buckets, strict=True):
+        total += count
+        buckets.append(("+Inf" if bound is None else str(bound / 1e9), float(total)))
+    check = HistogramMetricFamily(P + "check_seconds", "Intent received to order numbered and approved, or refused")
+    check.add_metric([], buckets, counters.check_ns / 1e9)
+    yield check
+
+
+def _guard(app: Execution, leader: Leader) -> Iterable[Metric]:
+    guard, counters = app.guard, app.counters
+    state = GaugeMetricFamily(P + "state", "1 for the state that the gate is in", labels=["state"])
+    for name in STATES:
+        state.add_metric([name], float(guard.state == name))
+    yield state
+    yield _gauge("severity", "0 none, 1 reduce only, 2 halt, 3 cancel, 4 flatten", guard.severity)
+    yield _gauge("epoch", "Tightenings of the guard since the start", guard.epoch)
+    yield _counter("tightenings", "Times that the guard became tighter", counters.kills)
+    yield _gauge("kill_latency_seconds_last", "News of a stop to the closed guard, last", counters.kill_ns_last / 1e9)
+    yield _gauge("kill_latency_seconds_max", "News of a stop to the closed guard, longest", counters.kill_ns_max / 1e9)
+    yield _counter("ignored_old", "Objects and documents from the past that were ignored", guard.ignored_old)
+    remaining = leader.core.remaining_ns(app.clock.boot_ns()) / 1e9 if app.config.lease else 0.0
+    yield _gauge("lease_remaining_seconds", "How long orders may still be sent without a renewal", remaining)
+    yield _counter("lease_failures", "Failed rounds of Lease and switches", leader.failures)
+    yield _gauge("fence", "Fence of this process", app.manager.fence)
+
+
+def _orders(app: Execution) -> Iterable[Metric]:
+    manager, gate = app.manager, app.gate
+    by_state: dict[str, int] = {}
+    for live in manager.live.values():
+        by_state[live.order.state] = by_state.get(live.order.state, 0) + 1
+    orders = GaugeMetricFamily(P + "orders", "Orders that may still execute", labels=["state"])
+    for name, count in sorted(by_state.items()):
+        orders.add_metric([name], count)
+    yield orders
+    yield _gauge("working_orders", "Own orders that may still execute", gate.account.working)
+    unknown = sum(len(market.unknown) for market in gate.markets.values())
+    yield _gauge("unknown_orders", "Orders whose outcome at the venue is unknown", unknown)
+    anomalies = CounterMetricFamily(P + "anomalies", "Events against the order state machine", labels=["code"])
+    for code, count in sorted(manager.anomalies.items()):
+        anomalies.add_metric([code], count)
+    yield anomalies
+    labels = ["track", "symbol"]
+    long = GaugeMetricFamily(P + "position_long", "Position held, base asset; 0 while short", labels=labels)
+    short = GaugeMetricFamily(P + "position_short", "Position owed, base asset; 0 while long", labels=labels)
+    worst = GaugeMetricFamily(P + "position_worst", "Largest absolute position that fills can lead to", labels=labels)
+    for track in gate.tracks.values():
+        for slot in track.slots.values():
+            where = [track.name, slot.market.symbol]
+            long.add_metric(where, max(0, slot.position) / SCALE)
+            short.add_metric(where, max(0, -slot.position) / SCALE)
+            worst.add_metric(where, slot.worst / SCALE)
+    yield from (long, short, worst)
+
+
+def _losses(app: Execution) -> Iterable[Metric]:
+    loss = GaugeMetricFamily(P + "loss_day", "Lost since 00:00 UTC, quote currency; 0 while winning", labels=["owner"])
+    gain = GaugeMetricFamily(P + "gain_day", "Won since 00:00 UTC, quote currency; 0 while losing", labels=["owner"])
+    limit = GaugeMetricFamily(P + "loss_day_limit", "Loss at which new exposure is refused", labels=["owner"])
+    for track in (app.gate.account, *app.gate.tracks.values()):
+        loss.add_metric([track.name], max(0, track.loss) / SCALE)
+        gain.add_metric([track.name], max(0, -track.loss) / SCALE)
+        limit.add_metric([track.name], track.caps.loss / SCALE)
+    yield from (loss, gain, limit)
+
+
+def _durability(app: Execution, loop: ReconcileLoop, status: StatusWriter) -> Iterable[Metric]:
+    journal, reconciler = app.journal, app.reconciler
+    yield _gauge("journal_sequence", "Last entry of the journal", journal.sequence)
+    yield _gauge("journal_sync_seconds_last", "Duration of the last fdatasync", journal.sync_ns_last / 1e9)
+    yield _gauge("journal_sync_seconds_max", "Duration of the longest fdatasync", journal.sync_ns_max / 1e9)
+    yield _counter("journal_syncs", "fdatasync calls", journal.syncs)
+    yield _gauge("journal_failed", "1 while the journal cannot be written", float(bool(journal.error)))
+    yield _gauge("journal_torn_bytes", "Bytes of a torn tail that were cut off at start", journal.torn_bytes)
+    yield _counter("reconciliations", "Comparisons of balances with the ledgers", reconciler.runs)
+    breaks = GaugeMetricFamily(P + "break", "Balance that no order explains, absolute", labels=["asset"])
+    for asset, amount in sorted(reconciler.breaks.items()):
+        breaks.add_metric([asset], abs(amount) / SCALE)
+    yield breaks
+    age = (app.clock.wall_ns() - loop.last_sound) / 1e9 if loop.last_sound else float("inf")
+    yield _gauge("reconciled_age_seconds", "Since the venue and our books last agreed; +Inf = never", age)
+    yield _gauge("foreign_orders", "Open orders of the account that are not ours", reconciler.foreign_orders)
+    yield _counter("stream_drops", "Times that the private stream broke", app.stream_drops)
+    yield _counter("status_writes", "Status lines written", status.written)
+    yield _counter("status_failures", "Status lines that could not be written", status.failures)

@@ -1,0 +1,264 @@
+"""Wiring: one gate from its configuration, its start in the order that safety asks for, and its orderly end.
+
+Start: lock and replay the journal, restore latches, losses and exposure; only then open sockets. Nothing can be sent
+before the guard is Active, which needs everything else. End (SIGTERM): no intents, cancel all working orders, wait
+for the answers, make the journal durable, release the Lease.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from ringfence.execution import ids, metrics
+from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
+from ringfence.execution.documents import install
+from ringfence.execution.gate import Gate
+from ringfence.execution.kill_endpoint import KillEndpoint
+from ringfence.execution.leader import REQUIREMENT as LEASE
+from ringfence.execution.leader import Leader
+from ringfence.execution.loops import AllocationKeeper, ReconcileLoop
+from ringfence.execution.manager import Manager, Output
+from ringfence.execution.reconcile import Reconciler
+from ringfence.execution.status import StatusWriter
+from ringfence.execution.store import NOTE_FENCE, Paths, Store
+from ringfence.kube.client import KubeClient
+from ringfence.kube.kubeconfig import KubeconfigError
+from ringfence.runtime import config as configs
+from ringfence.runtime.bus import Bus, KeyPair
+from ringfence.runtime.clock import Clock
+from ringfence.runtime.config import GateConfig
+from ringfence.runtime.guard import Guard
+from ringfence.runtime.journal import Journal, JournalError
+from ringfence.runtime.killwatch import ALLOCATION, KillWatch
+from ringfence.runtime.killwatch import REQUIREMENT as KILL_WATCH
+from ringfence.runtime.lease import LeaseCore
+from ringfence.runtime.service import FatalError, Host
+from ringfence.venues import api
+from ringfence.venues.binance.trading import BinanceTrading
+from ringfence.venues.paper.engine import PaperEngine
+from ringfence.venues.paper.venue import PaperVenue
+from ringfence.wire.messages import AnyMessage, InstrumentRules
+
+log = structlog.get_logger()
+
+DRAIN_S: Final = 10.0
+"""For cancels at shutdown; terminationGracePeriodSeconds must be longer."""
+JOURNAL_FILE: Final = "orders.journal"
+MILLISECOND_NS: Final = 1_000_000
+
+
+def paths() -> Paths:
+    """The mounted places, each of which an environment variable may move."""
+
+    def place(name: str, default: Path) -> Path:
+        return Path(os.environ.get(f"RINGFENCE_{name}", default))
+
+    return Paths(
+        journal=place("JOURNAL", configs.JOURNAL_DIR),
+        kill_switch=place("KILL_SWITCH", configs.KILL_SWITCH_DIR),
+        kill_token=place("KILL_TOKEN", configs.KILL_TOKEN_FILE),
+        curve=place("CURVE", configs.CURVE_DIR),
+        credentials=place("CREDENTIALS", configs.CREDENTIALS_DIR),
+    )
+
+
+def kube_client() -> KubeClient:
+    """The pod's service account, or outside of a cluster what KUBECONFIG names."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    try:
+        return KubeClient.from_kubeconfig(kubeconfig) if kubeconfig else KubeClient.in_cluster()
+    except KubeconfigError as error:
+        raise FatalError(f"no API server to watch for kill switches: {error}") from error
+
+
+@contextlib.asynccontextmanager
+async def execution(host: Host) -> AsyncIterator[None]:
+    """The service's main."""
+    config = host.config
+    if not isinstance(config, GateConfig):
+        raise TypeError(f"a gate needs a GateConfig, not {type(config).__name__}")
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(kube_client())
+        gate = await stack.enter_async_context(Gated(host, config, client, paths()).running())
+        host.health.not_ready("guard", "the gate has not been Active yet")
+        host.spawn(_readiness(host, gate), "readiness")
+        yield
+
+
+async def _readiness(host: Host, app: Execution) -> None:
+    """Ready = able to take orders and kills: started once. A halted gate stays ready, or nobody could reach it."""
+    while app.guard.state in {"Starting"}:
+        host.health.not_ready("guard", app.guard.reason)
+        await asyncio.sleep(0.1)
+    host.health.ready("guard")
+
+
+class Gated:
+    """All parts of one gate."""
+
+    def __init__(self, host: Host, config: GateConfig, client: KubeClient, places: Paths) -> None:
+        self.host = host
+        self.config = config
+        self.client = client
+        self.places = places
+        self.clock: Clock = host.clock
+        self.session = self.clock.wall_ns()
+        self.pod = os.environ.get("POD_NAME") or socket.gethostname()
+        self.pod_uid = os.environ.get("POD_UID", "")
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Execution]:
+        config, host = self.config, self.host
+        app, replayed = self._recover()
+        self.bus = Bus(config.service, self.session, self._keys())
+        self._open_sockets(app)
+        app.status = StatusWriter(
+            self.client, config.namespace, self.pod, config.system, config.service, app.guard, app.proof
+        )
+        self._lease_core(app)
+        leader = Leader(
+            self.client,
+            config.namespace,
+            config.lease if not config.paper else "",
+            app.lease,
+            app,
+            self.clock,
+            lambda fence: self._acquired(app, fence),
+            config.lease_duration_s / 3,
+        )
+        loop = ReconcileLoop(app)
+        endpoint = KillEndpoint(app, self.clock, self.places.kill_token, self.pod)
+        install(host, app, loop, self.session)
+        host.collect(lambda: metrics.families(app, loop, leader, app.status))
+        app.perform(replayed)
+        async with endpoint.serve(config.kill_port):
+            await app.venue.start(app)
+            self._spawn(app, leader, loop)
+            try:
+                yield app
+            finally:
+                await self._stop(app, leader)
+
+    # --- parts
+
+    def _recover(self) -> tuple[Execution, list[Output]]:
+        """Everything that disk remembers, before anything talks to anybody."""
+        config, clock = self.config, self.clock
+        wall = clock.wall_ns()
+        requirements = [MARKET, ALLOCATION, JOURNAL, KILL_WATCH, STREAM] + ([] if config.paper else [LEASE])
+        guard = Guard(config.system, config.labels, requirements, wall)
+        gate = Gate(guard, config.symbols)
+        prefix = ids.prefix(config.namespace, config.system)
+        validity_ns = 0 if config.paper else config.venue.recv_window_ms * MILLISECOND_NS
+        manager = Manager(gate, prefix, config.currency, validity_ns)
+        reconciler = Reconciler(manager, guard)
+        try:
+            journal = Journal(self.places.journal / JOURNAL_FILE, clock)
+            store = Store(journal)
+            count = store.replay(manager, reconciler, guard, wall)
+            manager.ledger = store.read_ledger()
+        except JournalError as error:
+            raise FatalError(str(error)) from error
+        manager.ledger.open_journal(journal.created)
+        venue, on_market = self._venue(manager, reconciler)
+        app = Execution(config, clock, venue, store, guard, gate, manager, reconciler, on_market)
+        log.info("recovered", records=count, orders=len(manager.live), torn_bytes=journal.torn_bytes)
+        return app, manager.recovered(wall, clock.monotonic_ns())
+
+    def _venue(
+        self, manager: Manager, reconciler: Reconciler
+    ) -> tuple[api.TradingVenue, Callable[[AnyMessage], None] | None]:
+        config = self.config
+        if not config.paper:
+            rng = random.Random(self.session)  # sim-ok: jitter of reconnects only
+            return BinanceTrading(config.venue, self.clock, rng, self.places.credentials), None
+        rules = {s: m.instrument for s, m in manager.gate.markets.items() if m.instrument is not None}
+        engine = PaperEngine(
+            rules,
+            reconciler.expected(config.paper_balances),
+            config.maker_fee_bps,
+            config.taker_fee_bps,
+            ids.base36(self.session // MILLISECOND_NS),
+        )
+        venue = PaperVenue(engine, self.clock, config.latency_ms)
+
+        def on_market(message: AnyMessage) -> None:
+            if isinstance(message, InstrumentRules):
+                engine.instruments[message.instrument.symbol] = message.instrument
+            venue.on_market(message)
+
+        return venue, on_market
+
+    def _keys(self) -> KeyPair:
+        try:
+            return KeyPair.read(self.places.curve)
+        except OSError as error:
+            raise FatalError(f"CurveZMQ keys in {self.places.curve} cannot be read: {error.strerror}") from error
+
+    def _lease_core(self, app: Execution) -> None:
+        config = self.config
+        pod = f"{self.pod}/{self.pod_uid}" if self.pod_uid else ""
+        identity = f"{self.pod}/{self.pod_uid or '-'}/{ids.base36(self.session)}"
+        validity_ns = config.venue.recv_window_ms * MILLISECOND_NS
+        try:
+            app.lease = LeaseCore(
+                identity, pod, config.lease_duration_s, validity_ns, app.manager.fence, fenced=not config.paper
+            )
+        except ValueError as error:
+            raise FatalError(str(error)) from error
+        if config.paper:
+            self._acquired(app, app.manager.fence + 1)
+
+    def _acquired(self, app: Execution, fence: int) -> None:
+        """Every order from here on carries this fence; it is on disk before the first of them."""
+        app.manager.fence = fence
+        app.note(NOTE_FENCE, fence)
+
+    def _open_sockets(self, app: Execution) -> None:
+        config = self.config
+        self.keeper = AllocationKeeper(app, self.client)
+        subscribers = set(config.subscribers.values())
+        app.publisher = self.bus.publisher(config.events_port, lambda: subscribers)
+        self.bus.puller(config.intents_port, self.keeper.senders, app.on_intent)
+        kinds = ("book.", "quote.", "status.", "instrument.", *(("trade.",) if config.paper else ()))
+        topics = [kind + symbol for symbol in config.symbols for kind in kinds]
+        self.bus.subscriber([config.marketdata], topics, app.on_market)
+        app.on_allocation = self.keeper.seen
+
+    def _spawn(self, app: Execution, leader: Leader, loop: ReconcileLoop) -> None:
+        config, spawn = self.config, self.host.spawn
+        watch = KillWatch(
+            self.client,
+            config.namespace,
+            config.kill_switch_configmap,
+            config.allocation_configmap,
+            app,
+            self.places.kill_switch,
+        )
+        spawn(watch.switches(), "watch killswitches")
+        spawn(watch.document(), "watch kill-switch ConfigMap")
+        spawn(watch.allocation(), "watch allocation")
+        spawn(watch.freshness(), "watch freshness")
+        spawn(watch.file(), "kill-switch file")
+        spawn(leader.run(), "lease")
+        spawn(loop.run(), "reconcile")
+        spawn(self.keeper.fetch_grants(), "grants")
+        spawn(app.status.run(self.clock.wall_ns), "status lines")
+        spawn(app.ticks((lambda: None) if config.paper else leader.check), "ticks")
+        spawn(app.ledger_keeper(), "loss ledger")
+
+    async def _stop(self, app: Execution, leader: Leader) -> None:
+        clean = await app.drained(DRAIN_S)
+        await self.host.cancel_tasks()
+        if clean:
+            await leader.release()  # else a successor waits the Lease out, and asks the venue what is open
+        await app.venue.close()
+        app.journal.close()
+        self.bus.close()

@@ -1,0 +1,182 @@
+"""What the gate checks against: instruments with their market, tracks with their limits, and exposure slots.
+
+Flat, mutable, slotted: read on the order path, written by the manager (exposure) and the host (market). Pure.
+Money is scaled by 1e-8; ``mono`` times are monotonic nanoseconds of this process.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from ringfence.model.instrument import Instrument
+from ringfence.model.money import SCALE
+from ringfence.wire.messages import BookTop, FeedStatus, Level, Quote
+
+UNLIMITED: Final = 1 << 120
+FOREIGN: Final = "foreign"
+"""The sub-ledger of what we did not send: the owner's own orders, and what nobody can explain."""
+INTENTS_REMEMBERED: Final = 100_000
+"""Far more than can be fresh: an older copy of an intent is refused as stale."""
+
+
+class Market:
+    """One instrument: its rules, its market, and what blocks it."""
+
+    __slots__ = (
+        "ask",
+        "asks",
+        "bid",
+        "bids",
+        "book_mono",
+        "instrument",
+        "quote_mono",
+        "resting_buys",
+        "resting_sells",
+        "slots",
+        "status_mono",
+        "symbol",
+        "unknown",
+        "unusable",
+    )
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.instrument: Instrument | None = None
+        self.bid = 0
+        self.ask = 0
+        self.quote_mono = 0
+        """0 = never: an old quote and no quote are the same to the gate."""
+        self.bids: tuple[Level, ...] = ()
+        self.asks: tuple[Level, ...] = ()
+        self.book_mono = 0
+        self.unusable = "no market data yet"
+        """Why marketdata says that it must not be traded on; empty while it may."""
+        self.status_mono = 0
+        self.unknown: set[str] = set()
+        """Client ids of orders whose outcome is unknown."""
+        self.resting_buys: dict[str, int] = {}
+        """Price by client id of own orders that may be matched."""
+        self.resting_sells: dict[str, int] = {}
+        self.slots: list[Slot] = []
+
+    def quote(self, quote: Quote, mono: int) -> None:
+        self.bid = quote.bid
+        self.ask = quote.ask
+        self.quote_mono = mono
+
+    def book(self, book: BookTop, mono: int) -> None:
+        self.bids = book.bids
+        self.asks = book.asks
+        self.book_mono = mono
+
+    def status(self, status: FeedStatus, mono: int) -> None:
+        self.unusable = "" if status.usable else status.reason or "marked unusable"
+        self.status_mono = mono
+
+
+class Slot:
+    """One track in one instrument: position and what may still execute, in flight and unknown included."""
+
+    __slots__ = ("buys", "market", "position", "sells", "worst")
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.position = 0
+        self.buys = 0
+        self.sells = 0
+        self.worst = 0
+        """Largest absolute position that any order of fills can lead to."""
+        market.slots.append(self)
+
+    def settle(self) -> None:
+        """After any change of position or leaves."""
+        self.worst = max(self.position + self.buys, self.sells - self.position)
+
+
+class Caps:
+    """Limits as plain numbers; what is not limited is UNLIMITED."""
+
+    __slots__ = (
+        "collar_bps",
+        "gross",
+        "lifetime_ns",
+        "loss",
+        "position",
+        "quantity",
+        "quote_stale_ns",
+        "rate",
+        "value",
+        "working",
+    )
+
+    def __init__(self) -> None:
+        self.quantity = 0
+        self.value = 0
+        self.position = 0
+        self.gross = 0
+        self.loss = 0
+        self.working = 0
+        self.rate = 0
+        self.collar_bps = 0
+        self.lifetime_ns = 0
+        self.quote_stale_ns = 0
+
+
+class Track:
+    """One track (or, as the gate's ``account``, all of them together)."""
+
+    __slots__ = (
+        "barred",
+        "caps",
+        "key",
+        "loss",
+        "loss_latched",
+        "mark",
+        "name",
+        "seen",
+        "slots",
+        "token_mono",
+        "tokens",
+        "ungranted",
+        "weight",
+        "working",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.barred = f"TRACK_NOT_ALLOWED track={name}"
+        """The refusal of all its intents; empty while it may trade here."""
+        self.ungranted = f"GRANT_MISSING track={name}"
+        """The refusal of its new exposure; empty while a valid grant is known."""
+        self.key = ""
+        self.mark = "000000"
+        """Stands for the revision in client order ids."""
+        self.weight = 0
+        self.caps = Caps()
+        self.working = 0
+        self.tokens = 0
+        """Of the message bucket, in nanoseconds' worth: one message costs SECOND_NS // rate."""
+        self.token_mono = 0
+        self.loss = 0
+        """Lost since 00:00 UTC; negative while winning."""
+        self.loss_latched = False
+        self.slots: dict[str, Slot] = {}
+        self.seen: OrderedDict[str, None] = OrderedDict()
+        """Intent ids, oldest first."""
+
+    def slot(self, market: Market) -> Slot:
+        found = self.slots.get(market.symbol)
+        if found is None:
+            found = self.slots[market.symbol] = Slot(market)
+        return found
+
+    def remember(self, intent_id: str) -> None:
+        self.seen[intent_id] = None
+        if len(self.seen) > INTENTS_REMEMBERED:
+            self.seen.popitem(last=False)
+
+    def gross(self) -> int:
+        """Quote value of all positions at worst case."""
+        total = 0
+        for slot in self.slots.values():
+            total += slot.worst * slot.market.ask // SCALE
+        return total

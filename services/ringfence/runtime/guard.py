@@ -1,0 +1,380 @@
+"""The guard: what a gate may do now, and why. Pure; the hosts feed it with what they see.
+
+Many sources, the most severe wins:
+
+    severity     new orders                          working orders      state
+    NONE         any that pass the gate              kept                Active
+    REDUCE_ONLY  only those that shrink a position   kept                ReduceOnly
+    HALT         none                                kept                Halted, or Starting
+    CANCEL       none                                all are cancelled   Cancel
+    FLATTEN      none (acts as Cancel in this version: positions are not closed)   Cancel
+
+Cancels pass at every severity. Rules that hold whatever comes in:
+
+- It starts halted. It is Active only while every requirement is met and no source asks for more.
+- What cannot be read counts as severe: HALT where data is broken, CANCEL where a switch is engaged with a word
+  that nobody knows.
+- An older generation of an object (or an older epoch or version of a document) is ignored: API servers can
+  answer from the past.
+- A push can only tighten. A direct kill is latched, and so is a switch that is deleted while it stops us. A latch
+  is released by one thing: the system's own KillSwitch is seen engaged and then, in a later generation of the
+  same object, released. Seeing it merely not engaged is no proof that somebody with the right to release did so.
+- After a release the start-up checks run again: `cycle` goes up, and only a reconciliation of that cycle counts.
+- `epoch` goes up with each tightening: permissions given before are void.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from ringfence.wire.kill import ENGAGE_KEY, STATE_KEY, KillRequest, MirroredState, Severity, covers, of_switch
+
+RECONCILED: Final = "reconciled"
+KILL_SWITCH: Final = "kill switch"
+PAIRS_MAX: Final = 64
+"""Past contents of the kill-switch document that are remembered, to tell an old file from news."""
+DEAD_MAX: Final = 64
+FLATTEN_NOTE: Final = "acting as Cancel: this version does not close positions, close them by hand"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One reason to stop."""
+
+    severity: Severity
+    reason: str
+
+
+class Latch(msgspec.Struct, frozen=True, kw_only=True):
+    """A stop that outlives what caused it. The host keeps it on disk, so that restarts do not lose it."""
+
+    name: str
+    severity: str
+    reason: str
+    uid: str = ""
+    """Of the deleted switch."""
+    engaged_uid: str = ""
+    """The system's own KillSwitch, once it has been seen engaged while this latch held."""
+    engaged_generation: int = 0
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """A KillSwitch as last seen."""
+
+    name: str
+    uid: str
+    generation: int
+    covers: bool
+    severity: Severity
+
+
+class Guard:
+    """Single writer; ``severity`` and ``epoch`` are read on the order path."""
+
+    def __init__(self, system: str, labels: Mapping[str, str], requirements: Iterable[str], now: int) -> None:
+        self.severity = Severity.HALT
+        self.epoch = 1
+        self.cycle = 1
+        """Start-up runs so far."""
+        self.state = "Starting"
+        self.reason = ""
+        self.closed_at = now
+        """When it last became tighter, UTC nanoseconds."""
+        self.changed = 0
+        """Counts changes of state, severity or reason: cheap for hosts to poll."""
+        self.ignored_old = 0
+        self.releases = 0
+        """How often the system's own KillSwitch was seen engaged and then released: each one is a person's decision."""
+        self.switches: dict[str, Switch] = {}
+        self.latches: dict[str, Latch] = {}
+        self.sources: dict[str, Source] = {}
+        self.missing: dict[str, str] = dict.fromkeys([*requirements, RECONCILED, KILL_SWITCH], "not yet")
+        self._system = system
+        self._labels = dict(labels)
+        self._started = False
+        self._stopped = False
+        self._dead: OrderedDict[str, None] = OrderedDict()
+        self._document = ("", 0)
+        self._mirror_epoch = -1
+        self._pairs: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._settle(now)
+
+    # --- requirements and the gate's own sources
+
+    def met(self, requirement: str, now: int) -> None:
+        if self.missing.pop(requirement, None) is not None:
+            self._settle(now)
+
+    def missed(self, requirement: str, reason: str, now: int) -> None:
+        if self.missing.get(requirement) != reason:
+            self.missing[requirement] = reason
+            self._settle(now)
+
+    def reconciled(self, cycle: int, now: int) -> None:
+        """A reconciliation that began in ``cycle`` found no break. One from before a release proves nothing."""
+        if cycle == self.cycle:
+            self.met(RECONCILED, now)
+
+    def hold(self, name: str, severity: Severity, reason: str, now: int) -> None:
+        """Set one of the gate's own sources (lease, journal, breaks, shutdown)."""
+        if self.sources.get(name) != Source(severity, reason):
+            self.sources[name] = Source(severity, reason)
+            self._settle(now)
+
+    def drop(self, name: str, now: int) -> None:
+        if self.sources.pop(name, None) is not None:
+            self._settle(now)
+
+    # --- KillSwitch objects
+
+    def switches_listed(self, objects: Iterable[Mapping[str, Any]], now: int) -> None:
+        """The complete state by the watch: what was known and is not in here has been deleted."""
+        there = set()
+        for found in objects:
+            there.add(self._see(found))
+        for name in [name for name in self.switches if name not in there]:
+            self._vanish(name)
+        self._own_switch()
+        self._settle(now)
+
+    def switch_seen(self, found: Mapping[str, Any], now: int) -> None:
+        """One object, by a change or by a list that is not the watch's: absence from such a list means nothing."""
+        self._see(found)
+        self._own_switch()
+        self._settle(now)
+
+    def switch_deleted(self, found: Mapping[str, Any], now: int) -> None:
+        name, uid, _ = _identity(found)
+        known = self.switches.get(name)
+        if known is not None and known.uid == uid:
+            self._vanish(name)
+            self._own_switch()
+            self._settle(now)
+
+    def _see(self, found: Mapping[str, Any]) -> str:
+        name, uid, generation = _identity(found)
+        known = self.switches.get(name)
+        if uid in self._dead or (known is not None and known.uid == uid and generation < known.generation):
+            self.ignored_old += 1
+            return name
+        if known is not None and known.uid != uid:
+            self._vanish(name)  # the same name again is another object: the old one was deleted unseen
+        covered = covers(found, self._system, self._labels)
+        severity, reason = of_switch(found.get("spec"))
+        if not uid:
+            severity, reason = max(severity, Severity.HALT), reason or "the switch has no readable metadata"
+        self.switches[name] = Switch(name, uid, generation, covered, severity if covered else Severity.NONE)
+        self._source(f"switch/{name}", severity if covered else Severity.NONE, f"KillSwitch {name}", reason)
+        gone = self.latches.get(f"deleted/{name}")
+        if gone is not None and gone.uid == uid:
+            del self.latches[gone.name]  # it lives: a list from the past had left it out
+        self.sources.pop(f"push/{uid}", None)
+        if name == self._system:
+            if known is not None and known.uid == uid and known.severity >= Severity.CANCEL > severity:
+                self.releases += 1
+            self._cycle_latches(uid, generation, severity)
+        return name
+
+    def _vanish(self, name: str) -> None:
+        switch = self.switches.pop(name)
+        pushed = self.sources.pop(f"push/{switch.uid}", Source(Severity.NONE, ""))
+        source = self.sources.pop(f"switch/{name}", Source(Severity.NONE, ""))
+        severity = max(source.severity, pushed.severity)
+        self._dead[switch.uid] = None
+        if len(self._dead) > DEAD_MAX:
+            self._dead.popitem(last=False)
+        if severity > Severity.NONE:
+            reason = f"KillSwitch {name} was deleted while it stopped this system"
+            self._latch(Latch(name=f"deleted/{name}", severity=severity.word, reason=reason, uid=switch.uid))
+
+    def _own_switch(self) -> None:
+        if self._system in self.switches:
+            self.missing.pop(KILL_SWITCH, None)
+        else:
+            self.missing[KILL_SWITCH] = f"KillSwitch {self._system} does not exist"
+
+    # --- latches
+
+    def restore(self, latches: Iterable[Latch], now: int) -> None:
+        """What an earlier process had latched, from disk."""
+        for latch in latches:
+            self.latches[latch.name] = latch
+        self._settle(now)
+
+    def pushed(self, request: KillRequest, now: int) -> None:
+        """A verified push."""
+        severity = Severity.parse(request.severity, Severity.CANCEL)
+        if severity is Severity.NONE:
+            return
+        reason = f"{request.by or 'somebody'}: {request.reason or 'no reason given'}"
+        if request.source == "operator" and request.uid:
+            known = next((s for s in self.switches.values() if s.uid == request.uid), None)
+            if request.uid in self._dead or (known is not None and known.generation >= request.generation):
+                self.ignored_old += 1
+                return
+            held = self.sources.get(f"push/{request.uid}", Source(Severity.NONE, ""))
+            if severity > held.severity:
+                self.sources[f"push/{request.uid}"] = Source(severity, f"pushed by the operator: {reason}")
+        else:
+            before = self.latches.get("direct")
+            if before is None or Severity.parse(before.severity, Severity.CANCEL) < severity:
+                self._latch(Latch(name="direct", severity=severity.word, reason=f"direct kill by {reason}"))
+        self._settle(now)
+
+    def _latch(self, latch: Latch) -> None:
+        own = self.switches.get(self._system)
+        if own is not None and own.severity >= Severity.CANCEL:
+            latch = msgspec.structs.replace(latch, engaged_uid=own.uid, engaged_generation=own.generation)
+        self.latches[latch.name] = latch
+
+    def _cycle_latches(self, uid: str, generation: int, severity: Severity) -> None:
+        for name, latch in list(self.latches.items()):
+            if severity >= Severity.CANCEL:
+                self.latches[name] = msgspec.structs.replace(latch, engaged_uid=uid, engaged_generation=generation)
+            elif (
+                severity is Severity.NONE and uid and latch.engaged_uid == uid and generation > latch.engaged_generation
+            ):
+                del self.latches[name]
+
+    # --- the kill-switch document: through the API, and as a mounted file
+
+    def document_seen(self, found: Mapping[str, Any] | None, now: int) -> None:
+        """The ConfigMap by the watch; None = it does not exist."""
+        if found is None:
+            self._document = ("", 0)
+            self.hold("document", Severity.HALT, "the kill-switch ConfigMap does not exist", now)
+            return
+        metadata = found.get("metadata") or {}
+        uid, version = str(metadata.get("uid") or ""), _integer(metadata.get("resourceVersion"))
+        if uid == self._document[0] and version < self._document[1]:
+            self.ignored_old += 1
+            return
+        if uid != self._document[0]:
+            self._mirror_epoch = -1
+        self._document = (uid, version)
+        self.sources.pop("document", None)
+        engage, state = _texts(found.get("data"))
+        self._remember((engage, state))
+        self._engage("document/engage", engage)
+        self._mirror("document/state", state)
+        self._settle(now)
+
+    def file_seen(self, engage: str, state: str, now: int, error: str = "") -> None:
+        """The mounted copy, up to two minutes late. What the watch has seen replaced since is old news, not a stop."""
+        pairs = list(self._pairs)
+        if error:
+            self._source("file", Severity.HALT, "mounted kill switch", error)
+        elif (engage, state) in pairs[:-1]:
+            self._source("file", Severity.NONE, "", "")
+        elif engage.strip():
+            self._engage("file", engage)
+        else:
+            severity, reason, _ = _mirrored(state)
+            self._source("file", severity, "mounted kill switch", reason)
+        self._settle(now)
+
+    def _remember(self, pair: tuple[str, str]) -> None:
+        self._pairs.pop(pair, None)
+        self._pairs[pair] = None
+        if len(self._pairs) > PAIRS_MAX:
+            self._pairs.popitem(last=False)
+
+    def _engage(self, name: str, engage: str) -> None:
+        text = engage.strip()
+        severity = max(Severity.parse(text, Severity.CANCEL), Severity.CANCEL) if text else Severity.NONE
+        self._source(name, severity, "kill-switch ConfigMap", f"engage is {text[:200]!r}")
+
+    def _mirror(self, name: str, state: str) -> None:
+        severity, reason, epoch = _mirrored(state)
+        if epoch is not None and epoch < self._mirror_epoch:
+            self.ignored_old += 1
+            return
+        if epoch is not None:
+            self._mirror_epoch = epoch
+        self._source(name, severity, "kill-switch ConfigMap", reason)
+
+    def _source(self, name: str, severity: Severity, what: str, reason: str) -> None:
+        if severity is Severity.NONE:
+            self.sources.pop(name, None)
+        else:
+            self.sources[name] = Source(severity, f"{what}: {reason}" if reason else what)
+
+    # --- the outcome
+
+    def _settle(self, now: int) -> None:
+        """Fold all sources into severity, state and reason."""
+        stops = {**self.sources}
+        for latch in self.latches.values():
+            severity = Severity.parse(latch.severity, Severity.CANCEL)
+            stops[latch.name] = Source(
+                severity, f"{latch.reason}; latched until KillSwitch {self._system} is engaged and released"
+            )
+        asked = max((s.severity for s in stops.values()), default=Severity.NONE)
+        if asked < Severity.HALT and self._stopped:
+            # released: whatever was true before the stop has to be proven again
+            self.cycle += 1
+            self._started = False
+            self.missing[RECONCILED] = "not since the release"
+        self._stopped = asked >= Severity.HALT
+        severity = max(asked, Severity.HALT) if self.missing else asked
+        if not self.missing and asked < Severity.HALT:
+            self._started = True
+        state = self._word(severity, asked)
+        reason = self._sentence(severity, asked, stops)
+        if severity > self.severity:
+            self.epoch += 1
+            self.closed_at = now
+        if (severity, state, reason) != (self.severity, self.state, self.reason):
+            self.severity, self.state, self.reason = severity, state, reason
+            self.changed += 1
+
+    def _word(self, severity: Severity, asked: Severity) -> str:
+        match severity:
+            case Severity.NONE:
+                return "Active"
+            case Severity.REDUCE_ONLY:
+                return "ReduceOnly"
+            case Severity.HALT:
+                return "Halted" if asked is Severity.HALT or self._started else "Starting"
+            case _:
+                return "Cancel"
+
+    def _sentence(self, severity: Severity, asked: Severity, stops: Mapping[str, Source]) -> str:
+        if severity is Severity.NONE:
+            return ""
+        if asked < severity:
+            waiting = ", ".join(f"{name} ({why})" for name, why in sorted(self.missing.items()))
+            return f"{'waiting for' if self._started else 'Starting: waiting for'} {waiting}"
+        reasons = "; ".join(sorted({s.reason for s in stops.values() if s.severity is asked}))
+        return f"{reasons} ({FLATTEN_NOTE})" if severity is Severity.FLATTEN else reasons
+
+
+def _identity(found: Mapping[str, Any]) -> tuple[str, str, int]:
+    metadata = found.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return "?", "", 0
+    return str(metadata.get("name") or "?"), str(metadata.get("uid") or ""), _integer(metadata.get("generation"))
+
+
+def _integer(value: object) -> int:
+    return value if isinstance(value, int) else int(value) if isinstance(value, str) and value.isdigit() else 0
+
+
+def _texts(data: object) -> tuple[str, str]:
+    if data is None:
+        return "", ""
+    if not isinstance(data, Mapping):
+        return "", "the data of the ConfigMap is no map"
+    return str(data.get(ENGAGE_KEY) or ""), str(data.get(STATE_KEY) or "")
+
+
+def _mirrored(state: str) -> tuple[Severity, str, int | None]:
+    """Severity, reason and epoch of the operator's text; no text is no request."""
+    if not state.strip():
+        return Severity.NONE, "", None
+    try:
+        found = msgspec.json.decode(state, type=MirroredState)
+    except msgspec.MsgspecError as error:
+        return Severity.HALT, f"the operator's state cannot be read: {error}", None
+    return Severity.parse(found.severity, Severity.HALT), found.reason, found.epoch

@@ -1,0 +1,109 @@
+"""`TradingVenue` over the paper engine: one-way latency in each direction, and delivery in order."""
+
+import asyncio
+from typing import Final
+
+from ringfence.model.approved import Approved
+from ringfence.model.instrument import Instrument
+from ringfence.model.orders import OrderEvent
+from ringfence.runtime.clock import Clock
+from ringfence.venues import api
+from ringfence.venues.paper.engine import PaperEngine
+from ringfence.wire.messages import AnyMessage, BookTop, Quote, Trade
+
+CONNECTED: Final = "connected"
+
+
+class PaperVenue:
+    """Simulated fills on the market data that the host hands over with ``on_market``."""
+
+    def __init__(self, engine: PaperEngine, clock: Clock, latency_ms: int) -> None:
+        self.engine = engine
+        self._clock = clock
+        self._latency_s = latency_ms / 1000
+        self._listener: api.TradingListener | None = None
+        self._closed = False
+
+    def on_market(self, message: AnyMessage) -> None:
+        now = self._clock.wall_ns()
+        match message:
+            case Trade():
+                self._deliver(self.engine.trade(message, now))
+            case Quote():
+                self._deliver(self.engine.quote(message, now))
+            case BookTop():
+                self._deliver(self.engine.book(message, now))
+            case _:
+                pass
+
+    async def start(self, listener: api.TradingListener) -> None:
+        self._listener = listener
+        listener.on_stream(True, CONNECTED)
+
+    async def close(self) -> None:
+        self._closed = True
+
+    async def submit(self, order: Approved, may_send: api.MaySend) -> api.SubmitOutcome:
+        reason = may_send(order)
+        if reason is None and self._clock.monotonic_ns() > order.deadline_ns:
+            reason = "deadline passed before it could be sent"
+        if reason is not None:
+            return api.NotSent(reason)
+        await asyncio.sleep(self._latency_s)
+        outcome, events = self.engine.submit(order, self._clock.wall_ns())
+        self._deliver(events)
+        await asyncio.sleep(self._latency_s)
+        return outcome
+
+    async def cancel(self, symbol: str, client_order_id: str) -> api.CancelOutcome:
+        await asyncio.sleep(self._latency_s)
+        outcome, events = self.engine.cancel(client_order_id, self._clock.wall_ns())
+        self._deliver(events)
+        await asyncio.sleep(self._latency_s)
+        return outcome
+
+    async def order(self, symbol: str, client_order_id: str) -> api.OrderReport | None:
+        await asyncio.sleep(2 * self._latency_s)
+        found = self.engine.open.get(client_order_id) or self.engine.closed.get(client_order_id)
+        return None if found is None else self.engine.report(found)
+
+    async def open_orders(self) -> tuple[api.OrderReport, ...]:
+        await asyncio.sleep(2 * self._latency_s)
+        return tuple(self.engine.report(found) for found in self.engine.open.values())
+
+    async def trades(self, symbol: str, after_trade_id: str | None) -> tuple[api.TradeReport, ...]:
+        await asyncio.sleep(2 * self._latency_s)
+        found = self.engine.trades.get(symbol, [])
+        for place, report in enumerate(found):
+            if report.trade_id == after_trade_id:
+                return tuple(found[place + 1 :])
+        return tuple(found)  # the id is of an earlier life of this venue: everything here came after it
+
+    async def balances(self) -> dict[str, api.VenueBalance]:
+        await asyncio.sleep(2 * self._latency_s)
+        return self.engine.balances()
+
+    async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
+        missing = [symbol for symbol in symbols if symbol not in self.engine.instruments]
+        if missing:
+            raise api.VenueError(f"no rules of {', '.join(missing)} yet: marketdata has not sent them")
+        return tuple(self.engine.instruments[symbol] for symbol in symbols)
+
+    def venue_now_ns(self) -> int:
+        return self._clock.wall_ns()
+
+    def _deliver(self, events: list[tuple[str, OrderEvent]]) -> None:
+        """The private stream: one way later, in order, then the balances that they led to."""
+        if not events or self._listener is None:
+            return
+        if self._latency_s:
+            asyncio.get_running_loop().call_later(self._latency_s, self._tell, events)
+        else:
+            asyncio.get_running_loop().call_soon(self._tell, events)
+
+    def _tell(self, events: list[tuple[str, OrderEvent]]) -> None:
+        if self._closed or self._listener is None:
+            return
+        for symbol, event in events:
+            self._listener.on_order_event(symbol, event)
+        self._listener.on_balances(self.engine.balances())
