@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import os
-import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
+from random import Random  # sim-ok: made below, where the process begins, and handed to what needs it
 from typing import Final
 
 import structlog
@@ -151,7 +151,7 @@ async def marketdata(host: Host) -> AsyncIterator[None]:
     config = host.config
     if not isinstance(config, MarketdataConfig):
         raise TypeError(f"{type(config).__name__} is not a MarketdataConfig")
-    rng = random.Random()  # sim-ok: the jitter of reconnects must differ between processes
+    rng = Random()  # sim-ok: the jitter of reconnects must differ between processes
     keys = KeyPair.read(Path(os.environ.get("RINGFENCE_CURVE", CURVE_DIR)))
     bus = Bus(config.service, host.clock.wall_ns(), keys)
     publisher = bus.publisher(config.port, config.subscribers.values)

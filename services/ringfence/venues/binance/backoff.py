@@ -1,6 +1,6 @@
 """How long to wait before the next attempt. Pure: the randomness is handed in."""
 
-import random
+from random import Random  # sim-ok: the type of what is handed in
 from typing import Final
 
 FIRST_S: Final = 0.1
@@ -10,7 +10,7 @@ MOST_S: Final = 15.0
 class Backoff:
     """Doubling waits with full jitter, so that a crowd of clients does not come back at once."""
 
-    def __init__(self, rng: random.Random, first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
+    def __init__(self, rng: Random, first_s: float = FIRST_S, most_s: float = MOST_S) -> None:
         self._rng = rng
         self._first_s = first_s
         self._most_s = most_s

@@ -1,7 +1,7 @@
 """`MarketVenue` for Binance spot: depth, trades and best quotes of some symbols over one combined stream."""
 
 import asyncio
-import random
+from random import Random  # sim-ok: the type of what is handed in
 from typing import Final
 
 import aiohttp
@@ -37,7 +37,7 @@ class MarketMetrics:
 class BinanceMarket:
     """Needs no credentials. Gaps are not its business: the engine sees them by the update ids."""
 
-    def __init__(self, venue: Venue, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, venue: Venue, clock: Clock, rng: Random) -> None:
         self._venue = venue
         self._clock = clock
         self._backoff = Backoff(rng)

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable
 from pathlib import Path
+from random import Random  # sim-ok: the type of what is handed in
 from typing import Final, TypeVar
 
 import aiohttp
@@ -63,7 +63,7 @@ class StreamMetrics:
 class BinanceTrading:
     """One account. Credentials are read from files and re-read when these change."""
 
-    def __init__(self, venue: Venue, clock: Clock, rng: random.Random, credentials: Path = CREDENTIALS_DIR) -> None:
+    def __init__(self, venue: Venue, clock: Clock, rng: Random, credentials: Path = CREDENTIALS_DIR) -> None:
         self._venue = venue
         self._clock = clock
         self._backoff = Backoff(rng)
@@ -129,6 +129,8 @@ class BinanceTrading:
         return self._outcome(answer)
 
     async def cancel(self, symbol: str, client_order_id: str) -> CancelOutcome:
+        # aiohttp repeats a DELETE (never a POST) when a kept connection turns out to be dead; for a cancel that is
+        # what we want: a second one finds the order gone, and the private stream has told of the first
         request = codec.cancel_order(symbol, client_order_id)
         try:
             answer = await self._rest.call(request, patience_ns=CANCEL_PATIENCE_NS)
