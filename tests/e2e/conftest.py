@@ -1,0 +1,43 @@
+"""A cluster of the tests' own, with the operator installed by Helm; never the demo's, never the current context."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from demo import cluster as clusters
+from demo import install
+from demo.cluster import Cluster, ClusterError
+from demo.install import Images
+
+NAME = "e2e"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A local node or kind cluster named ``e2e``, made for this run and removed after it."""
+    try:
+        leftover = clusters.existing(NAME)
+        if leftover is not None:
+            clusters.remove(leftover)
+        found = clusters.obtain(NAME)
+    except ClusterError as error:
+        if os.environ.get("RINGFENCE_REQUIRE_CLUSTER"):
+            raise
+        pytest.skip(f"NO CLUSTER, nothing was shown on Kubernetes: {error}")
+    yield found
+    if not os.environ.get("RINGFENCE_KEEP_CLUSTER"):
+        clusters.remove(found)
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster) -> Images:
+    """Both images, built from this checkout and on the cluster."""
+    return install.build_and_load(cluster)
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster, images: Images) -> Images:
+    """The chart, installed and ready."""
+    install.install_chart(cluster, images.platform)
+    return images

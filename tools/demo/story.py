@@ -1,0 +1,105 @@
+"""The story: a system that trades, one patch, and the proof that nothing left afterwards."""
+
+import json
+from decimal import Decimal
+from typing import Any, Final
+
+from demo.cluster import ROOT, Cluster
+from demo.say import command, line, step
+from demo.system import System, wait_for
+
+NAMESPACE: Final = "trading"
+SAMPLE: Final = ROOT / "manifests" / "samples" / "momentum.yaml"
+ENGAGE: Final = '{"spec":{"engaged":true}}'
+TRADING_TIMEOUT_S: Final = 120
+QUIET_S: Final = 3
+"""How long the venue's record is watched for a late order after the kill."""
+
+
+def clear(cluster: Cluster) -> System:
+    """Remove what an earlier telling left: the system, and what outlives it on purpose."""
+    system = System(cluster, "momentum", NAMESPACE)
+    manifest = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    cluster.kubectl("apply", "-f", "-", stdin=manifest)
+    system.kubectl("delete", "tradingsystem", system.name, "--ignore-not-found", "--wait=true", timeout_s=120)
+    wait_for("pods of the earlier run gone", lambda: _gone(system), 90)
+    system.kubectl("delete", "killswitch", system.name, "--ignore-not-found")
+    system.kubectl("delete", "pvc", "-l", f"ringfence.dev/system={system.name}", "--ignore-not-found", timeout_s=60)
+    return system
+
+
+def trade(system: System, strategy_image: str) -> None:
+    """Apply the sample and wait until orders fill at the venue."""
+    manifest = SAMPLE.read_text().replace("ringfence.local/momentum:dev", strategy_image)
+    command(f"kubectl apply -n {NAMESPACE} -f {SAMPLE.relative_to(ROOT)}")
+    system.kubectl("apply", "-f", "-", stdin=manifest)
+    with step("the operator makes its services, and the gate opens"):
+        wait_for("trading Active", lambda: is_active(system), TRADING_TIMEOUT_S)
+    with step("orders go through the gate and fill at the simulated venue"):
+        ledger = wait_for("fills at the venue", lambda: _filled(system), TRADING_TIMEOUT_S)
+    command(f"kubectl get tsys -n {NAMESPACE}")
+    line(system.kubectl("get", "tsys").rstrip())
+    line(f"  {ledger['fills']} fills; balances {_balances(ledger)}")
+    line(f"  portfolio: {_positions(system.positions())}")
+
+
+def kill(system: System) -> None:
+    """One patch; then the acknowledgements, and the venue's own record of what came afterwards."""
+    command(f"kubectl patch killswitch {system.name} -n {NAMESPACE} --type=merge -p '{ENGAGE}'")
+    system.kubectl("patch", "killswitch", system.name, "--type=merge", "-p", ENGAGE)
+    command(f"kubectl wait -n {NAMESPACE} --for=condition=Acknowledged killswitch/{system.name} --timeout=10s")
+    line(system.kubectl("wait", "--for=condition=Acknowledged", f"killswitch/{system.name}", "--timeout=10s").rstrip())
+    for gate in system.gate_lines():
+        line(
+            f"  {gate['pod']:<34} {gate['state']:<8} {gate.get('latencyMs', '?'):>8} ms"
+            f"   {gate.get('workingOrders', '?')} orders working   closed {gate.get('closedAt', '?')}"
+        )
+    with step(f"the venue's record, watched for {QUIET_S} s more"):
+        orders = system.requests()
+        last = max(request["received_ns"] for request in orders)
+        quiet = wait_for("the venue's clock", lambda: _quiet_since(system, last), QUIET_S + 30)
+    line(f"  {len([r for r in quiet if r['kind'] == 'order'])} orders received in all, none since the gate closed")
+
+
+def next_commands(cluster: Cluster) -> None:
+    line()
+    line("The system is still there, stopped. To look at it:")
+    command(cluster.shell_hint())
+    command(f"kubectl get trading -n {NAMESPACE}")
+    command(f"kubectl describe tsys momentum -n {NAMESPACE}")
+    command(f'kubectl patch killswitch momentum -n {NAMESPACE} --type=merge -p \'{{"spec":{{"engaged":false}}}}\'')
+    command("make demo-down")
+
+
+def _gone(system: System) -> bool | None:
+    selector = f"ringfence.dev/system={system.name}"
+    return True if not system.kubectl("get", "pods", "-l", selector, "-o", "name").strip() else None
+
+
+def is_active(system: System) -> bool | None:
+    return True if system.get("tsys", system.name).get("status", {}).get("trading") == "Active" else None
+
+
+def _filled(system: System) -> dict[str, Any] | None:
+    ledger = system.ledger()
+    return ledger if ledger["fills"] else None
+
+
+def _quiet_since(system: System, last_ns: int) -> list[dict[str, Any]] | None:
+    """The record, once the venue's own clock is QUIET_S past the last request; raises if an order came."""
+    requests = system.requests()
+    late = [r for r in requests if r["kind"] == "order" and r["received_ns"] > last_ns]
+    if late:
+        raise AssertionError(f"{len(late)} orders reached the venue after the kill switch had closed the gate")
+    return requests if system.venue_now_ns() > last_ns + QUIET_S * 1_000_000_000 else None
+
+
+def _balances(ledger: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{Decimal(b['free']) + Decimal(b['locked']):f} {asset}" for asset, b in ledger["balances"].items()
+    )
+
+
+def _positions(document: dict[str, Any]) -> str:
+    rows = document["positions"]
+    return ", ".join(f"{row['symbol']} {row['quantity']} at {row['average']}" for row in rows) or "flat"
