@@ -1,0 +1,54 @@
+"""Orders of one owner as folded from their events, with a bound on what is kept."""
+
+from collections import OrderedDict
+
+import msgspec
+
+from ringfence.model.orders import Filled, Initialized, Order, OrderEvent, OrderState
+
+CLOSED_KEPT = 20_000
+"""Closed orders remembered for late fills, as many as a gate remembers."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What one event did."""
+
+    order: Order | None
+    """None if the event names an order that was never initialized here: then nothing is known of it."""
+    fill: Filled | None
+    """The execution, if the event was one and was not seen before."""
+    before: OrderState | None
+    """State before the event; None for a new order."""
+    anomaly: str | None
+
+
+class OrderTable:
+    """Every open order, and the last closed ones."""
+
+    def __init__(self, closed_kept: int = CLOSED_KEPT) -> None:
+        self.open: dict[str, Order] = {}
+        self.closed: OrderedDict[str, Order] = OrderedDict()
+        self._closed_kept = closed_kept
+
+    def apply(self, event: OrderEvent) -> Applied:
+        """Fold one event."""
+        client_id = event.client_order_id
+        order = self.open.get(client_id) or self.closed.get(client_id)
+        if order is None:
+            if not isinstance(event, Initialized):
+                return Applied(None, None, None, f"UNKNOWN_ORDER client_order_id={client_id}")
+            order = self.open[client_id] = Order(event)
+            return Applied(order, None, None, None)
+        before = order.state
+        fills = len(order.trade_ids)
+        anomaly = order.apply(event)
+        fill = event if isinstance(event, Filled) and len(order.trade_ids) > fills else None
+        self._file(order)
+        return Applied(order, fill, before, anomaly)
+
+    def _file(self, order: Order) -> None:
+        if order.closed:
+            self.open.pop(order.client_order_id, None)
+            self.closed[order.client_order_id] = order
+            if len(self.closed) > self._closed_kept:
+                self.closed.popitem(last=False)
