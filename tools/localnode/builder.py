@@ -20,6 +20,8 @@ _OLDEST_SWITCHING_GO: Final = (1, 21)
 """The first Go that fetches a newer toolchain by itself."""
 _GO_REMEDY: Final = "install Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on PATH"
 _ERROR_LINES: Final = 25
+GO_FOLDERS: Final = "/usr/local/go/bin:/usr/lib/go/bin"
+"""Where Go's installers put it without changing PATH."""
 
 
 def bin_dir() -> Path:
@@ -45,7 +47,7 @@ def build(only: Iterable[str] = ("node",), *, quiet: bool = False) -> Path:
         missing = _missing(wanted, target)  # another process may have built them while we waited
         if missing:
             go = find_go()
-            environment = go_environment(go, missing)
+            environment = build_environment(toolchain(installed_version(go), needed_version(missing)))
             for number, component in enumerate(missing, 1):
                 if quiet:
                     _compile(go, component, target, environment)
@@ -74,7 +76,7 @@ def locked(path: Path, holder: str) -> Iterator[None]:
 
 def find_go() -> str:
     """The go program, also from where its installer puts it when PATH does not say so."""
-    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
+    found = shutil.which("go") or shutil.which("go", path=GO_FOLDERS)
     if found is None:
         raise LocalNodeError("Go is needed to build the node's programs, and no `go` was found", _GO_REMEDY)
     return found
@@ -105,15 +107,20 @@ def needed_version(missing: list[Component]) -> tuple[int, ...]:
     return max(parse_version(match.group(1)) for match in found if match is not None)
 
 
-def go_environment(go: str, missing: list[Component], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def installed_version(go: str) -> tuple[int, ...]:
+    # asked without a module around, and without leave to fetch another Go
+    asked = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    done = subprocess.run([go, "env", "GOVERSION"], env=asked, capture_output=True, text=True, check=False, cwd="/")
+    return parse_version(done.stdout)
+
+
+def build_environment(toolchain: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The caller's environment without what would change what is built."""
-    asked = {**environment, "GOTOOLCHAIN": "local", "GOFLAGS": ""}
-    version = subprocess.run([go, "env", "GOVERSION"], env=asked, capture_output=True, text=True, check=False).stdout
     chosen = {
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOWORK": "off",
-        "GOTOOLCHAIN": toolchain(parse_version(version), needed_version(missing)),
+        "GOTOOLCHAIN": toolchain,
     }
     dropped = {"GOOS", "GOARCH", "GOEXPERIMENT", "GODEBUG"}
     return {key: value for key, value in environment.items() if key not in dropped} | chosen

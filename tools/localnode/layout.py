@@ -3,6 +3,7 @@
 Pure: two nodes on one machine cannot meet, because nothing that they use is written anywhere but here.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ SLOTS: Final = 12
 """Pod networks are 10.244 to 10.255: one second octet for each slot."""
 
 Sort = Literal["node", "control-plane"]
+_INTERFACE_LENGTH: Final = 15
 _NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")
 
 
@@ -87,8 +89,14 @@ class Layout:
 
     @property
     def link(self) -> str:
-        """The host's end of the cable; 15 characters at most, so it is named after the slot."""
-        return f"rfnode{self.slot}"
+        """The host's end of the cable, 15 characters at most.
+
+        Named after the node and not its slot: what is removed may depend on nothing but the name, because the slot
+        of a node that never started is some other node's.
+        """
+        if len(self.node) <= _INTERFACE_LENGTH:
+            return self.node
+        return f"rf{hashlib.sha256(self.name.encode()).hexdigest()[: _INTERFACE_LENGTH - 2]}"
 
     @property
     def cgroup(self) -> str:

@@ -72,7 +72,10 @@ def teardown(layout: Layout) -> None:
 
 
 def exists(layout: Layout) -> bool:
-    return os.path.ismount(layout.netns_path) and Path(f"/sys/class/net/{layout.link}").exists()
+    """Whether the namespace is there and the host has the way into it."""
+    routes = {route.get("dst"): route.get("gateway") for route in host_routes()}
+    ways = (layout.pod_cidr, layout.service_cidr)
+    return os.path.ismount(layout.netns_path) and all(routes.get(way) == layout.address for way in ways)
 
 
 def is_free(candidate: Layout, routes: Iterable[dict[str, Any]]) -> bool:

@@ -31,25 +31,33 @@ class Running:
     alive: bool
 
 
-def start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None once it is gone or only waits to be reaped."""
+def _stat(pid: int) -> tuple[str, int] | None:
+    """A process' state and when it started, in clock ticks since boot; None where there is none."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text[text.rindex(")") + 2 :].split()  # the name before it may hold spaces and brackets
-    return None if fields[0] in "ZX" else int(fields[19])
+    return fields[0], int(fields[19])
 
 
-def _reap(pid: int) -> None:
-    """A long-lived caller is the parent of what it started, and would otherwise keep the dead as zombies."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def start_ticks(pid: int) -> int | None:
+    """When a process started; None once it is gone or only waits to be reaped."""
+    found = _stat(pid)
+    return None if found is None or found[0] in "ZX" else found[1]
 
 
 def is_alive(pid: int, ticks: int) -> bool:
-    _reap(pid)
-    return start_ticks(pid) == ticks
+    """Whether the process that was started then still lives."""
+    found = _stat(pid)
+    if found is None or found[1] != ticks:
+        return False
+    if found[0] not in "ZX":
+        return True
+    # a long-lived caller is its parent, and would keep it as a zombie; only ours may be reaped, never a namesake
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return False
 
 
 def _boot_id() -> str:
@@ -78,7 +86,7 @@ def start(layout: Layout, process: Process) -> Running:
         )
     except FileNotFoundError as error:
         raise StartError(f"{words[0]} is not there", "python -m localnode deps") from error
-    ticks = start_ticks(pid) or 0
+    ticks = (_stat(pid) or ("X", 0))[1]
     record = {"pid": pid, "start_ticks": ticks, "boot_id": _boot_id()}
     (layout.pids / f"{process.name}.json").write_text(json.dumps(record))
     return Running(process.name, pid, ticks, alive=True)
