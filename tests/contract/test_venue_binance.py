@@ -486,10 +486,9 @@ async def test_rotated_credentials_open_a_new_stream(simulated: tuple[Simulator,
 
 @pytest.mark.asyncio
 async def test_order_limit_of_the_venue_is_kept_without_asking_it(tmp_path: Path) -> None:
-    """Its rules name the limit; the order beyond it stays here, and cancels still pass."""
+    """The account's limit is asked for at the start; the order beyond it stays here, and cancels still pass."""
     limits = Limits(orders_10s=2)
     async with serve_simulator(config(), limits=limits) as simulator, trading(simulator, tmp_path) as at:
-        await at.venue.instruments((SYMBOL,))
         outcomes = [(await at.submit(order), order) for order in [at.order(lifetime_s=0.2) for _ in range(9)]]
         accepted = [order for outcome, order in outcomes if isinstance(outcome, Accepted)]
         kept = [outcome for outcome, _ in outcomes if isinstance(outcome, NotSent)]

@@ -250,6 +250,12 @@ def test_exchange_info_becomes_rules_and_limits() -> None:
     assert codec.rate_limits(INFO) == (Limit("1M", 6000), (Limit("10S", 100), Limit("1D", 200_000)))
 
 
+def test_order_limits_of_the_account_are_read() -> None:
+    """The account's own limits, as the venue tells them beside its counts."""
+    body = b'[{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":50,"count":1}]'
+    assert codec.order_limits(body) == (Limit("10S", 50),)
+
+
 def test_symbol_that_is_not_listed_is_an_error() -> None:
     """Absence is not success."""
     with pytest.raises(codec.ProtocolError, match="not listed: DOGEUSDT"):

@@ -101,6 +101,10 @@ def query_account() -> Request:
     return Request("GET", "/api/v3/account", "", Kind.QUERY, 20)
 
 
+def query_order_limits() -> Request:
+    return Request("GET", "/api/v3/rateLimit/order", "", Kind.QUERY, 40)
+
+
 def query_time() -> Request:
     return Request("GET", "/api/v3/time", "", Kind.QUERY, 1, signed=False)
 
@@ -272,6 +276,7 @@ _TRADES: Final = msgspec.json.Decoder(list[_Trade])
 _ACCOUNT: Final = msgspec.json.Decoder(_Account)
 _EXCHANGE_INFO: Final = msgspec.json.Decoder(_ExchangeInfo)
 _DEPTH: Final = msgspec.json.Decoder(_Depth)
+_RATE_LIMITS: Final = msgspec.json.Decoder(list[_RateLimit])
 
 _STATES: Final = {
     "PENDING_NEW": OrderState.SUBMITTED,
@@ -349,16 +354,14 @@ def instruments(body: bytes, symbols: tuple[str, ...]) -> tuple[Instrument, ...]
 
 
 def rate_limits(body: bytes) -> tuple[Limit | None, tuple[Limit, ...]]:
-    """The limits that the venue publishes: request weight, and order counts."""
-    weight: Limit | None = None
-    orders: list[Limit] = []
-    for line in decoded(_EXCHANGE_INFO, body).rate_limits:
-        limit = Limit(f"{line.interval_num}{line.interval[:1]}", line.limit)
-        if line.rate_limit_type == "REQUEST_WEIGHT":
-            weight = limit
-        elif line.rate_limit_type == "ORDERS":
-            orders.append(limit)
-    return weight, tuple(orders)
+    """The limits in the venue's rules: request weight, and order counts."""
+    return _limits(decoded(_EXCHANGE_INFO, body).rate_limits)
+
+
+def order_limits(body: bytes) -> tuple[Limit, ...]:
+    """The order counts that this account is allowed."""
+    found: list[_RateLimit] = decoded(_RATE_LIMITS, body)
+    return _limits(found)[1]
 
 
 def book_snapshot(body: bytes) -> BookSnapshot:
@@ -372,6 +375,18 @@ def levels(pairs: list[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
         return tuple([(scaled(price), scaled(quantity)) for price, quantity in pairs])
     except ValueError as error:
         raise ProtocolError(str(error)) from None
+
+
+def _limits(lines: list[_RateLimit]) -> tuple[Limit | None, tuple[Limit, ...]]:
+    weight: Limit | None = None
+    orders: list[Limit] = []
+    for line in lines:
+        limit = Limit(f"{line.interval_num}{line.interval[:1]}", line.limit)
+        if line.rate_limit_type == "REQUEST_WEIGHT":
+            weight = limit
+        elif line.rate_limit_type == "ORDERS":
+            orders.append(limit)
+    return weight, tuple(orders)
 
 
 def _money(value: str) -> int:

@@ -71,6 +71,7 @@ class BinanceTrading:
         self._venue_clock = VenueClock()
         self._rest = Rest(venue, clock, self._venue_clock, self._credentials)
         self._sync_now = asyncio.Event()
+        self._limits_known = False
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
         self.metrics = self._rest.metrics
@@ -260,6 +261,8 @@ class BinanceTrading:
                 stream.subscribe("private", credentials.key, credentials.secret, timestamp_ms, window_ms)
             )
             await self._granted(socket, listener)
+            if not self._limits_known:
+                await self._learn_limits()
             self._backoff.reset()
             self.stream_metrics.connects += 1
             listener.on_stream(True, "")
@@ -276,6 +279,15 @@ class BinanceTrading:
                 ended = self._deliver(received.data, listener)
                 if ended is not None:
                     return ended
+
+    async def _learn_limits(self) -> None:
+        """Ask how many orders the account may send; until the venue has said so, its usual limits are assumed."""
+        try:
+            allowed = _read(codec.order_limits, await self._told(codec.query_order_limits()))
+            self._rest.budget.configure(None, allowed)
+        except (VenueError, ValueError):
+            return
+        self._limits_known = True
 
     async def _granted(self, socket: aiohttp.ClientWebSocketResponse, listener: TradingListener) -> None:
         """Wait for the subscription's answer. Raises VenueError when it is refused."""
