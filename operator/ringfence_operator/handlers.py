@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import kopf
 
+from ringfence.wire import kill
 from ringfence_operator.api import GROUP, VERSION
-from ringfence_operator.desired.labels import SYSTEM
+from ringfence_operator.desired.labels import GATE, SYSTEM
 from ringfence_operator.heartbeat import NAME as HEARTBEAT
 from ringfence_operator.heartbeat import Heartbeat
 from ringfence_operator.settings import Settings
@@ -31,6 +32,8 @@ class Queues:
         self.heartbeat = heartbeat
         self.kill_news: dict[Key, float] = {}
         """Loop time of the news that a pass has not yet begun to serve; for the latency metric only."""
+        self.stopping: set[Key] = set()
+        """Switches that stop something now, as last heard: a gate that starts has to be asked about them."""
 
 
 def registry(queues: Queues) -> kopf.OperatorRegistry:
@@ -43,14 +46,24 @@ def registry(queues: Queues) -> kopf.OperatorRegistry:
         queues.systems.add((namespace or "", name or ""))
 
     @kopf.on.event(GROUP, VERSION, "killswitches", registry=found)
-    async def switch_changed(name: str | None, namespace: str | None, **_: Any) -> None:
+    async def switch_changed(
+        name: str | None, namespace: str | None, event: Mapping[str, Any], body: kopf.Body, **_: Any
+    ) -> None:
         key = (namespace or "", name or "")
+        severity, _reason = kill.of_switch(body.get("spec"))
+        if event["type"] == "DELETED" or severity is kill.Severity.NONE:
+            queues.stopping.discard(key)
+        else:
+            queues.stopping.add(key)
         queues.kill_news.setdefault(key, asyncio.get_running_loop().time())
         queues.kills.add(key)
 
     async def child_changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         if labels.get(SYSTEM):
             queues.systems.add((namespace or "", labels[SYSTEM]), CHILD_DELAY_S)
+        if labels.get(GATE):
+            for key in [key for key in queues.stopping if key[0] == namespace]:
+                queues.kills.add(key, CHILD_DELAY_S)
 
     for group, version, plural in (("apps", "v1", "deployments"), ("apps", "v1", "statefulsets"), ("", "v1", "pods")):
         kopf.on.event(group, version, plural, registry=found)(child_changed)

@@ -72,6 +72,12 @@ def given_secrets(system: TradingSystem) -> tuple[str, ...]:
     return tuple(venue.binance.credentials_secret for venue in system.spec.venues if venue.binance is not None)
 
 
+def recordings(system: TradingSystem) -> tuple[str, ...]:
+    """Volume claims with recorded markets, which people have to make."""
+    simulators = (venue.simulator for venue in system.spec.venues if venue.simulator is not None)
+    return tuple(simulator.recording_claim for simulator in simulators if simulator.recording_claim)
+
+
 SECRET_KEYS: Final = {
     "curve": ("public", "secret"),
     "kill-token": ("token",),
@@ -154,7 +160,11 @@ def missing(system: TradingSystem, seen: Seen) -> tuple[Problem, ...]:
                 f"Secret {name} with the keys api-key and api-secret is needed (absent: {', '.join(absent)}): "
                 f"kubectl create secret generic {name} --from-file=api-key --from-file=api-secret"
             )
-            found.append(Problem("SecretMissing", told, needs_somebody=True))
+            found.append(Problem("CredentialsMissing", told, needs_somebody=True))
+    for claim in recordings(system):
+        if Ref("PersistentVolumeClaim", claim) not in seen.live:
+            told = f"PersistentVolumeClaim {claim}, which holds the recorded market, does not exist"
+            found.append(Problem("RecordingMissing", told, needs_somebody=True))
     for name, kind in own_secrets(system).items():
         if name in seen.secrets and not all(seen.secrets[name].get(key) for key in SECRET_KEYS[kind]):
             told = f"Secret {name} lacks {' or '.join(SECRET_KEYS[kind])}: delete it, and a new one is made"

@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 AGAIN_S: Final = 1.0
 """Until every gate has closed: push and look again after this, whether or not an event came."""
+LOOK_AGAIN_S: Final = 30.0
+"""While it stops anything: gates come and go, and an event of theirs may be lost."""
 GATES_OWN: Final = frozenset({"gates"})
 
 
@@ -52,12 +54,14 @@ async def kill_pass(
     for system in sorted(covered):
         wake((namespace, system))
     summary = await _report(world, seen, asked, frozenset(pod.name for pod in gates), lines)
-    return None if summary.complete else AGAIN_S
+    if not summary.complete:
+        return AGAIN_S
+    return LOOK_AGAIN_S if asked.severity else None
 
 
 def asks(switch: Manifest) -> Asked:
-    """What the switch asks for now. An engaged one means at least Cancel, whatever else it says."""
-    spec = switch.get("spec") if "spec" in switch else {}
+    """What the switch asks for now, read by the same function as the gates read it."""
+    spec = switch.get("spec")
     severity, _ = kill.of_switch(spec)
     engaged = isinstance(spec, Mapping) and spec.get("engaged", False) is not False
     generation = int(switch["metadata"].get("generation", 0))

@@ -82,7 +82,7 @@ def _parsed(found: Manifest) -> TradingSystem | Problem:
 
 async def _observe(world: World, found: Manifest, system: TradingSystem) -> Seen:
     name = system.metadata.name
-    lasting = []
+    lasting = [(resources.PERSISTENT_VOLUME_CLAIM, claim) for claim in interpret.recordings(system)]
     for venue, _ in interpret.venues_of(system):
         lasting.append((resources.PERSISTENT_VOLUME_CLAIM, names.journal_claim(name, venue)))
         lasting.append((resources.LEASE, names.account(name, venue)))

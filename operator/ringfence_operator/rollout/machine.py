@@ -69,8 +69,8 @@ def _moves(before: TrackState | None, after: TrackState, why: conditions.Why) ->
 
 def trading(track: TrackState, seen: Observation) -> str:
     """One word: what the gates of the track's stage say, the most severe of them, unless a switch says more."""
-    if seen.stop.severity in _STOPPED:
-        return _STOPPED[seen.stop.severity]
+    if seen.stop.severity not in {"None", "ReduceOnly"}:
+        return _STOPPED.get(seen.stop.severity, "Unknown")
     states = {gate.state for gate in seen.gates if gate.paper is (track.weight == 0)}
     if not states or not states <= set(_SEVEREST_FIRST):
         return "Unknown"

@@ -1,0 +1,671 @@
+"""The operator against a real API server. No controllers, no kubelet: pods and statuses are written by the tests.
+
+Each test has a namespace of its own. The operator runs as the process that is shipped, with the rights that it is
+shipped with, so a right that is missing from its list fails here.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+import yaml
+from aiohttp import web
+
+from ringfence.kube import resources
+from ringfence.kube.client import KubeClient, Manifest
+from ringfence.kube.errors import ApiError, NotFound
+from ringfence.kube.resources import Resource
+from ringfence.wire import kill
+from ringfence_operator import access_rules, interpret
+from ringfence_operator.api import TradingSystem
+from ringfence_operator.cluster import observe
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio, pytest.mark.timeout(180)]
+
+CHILDREN: tuple[Resource, ...] = (
+    *observe.OWNED,
+    resources.SECRET,
+    resources.LEASE,
+    resources.PERSISTENT_VOLUME_CLAIM,
+    resources.KILL_SWITCH,
+)
+UNOWNED = frozenset({"Lease", "PersistentVolumeClaim", "KillSwitch"})
+
+
+class Server(Protocol):
+    """What the fixture ``api_server`` gives."""
+
+    @property
+    def kubeconfig(self) -> Path: ...
+    @property
+    def context(self) -> str: ...
+
+
+def system(name: str = "momentum", **spec: Any) -> Manifest:
+    found: Manifest = yaml.safe_load((ROOT / "manifests" / "samples" / "momentum.yaml").read_text())
+    found["metadata"] = {"name": name, "labels": {"kill.ringfence.dev/desk": "crypto"}}
+    found["spec"] |= spec
+    return found
+
+
+async def eventually(what: str, look: Callable[[], Awaitable[Any]], within_s: float = 10.0) -> Any:
+    """The first answer that is neither None nor False nor an error of the API; fails with the last one."""
+    last: Any = None
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within_s
+    while loop.time() < end:
+        try:
+            last = await look()
+        except (ApiError, KeyError, AssertionError) as error:
+            last = error
+        else:
+            if last is not None and last is not False:
+                return last
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{what}: not within {within_s} s; last: {last!r}")
+
+
+@dataclass
+class Space:
+    """One namespace, and an operator that serves it alone."""
+
+    client: KubeClient
+    name: str
+    kubeconfig: Path
+    port: int
+    process: asyncio.subprocess.Process | None = None
+    environ: dict[str, str] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        environ = os.environ | {
+            "KUBECONFIG": str(self.kubeconfig),
+            "RINGFENCE_PLATFORM_IMAGE": "ringfence.local/platform:test",
+            "RINGFENCE_NAMESPACES": self.name,
+            "RINGFENCE_HTTP_PORT": str(self.port),
+            "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'services'}",
+        }
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ringfence_operator", "run", env=environ, stdout=asyncio.subprocess.DEVNULL
+        )
+
+    async def stop(self, number: int = signal.SIGKILL) -> int:
+        if self.process is None:
+            return 0
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await self.process.wait()
+
+    async def ready(self) -> None:
+        async def look() -> bool:
+            return (await self.http("/readyz"))[0] == 200
+
+        await eventually("operator ready", look, 20)
+
+    async def http(self, path: str) -> tuple[int, str]:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return 0, ""
+        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        text = (await reader.read()).decode()
+        writer.close()
+        return int(text.split()[1]), text.partition("\r\n\r\n")[2]
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        manifest["metadata"]["namespace"] = self.name
+        return await self.client.create(manifest)
+
+    async def get(self, resource: Resource, name: str) -> Manifest:
+        return await self.client.get(resource, name, self.name)
+
+    async def children(self) -> dict[tuple[str, str], Manifest]:
+        found: dict[tuple[str, str], Manifest] = {}
+        for listing in await asyncio.gather(*(self.client.list(kind, self.name) for kind in CHILDREN)):
+            for item in listing.items:
+                if item["metadata"]["name"] not in {"kube-root-ca.crt", "default", "ringfence-operator-heartbeat"}:
+                    found[item["kind"], item["metadata"]["name"]] = item
+        return found
+
+    async def condition(self, resource: Resource, name: str, kind: str) -> Mapping[str, Any]:
+        """A condition that was found for the current generation; KeyError before."""
+        found = await self.get(resource, name)
+        for condition in (found.get("status") or {}).get("conditions") or ():
+            if condition["type"] == kind and condition["observedGeneration"] == found["metadata"]["generation"]:
+                return dict(condition)
+        raise KeyError(kind)
+
+    async def expect(self, resource: Resource, name: str, **wanted: str) -> None:
+        """Wait until these conditions have these statuses, as kubectl wait does."""
+
+        async def look() -> bool:
+            found = {kind: (await self.condition(resource, name, kind))["status"] for kind in wanted}
+            assert found == wanted, found
+            return True
+
+        await eventually(f"{name}: {wanted}", look)
+
+
+def allowed(rules: list[access_rules.Rule]) -> list[dict[str, Any]]:
+    """The rules as an API server takes them."""
+    return [dict(rule) for rule in rules]
+
+
+async def account(client: KubeClient, namespace: str) -> str:
+    """A ServiceAccount with the shipped rights in one namespace; returns a token for it."""
+    metadata = {"name": "operator", "namespace": namespace}
+    api = "rbac.authorization.k8s.io/v1"
+    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
+    await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    await client.create(
+        {"apiVersion": api, "kind": "Role", "metadata": metadata, "rules": allowed(access_rules.NAMESPACED)}
+    )
+    await client.create(
+        {"apiVersion": api, "kind": "RoleBinding", "metadata": metadata, "roleRef": reference, "subjects": [subject]}
+    )
+    path = resources.SERVICE_ACCOUNT.path(namespace, "operator", "token")
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    answer = await client.raw("POST", path, body=body)
+    return str(answer["status"]["token"])
+
+
+def kubeconfig_for(server: Server, token: str, path: Path) -> Path:
+    """The same cluster, as another user."""
+    found = yaml.safe_load(server.kubeconfig.read_text())
+    cluster = next(c["context"]["cluster"] for c in found["contexts"] if c["name"] == server.context)
+    entry = next(c for c in found["clusters"] if c["name"] == cluster)
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "operator",
+        "contexts": [{"name": "operator", "context": {"cluster": cluster, "user": "operator"}}],
+        "clusters": [entry],
+        "users": [{"name": "operator", "user": {"token": token}}],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+async def install_crds(client: KubeClient) -> None:
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        await client.apply(yaml.safe_load(path.read_text()), "test")
+    for resource in (resources.TRADING_SYSTEM, resources.KILL_SWITCH):
+        await eventually(f"{resource.kind} served", lambda kind=resource: client.list(kind, "default"), 20)  # type: ignore[misc]
+
+
+@asynccontextmanager
+async def namespace_of(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[tuple[KubeClient, str]]:
+    words = request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-")[:36].strip("-")
+    name = f"{words}-{zlib.crc32(request.node.name.encode()):08x}-{os.getpid()}"
+    async with KubeClient.from_kubeconfig(server.kubeconfig, server.context) as client:
+        await install_crds(client)
+        await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        yield client, name
+        for kind in (resources.TRADING_SYSTEM, resources.KILL_SWITCH):
+            for item in (await client.list(kind, name)).items:
+                await client.delete(kind, item["metadata"]["name"], name)
+
+
+@pytest_asyncio.fixture
+async def space(
+    api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
+) -> AsyncIterator[Space]:
+    """A namespace with an operator that is ready."""
+    async with namespace_of(api_server, request) as (client, name):
+        token = await account(client, name)
+        found = Space(client, name, kubeconfig_for(api_server, token, tmp_path / "kubeconfig"), unused_tcp_port)
+        await found.start()
+        try:
+            await found.ready()
+            yield found
+        finally:
+            await found.stop()
+
+
+def expected_children() -> set[tuple[str, str]]:
+    """What manifests/samples/momentum.yaml becomes, by kind and name."""
+    s, v = "momentum", "momentum-sim"
+    programs = [
+        f"{v}-simulator",
+        f"{v}-marketdata",
+        f"{v}-execution",
+        f"{v}-paper",
+        f"{s}-portfolio",
+        f"{s}-stable-strategy",
+    ]
+    gates = [f"{v}-execution", f"{v}-paper"]
+    roles = [*programs[1:]]
+    found = {("Service", name) for name in programs} | {("NetworkPolicy", name) for name in [*programs, f"{s}-deny"]}
+    found |= {("StatefulSet" if name in gates else "Deployment", name) for name in programs}
+    found |= {("ConfigMap", f"{name}-config") for name in programs}
+    found |= {("ConfigMap", f"{s}-allocation"), ("ConfigMap", f"{s}-kill-switch")}
+    found |= {("ServiceAccount", name) for name in [*gates, f"{s}-platform", f"{s}-strategy"]}
+    found |= {(kind, name) for kind in ("Role", "RoleBinding") for name in gates}
+    found |= {("Secret", f"{name}-curve") for name in roles}
+    found |= {("Secret", f"{v}-credentials"), ("Secret", f"{v}-kill-token")}
+    found |= {("PodDisruptionBudget", f"{v}-execution"), ("Lease", v), ("PersistentVolumeClaim", f"{v}-journal")}
+    return found | {("KillSwitch", s)}
+
+
+def ours(children: Mapping[tuple[str, str], Manifest]) -> dict[tuple[str, str], Manifest]:
+    """Without the test's own account."""
+    return {key: item for key, item in children.items() if key[1] != "operator"}
+
+
+async def complete(space: Space, within_s: float = 10.0) -> dict[tuple[str, str], Manifest]:
+    """Wait until all children are there, and the status tells of them."""
+
+    async def look() -> dict[tuple[str, str], Manifest] | None:
+        found = ours(await space.children())
+        limits = {key for key in found if "-limits-" in key[1]}
+        assert len(limits) == 1
+        missing = expected_children() - set(found)
+        assert not missing, f"missing {sorted(missing)}"
+        return found
+
+    found: dict[tuple[str, str], Manifest] = await eventually("all children", look, within_s)
+    assert {key for key in found if "-limits-" not in key[1]} == expected_children(), "nothing else"
+    return found
+
+
+async def settled(space: Space) -> None:
+    """Wait until the operator has nothing more to do: two looks apart show the same versions."""
+
+    async def look() -> bool:
+        before = {key: item["metadata"]["resourceVersion"] for key, item in (await space.children()).items()}
+        await asyncio.sleep(0.6)
+        after = {key: item["metadata"]["resourceVersion"] for key, item in (await space.children()).items()}
+        return before == after
+
+    await eventually("settled", look, 20)
+
+
+async def test_a_system_becomes_its_children_within_a_second(space: Space) -> None:
+    """Everything is there, owned by the system, except what has to outlive it."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    made = await space.create(system())
+    children = await complete(space)
+    took_s = loop.time() - began
+
+    uid = made["metadata"]["uid"]
+    for (kind, name), child in children.items():
+        owners = child["metadata"].get("ownerReferences") or []
+        if kind in UNOWNED:
+            assert owners == [], f"{kind} {name} must outlive the system"
+        else:
+            assert [(o["uid"], o["controller"]) for o in owners] == [(uid, True)], f"{kind} {name}"
+    assert took_s < 5.0, f"children took {took_s:.2f} s (1 s on a quiet machine)"
+    print(f"children applied after {took_s:.3f} s")
+    found = await space.get(resources.TRADING_SYSTEM, "momentum")
+    assert (found["status"]["stage"], found["status"]["weight"]) == ("Live", 100)
+    await space.expect(resources.TRADING_SYSTEM, "momentum", Ready="False", Reconciling="True", Stalled="False")
+
+
+async def test_drift_is_corrected_and_a_second_pass_writes_nothing(space: Space) -> None:
+    """Deleted and changed children come back; a pass with nothing to do changes no resource version."""
+    await space.create(system())
+    await complete(space)
+    await settled(space)
+
+    await space.client.delete(resources.DEPLOYMENT, "momentum-portfolio", space.name)
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "evil"}]}}}}
+    path = resources.STATEFUL_SET.path(space.name, "momentum-sim-execution")
+    await space.client.raw("PATCH", path, body=patch, content_type="application/strategic-merge-patch+json")
+    await space.client.delete(resources.CONFIG_MAP, "momentum-allocation", space.name)
+
+    async def look() -> bool:
+        await space.get(resources.DEPLOYMENT, "momentum-portfolio")
+        await space.get(resources.CONFIG_MAP, "momentum-allocation")
+        found = await space.get(resources.STATEFUL_SET, "momentum-sim-execution")
+        return bool(found["spec"]["template"]["spec"]["containers"][0]["image"] == "ringfence.local/platform:test")
+
+    await eventually("drift corrected", look)
+    await settled(space)
+    before = await space.children()
+    for _ in range(2):  # a trigger that changes nothing
+        await space.client.patch(
+            resources.TRADING_SYSTEM, "momentum", space.name, {"metadata": {"annotations": {"x": str(random.random())}}}
+        )
+        await asyncio.sleep(0.5)
+    after = await space.children()
+    assert {k: v["metadata"]["resourceVersion"] for k, v in before.items()} == {
+        k: v["metadata"]["resourceVersion"] for k, v in after.items()
+    }
+
+
+async def test_limits_are_revisions_and_the_allocation_moves_on(space: Space) -> None:
+    """A tightened limit is a new immutable ConfigMap and a higher epoch, and restarts no pod."""
+    await space.create(system())
+    before = await complete(space)
+    old = json.loads(before["ConfigMap", "momentum-allocation"]["data"]["allocation.json"])
+    await space.client.patch(
+        resources.TRADING_SYSTEM, "momentum", space.name, {"spec": {"limits": {"loss": {"day": "100"}}}}
+    )
+
+    async def look() -> Any:
+        found = await space.get(resources.CONFIG_MAP, "momentum-allocation")
+        new = json.loads(found["data"]["allocation.json"])
+        return new if new["limits"]["loss_day_max"] == 100 * 10**8 else None
+
+    new = await eventually("tightened", look)
+    grant = await space.get(resources.CONFIG_MAP, new["tracks"][0]["grant"])
+    role = await space.get(resources.ROLE, "momentum-sim-execution")
+    after = await space.children()
+
+    assert new["epoch"] == old["epoch"] + 1
+    assert grant["immutable"] is True
+    assert any(grant["metadata"]["name"] in rule.get("resourceNames", ()) for rule in role["rules"])
+    for name in ("momentum-sim-execution", "momentum-sim-paper"):
+        key = ("StatefulSet", name)
+        assert after[key]["metadata"]["generation"] == before[key]["metadata"]["generation"], "no restart"
+
+    async def pruned() -> bool:
+        left = [name for kind, name in await space.children() if "-limits-" in name]
+        return left == [grant["metadata"]["name"]]
+
+    await eventually("the old revision goes once nothing names it", pruned)
+
+
+async def test_what_outlives_a_system_is_found_as_it_was(space: Space) -> None:
+    """Deleting and recreating a system finds its switch engaged and its Lease held."""
+    await space.create(system())
+    await complete(space)
+    await space.client.patch(resources.KILL_SWITCH, "momentum", space.name, {"spec": {"engaged": True}})
+    await space.client.patch(
+        resources.LEASE, "momentum-sim", space.name, {"spec": {"holderIdentity": "a", "leaseTransitions": 7}}
+    )
+    await space.client.delete(resources.TRADING_SYSTEM, "momentum", space.name)
+    await eventually("gone", lambda: _gone(space, resources.TRADING_SYSTEM, "momentum"))
+    await space.create(system())
+
+    async def look() -> bool:
+        condition = await space.condition(resources.TRADING_SYSTEM, "momentum", "TradingHalted")
+        return bool(condition["status"] == "True")
+
+    await eventually("still halted", look)
+    lease = await space.get(resources.LEASE, "momentum-sim")
+    assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("a", 7)
+    assert (await space.get(resources.KILL_SWITCH, "momentum"))["spec"]["engaged"] is True
+    mirror = await space.get(resources.CONFIG_MAP, "momentum-kill-switch")
+    assert json.loads(mirror["data"]["state"])["severity"] == "Cancel"
+
+
+async def _gone(space: Space, resource: Resource, name: str) -> bool:
+    try:
+        await space.get(resource, name)
+    except NotFound:
+        return True
+    return False
+
+
+async def test_engage_in_the_config_map_is_never_written_by_us(space: Space) -> None:
+    """People's key stays theirs, halts the system's report, and is not mirrored into ours."""
+    await space.create(system())
+    await complete(space)
+    await space.client.patch(resources.CONFIG_MAP, "momentum-kill-switch", space.name, {"data": {"engage": "fire"}})
+    await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="True")
+    found = await space.get(resources.CONFIG_MAP, "momentum-kill-switch")
+    assert found["data"]["engage"] == "fire"
+    assert json.loads(found["data"]["state"])["severity"] == "None"
+    await space.client.patch(resources.CONFIG_MAP, "momentum-kill-switch", space.name, {"data": {"engage": None}})
+    await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="False")
+
+
+async def pod(space: Space, name: str, service: str, status: Mapping[str, Any], venue: str = "sim") -> Manifest:
+    """A pod as kubelet would report it."""
+    labels = {
+        "ringfence.dev/system": "momentum",
+        "ringfence.dev/service": service,
+        "ringfence.dev/venue": venue,
+        "ringfence.dev/gate": "true",
+    }
+    if service == "strategy":
+        labels = {"ringfence.dev/system": "momentum", "ringfence.dev/service": service, "ringfence.dev/track": "stable"}
+    spec = {"containers": [{"name": "main", "image": "example/image:1"}], "automountServiceAccountToken": False}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+    made = await space.create(body)
+    path = resources.POD.path(space.name, name, "status")
+    await space.client.raw(
+        "PATCH", path, body={"status": dict(status)}, content_type="application/strategic-merge-patch+json"
+    )
+    return made
+
+
+def container(**state: Any) -> dict[str, Any]:
+    return {"name": "main", "ready": False, "restartCount": 3, "image": "i", "imageID": "", "state": state}
+
+
+RUNNING = {
+    "phase": "Running",
+    "podIP": "127.0.0.1",
+    "podIPs": [{"ip": "127.0.0.1"}],
+    "containerStatuses": [container(running={"startedAt": "2026-11-21T00:00:00Z"}) | {"ready": True}],
+}
+
+
+async def gate_line(space: Space, pod_name: str, **line: Any) -> None:
+    """A gate writes its own line: server-side apply, a field manager per pod, nothing else named."""
+    switch = await space.get(resources.KILL_SWITCH, "momentum")
+    manifest = {
+        "apiVersion": switch["apiVersion"],
+        "kind": "KillSwitch",
+        "metadata": {"name": "momentum", "namespace": space.name},
+        "status": {"gates": [{"pod": pod_name, "uid": switch["metadata"]["uid"]} | line]},
+    }
+    await space.client.apply(manifest, f"gate-{pod_name}", force=True, subresource="status")
+
+
+async def test_a_kill_is_proven_by_the_gates_own_lines(space: Space) -> None:
+    """No gate: unknown. Then gate by gate, and orders last. Their lines stay theirs."""
+    await space.create(system())
+    await complete(space)
+    engaged = {"spec": {"engaged": True, "reason": "bad ticks"}}
+    switch = await space.client.patch(resources.KILL_SWITCH, "momentum", space.name, engaged)
+    generation = switch["metadata"]["generation"]
+    await space.expect(
+        resources.KILL_SWITCH, "momentum", Engaged="True", Acknowledged="Unknown", OrdersCanceled="Unknown"
+    )
+
+    await pod(space, "momentum-sim-execution-0", "execution", RUNNING)
+    await pod(space, "momentum-sim-paper-0", "paper", RUNNING)
+    await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="False", OrdersCanceled="Unknown")
+    execution, paper = "momentum-sim-execution-0", "momentum-sim-paper-0"
+    await gate_line(space, execution, generation=generation - 1, state="Cancel", workingOrders=0)
+    await gate_line(space, paper, generation=generation, state="Cancel", workingOrders=0)
+    await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="False")
+    await gate_line(space, execution, generation=generation, state="Cancel", workingOrders=2)
+    await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="True", OrdersCanceled="False")
+    await gate_line(space, execution, generation=generation, state="Cancel", workingOrders=0, latencyMs="1.5")
+    await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="True", OrdersCanceled="True")
+
+    found = (await space.get(resources.KILL_SWITCH, "momentum"))["status"]
+    assert (found["gatesAcknowledged"], found["workingOrders"]) == ("2/2", 0)
+    assert {line["pod"]: line.get("latencyMs") for line in found["gates"]} == {execution: "1.5", paper: None}
+    assert (await space.get(resources.TRADING_SYSTEM, "momentum"))["status"]["trading"] == "Cancel"
+    await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="True")
+
+    await space.client.patch(resources.KILL_SWITCH, "momentum", space.name, {"spec": {"engaged": False}})
+    await space.expect(resources.KILL_SWITCH, "momentum", Engaged="False", Acknowledged="False")
+    await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="False")
+
+
+async def test_flatten_is_accepted_and_honest(space: Space) -> None:
+    """It acts as Cancel, and says that positions stay."""
+    await space.create(system())
+    await complete(space)
+    await space.client.patch(
+        resources.KILL_SWITCH, "momentum", space.name, {"spec": {"engaged": True, "action": "Flatten"}}
+    )
+    await space.expect(resources.KILL_SWITCH, "momentum", Engaged="True", Flat="False")
+    flat = await space.condition(resources.KILL_SWITCH, "momentum", "Flat")
+    assert (flat["reason"], "by hand" in flat["message"]) == ("NotImplemented", True)
+
+
+async def test_a_switch_stops_by_label_and_one_that_goes_lets_go(space: Space) -> None:
+    """Another switch's selector covers the system; deleting that switch is seen too."""
+    await space.create(system())
+    await complete(space)
+    spec = {"engaged": True, "selector": {"matchLabels": {"kill.ringfence.dev/desk": "crypto"}}}
+    await space.create(
+        {"apiVersion": "ringfence.dev/v1alpha1", "kind": "KillSwitch", "metadata": {"name": "all"}, "spec": spec}
+    )
+    await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="True")
+    await space.client.delete(resources.KILL_SWITCH, "all", space.name)
+    await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="False")
+
+
+async def test_an_engaged_switch_is_pushed_to_the_gates(space: Space) -> None:
+    """Signed with the venue's kill token, before any reconcile; the gate's answer counts."""
+    await space.create(system())
+    await complete(space)
+    content = await observe.read_secret(space.client, space.name, "momentum-sim-kill-token")
+    got: asyncio.Queue[kill.KillRequest | str] = asyncio.Queue()
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.read()
+        got.put_nowait(
+            kill.opened(content["token"].encode(), body, request.headers[kill.SIGNATURE_HEADER], time.time_ns())
+        )
+        return web.json_response(
+            {"state": "Cancel", "epoch": 2, "closedAt": "", "latencyMs": "0.1", "workingOrders": 0, "pod": "p"}
+        )
+
+    application = web.Application()
+    application.router.add_post("/kill", handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 8081).start()
+    except OSError:
+        pytest.skip("port 8081 is taken on this machine")
+    try:
+        await pod(space, "momentum-sim-execution-0", "execution", RUNNING)
+        await space.client.patch(resources.KILL_SWITCH, "momentum", space.name, {"spec": {"engaged": True}})
+        pushed = await asyncio.wait_for(got.get(), 5)
+    finally:
+        await runner.cleanup()
+    assert isinstance(pushed, kill.KillRequest), pushed
+    assert (pushed.severity, pushed.source, pushed.uid != "") == ("Cancel", "operator", True)
+
+
+@pytest.mark.parametrize(
+    ("service", "state", "reason", "told"),
+    [
+        (
+            "strategy",
+            {"waiting": {"reason": "ErrImageNeverPull", "message": "not present"}},
+            "ErrImageNeverPull",
+            "load it",
+        ),
+        ("strategy", {"waiting": {"reason": "ImagePullBackOff"}}, "ImagePullBackOff", "pull secret"),
+        (
+            "execution",
+            {"waiting": {"reason": "CreateContainerConfigError", "message": "secret x not found"}},
+            "CreateContainerConfigError",
+            "secret x",
+        ),
+    ],
+)
+async def test_a_pod_that_cannot_start_stalls_the_system(
+    space: Space, service: str, state: Mapping[str, Any], reason: str, told: str
+) -> None:
+    """The condition has kubelet's reason, and what to do."""
+    await space.create(system())
+    await complete(space)
+    await pod(space, "broken", service, {"phase": "Pending", "containerStatuses": [container(**state)]})
+    await space.expect(resources.TRADING_SYSTEM, "momentum", Stalled="True", Degraded="True", Ready="False")
+    found = await space.condition(resources.TRADING_SYSTEM, "momentum", "Stalled")
+    assert found["reason"] == reason
+    assert told in found["message"]
+
+
+async def test_a_crashing_strategy_is_quoted(space: Space) -> None:
+    """Its termination message is in the condition."""
+    await space.create(system())
+    await complete(space)
+    words = "strategy class momentum.strategy:Nope cannot be imported: AttributeError"
+    last = {"terminated": {"exitCode": 1, "reason": "Error", "message": words}}
+    status = container(waiting={"reason": "CrashLoopBackOff"}) | {"lastState": last}
+    await pod(space, "broken", "strategy", {"phase": "Running", "containerStatuses": [status]})
+    await space.expect(resources.TRADING_SYSTEM, "momentum", Stalled="True")
+    found = await space.condition(resources.TRADING_SYSTEM, "momentum", "Stalled")
+    assert found["reason"] == "StrategyCrashes"
+    assert words in found["message"]
+
+
+async def test_missing_credentials_are_asked_for(space: Space) -> None:
+    """Nothing guesses: the condition names the Secret and its keys, and goes away once it is there."""
+    binance = {"name": "sim", "type": "Binance", "binance": {"environment": "Testnet", "credentialsSecret": "mine"}}
+    await space.create(system(venues=[binance]))
+    await space.expect(resources.TRADING_SYSTEM, "momentum", Stalled="True", Ready="False")
+    found = await space.condition(resources.TRADING_SYSTEM, "momentum", "Stalled")
+    assert found["reason"] == "CredentialsMissing"
+    assert "kubectl create secret generic mine" in found["message"]
+    keys = {"api-key": "k", "api-secret": "s"}
+    await space.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "stringData": keys})
+    await space.client.patch(
+        resources.TRADING_SYSTEM, "momentum", space.name, {"metadata": {"annotations": {"a": "b"}}}
+    )
+    await space.expect(resources.TRADING_SYSTEM, "momentum", Stalled="False")
+
+
+async def test_killing_the_operator_at_any_moment_changes_nothing(
+    api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """SIGKILL at twenty random moments while systems are made and changed: the same end as without."""
+    rng = random.Random(20261121)
+    async with namespace_of(api_server, request) as (client, name):
+        token = await account(client, name)
+        space = Space(client, name, kubeconfig_for(api_server, token, tmp_path / "kubeconfig"), unused_tcp_port)
+        await space.start()
+        try:
+            await space.ready()
+            started_s = 0.9  # a process needs about this long before it does anything
+            await space.create(system())
+            for turn in range(20):
+                await asyncio.sleep(0 if turn == 0 else started_s + rng.uniform(0, 0.6))
+                await space.stop()
+                await space.start()
+                loss = {"spec": {"limits": {"loss": {"day": str(300 - turn)}}}}
+                await client.patch(resources.TRADING_SYSTEM, "momentum", name, loss)
+            await space.ready()
+            children = await complete(space, 20)
+            await settled(space)
+        finally:
+            await space.stop()
+        found = await space.get(resources.TRADING_SYSTEM, "momentum")
+        allocation = json.loads(children["ConfigMap", "momentum-allocation"]["data"]["allocation.json"])
+        expected = interpret.limits(TradingSystem.parse(found).spec.limits)
+        assert allocation["limits"]["loss_day_max"] == expected.loss_day_max == 281 * 10**8
+        assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
+        assert found["status"]["stable"]["stage"] == "Live"
+        keys = {key[1]: item["data"] for key, item in children.items() if key[0] == "Secret"}
+        config = json.loads(children["ConfigMap", "momentum-sim-marketdata-config"]["data"]["service.json"])
+        for role, public in config["subscribers"].items():
+            assert observe.decoded({"data": keys[f"momentum-{role}-curve"]})["public"] == public
+
+
+async def test_probes_and_metrics(space: Space) -> None:
+    """Ready and live, and what is measured carries no system's name."""
+    await space.create(system())
+    await complete(space)
+    live, _ = await space.http("/livez")
+    status, text = await space.http("/metrics")
+    assert (live, status) == (200, 200)
+    assert 'ringfence_operator_reconciles_total{outcome="ok",queue="systems"}' in text
+    assert "momentum" not in text
+    assert await space.stop(signal.SIGTERM) == 0

@@ -1,0 +1,109 @@
+"""What a kill switch's status says: never more than the gates' own lines prove."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ringfence_operator.rollout.switch import Asked, Line, Summary, acknowledged, line, summarize
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+CANCEL = Asked(generation=3, severity=3, word="Cancel", engaged=True)
+
+
+def a_line(pod: str, generation: int = 3, state: str = "Cancel", working: int | None = 0) -> Line:
+    return Line(pod=pod, generation=generation, state=state, working_orders=working)
+
+
+def told(asked: Asked, gates: set[str], *lines: Line) -> tuple[Summary, dict[str, tuple[str, str]]]:
+    found = summarize(asked, frozenset(gates), {one.pod: one for one in lines}, (), NOW)
+    return found, {c.type: (c.status, c.reason) for c in found.conditions}
+
+
+@pytest.mark.parametrize(
+    ("severity", "state", "generation", "expected"),
+    [
+        (3, "Cancel", 3, True),
+        (3, "Cancel", 4, True),
+        (3, "Cancel", 2, False),
+        (3, "Halted", 3, False),
+        (4, "Cancel", 3, True),
+        (2, "Halted", 3, True),
+        (2, "Starting", 3, True),
+        (2, "Cancel", 3, True),
+        (2, "ReduceOnly", 3, False),
+        (1, "ReduceOnly", 3, True),
+        (1, "Active", 3, False),
+        (3, "", 3, False),
+        (1, "Unheard", 3, False),
+    ],
+)
+def test_what_counts_as_closed(severity: int, state: str, generation: int, expected: bool) -> None:
+    """This generation or a later one, and at least as closed as was asked."""
+    asked = Asked(generation=3, severity=severity, word="x", engaged=True)
+    assert acknowledged(asked, a_line("a", generation, state)) is expected
+    assert acknowledged(asked, None) is False
+
+
+def test_all_gates_have_to_answer() -> None:
+    """One of two is not enough, and a line of a pod that is gone proves nothing for another."""
+    found, conditions = told(CANCEL, {"a", "b"}, a_line("a"), a_line("gone"))
+    assert conditions["Acknowledged"] == ("False", "Waiting")
+    assert conditions["OrdersCanceled"] == ("Unknown", "GatesOpen")
+    assert (found.gates_acknowledged, found.working_orders, found.complete) == ("1/2", None, False)
+
+    found, conditions = told(CANCEL, {"a", "b"}, a_line("a"), a_line("b"))
+    assert conditions["Acknowledged"] == ("True", "AllGatesClosed")
+    assert conditions["OrdersCanceled"] == ("True", "NoneWorking")
+    assert (found.gates_acknowledged, found.working_orders, found.complete) == ("2/2", 0, True)
+
+
+@pytest.mark.parametrize(
+    ("working", "expected"),
+    [(0, ("True", "NoneWorking")), (2, ("False", "StillWorking")), (None, ("Unknown", "NotProven"))],
+)
+def test_orders_are_cancelled_only_when_counted(working: int | None, expected: tuple[str, str]) -> None:
+    """Not knowing is not zero."""
+    found, conditions = told(CANCEL, {"a"}, a_line("a", working=working))
+    assert conditions["OrdersCanceled"] == expected
+    assert found.complete is (working == 0)
+
+
+def test_no_gates_prove_nothing() -> None:
+    """Nothing can trade, and nothing can say so."""
+    found, conditions = told(CANCEL, set(), a_line("gone"))
+    assert conditions["Acknowledged"] == ("Unknown", "NoGates")
+    assert conditions["OrdersCanceled"] == ("Unknown", "NoGates")
+    assert (found.gates_acknowledged, found.working_orders) == ("0/0", None)
+
+
+def test_released_and_restricted() -> None:
+    """Acknowledged is only ever True of something that was asked."""
+    released = Asked(generation=4, severity=0, word="None", engaged=False)
+    found, conditions = told(released, {"a"}, a_line("a", 4))
+    assert conditions == {
+        "Engaged": ("False", "Released"),
+        "Acknowledged": ("False", "NotEngaged"),
+        "OrdersCanceled": ("False", "NotAsked"),
+    }
+    assert found.complete
+
+    halted = Asked(generation=4, severity=2, word="Halt", engaged=False)
+    found, conditions = told(halted, {"a"}, a_line("a", 4, "Halted", 5))
+    assert conditions["Engaged"] == ("False", "Restricted")
+    assert conditions["Acknowledged"] == ("True", "AllGatesClosed")
+    assert conditions["OrdersCanceled"] == ("False", "NotAsked")
+    assert found.complete
+
+
+def test_flatten_says_that_positions_stay() -> None:
+    """Accepted, acts as Cancel, and never claims to be flat."""
+    _, conditions = told(Asked(generation=3, severity=4, word="Flatten", engaged=True), {"a"}, a_line("a"))
+    assert conditions["Acknowledged"] == ("True", "AllGatesClosed")
+    assert conditions["Flat"] == ("False", "NotImplemented")
+
+
+def test_a_line_that_cannot_be_read_proves_nothing() -> None:
+    """Wrong types count as absent."""
+    found = line({"pod": "a", "generation": "3", "state": 7, "workingOrders": -1})
+    assert (found.generation, found.working_orders) == (-1, None)
+    assert not acknowledged(CANCEL, found)
