@@ -23,6 +23,7 @@ class FeedMachine(RuleBasedStateMachine):
         self.session = 1
         self.made = 0
         self.network: list[tuple[int, OrderUpdate]] = []
+        self.asked: Request | None = None
         self.flight: tuple[Request, EventsPage] | None = None
         self.reader = Reader(GATE)
         self.got: list[OrderUpdate] = []
@@ -61,11 +62,19 @@ class FeedMachine(RuleBasedStateMachine):
     def lose(self, data: st.DataObject) -> None:
         self.network.pop(data.draw(st.integers(0, len(self.network) - 1)))
 
+    @rule()
+    def ask(self) -> None:
+        """A request is on its way to the gate."""
+        self.asked = self.reader.request()
+        self.flight = None
+
+    @precondition(lambda self: self.asked is not None)
     @rule(limit=st.integers(2, 5))
-    def ask(self, limit: int) -> None:
-        """A request reaches the gate; the answer is on its way until ``answered``."""
-        request = self.reader.request()
-        self.flight = (request, self.answer(request, limit))
+    def gate_answers(self, limit: int) -> None:
+        """The gate reads its journal; the answer is on its way until ``answered``."""
+        assert self.asked is not None
+        self.flight = (self.asked, self.answer(self.asked, limit))
+        self.asked = None
 
     @precondition(lambda self: self.flight is not None)
     @rule(lost=st.booleans())
@@ -74,7 +83,9 @@ class FeedMachine(RuleBasedStateMachine):
         request, page = self.flight
         self.flight = None
         if not lost:
+            fits = request.anchor is self.reader.last
             self.deliver(self.reader.page(request, page))
+            assert not fits or self.reader.behind or len(self.got) >= page.last
 
     @rule()
     def gate_restarts(self) -> None:
@@ -92,6 +103,11 @@ class FeedMachine(RuleBasedStateMachine):
         """What was delivered since the last restart is a beginning of one journal, never a mixture of two."""
         count = len(self.got)
         assert any(self.got == journal[:count] for journal in (self.journal, *self.past))
+
+    @invariant()
+    def says_when_it_waits(self) -> None:
+        """An event that is held back waits for one that is missing: whoever holds it is behind."""
+        assert self.reader.behind or not self.reader._held
 
     def teardown(self) -> None:
         """However it went, reading pages leads to the whole journal."""
@@ -171,3 +187,16 @@ def test_events_of_another_gate_are_not_ours() -> None:
     reader = Reader("sim-paper")
     assert reader.live(1, update(1)) == []
     assert reader.sequence == 0
+
+
+def test_a_page_is_judged_by_what_was_delivered_when_it_was_asked_for() -> None:
+    """An event delivered meanwhile may not be in the journal that answers: nothing is taken from such a page."""
+    reader = Reader(GATE)
+    read(reader, 1, [update(1), update(2)])
+    request = reader.request()
+    reader.live(1, update(3))
+    shortened = (update(2), update(3, ts=103), update(4, ts=104))
+    assert reader.page(request, EventsPage(session=2, last=4, updates=shortened)) == []
+    assert reader.behind
+    [restart] = read(reader, 2, [update(1), *shortened])
+    assert isinstance(restart, Restart)
