@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from ringfence.model.money import SCALE, parse
+from ringfence.model.money import SCALE
 from ringfence.model.orders import Side
 from ringfence.simulator import recorded
 from ringfence.simulator.book import Ladder
@@ -64,7 +64,8 @@ def test_the_generated_market_is_of_the_recorded_kind(symbol: str) -> None:
     """Not fitted, but in its direction: tight, clustered, heavy-tailed, persistent. Two minutes of one seed."""
     seconds = 120
     venue = Venue({symbol: LISTED[symbol]}, {symbol: generator(symbol, 5)}, Fees(0, 0), START)
-    quotes, trades, depths, mids, tight = 0, [0] * seconds, [], [], 0
+    quotes, tight, last_id = 0, 0, 0
+    trades, depths, mids = [0] * seconds, list[int](), list[float]()
     for tenth in range(seconds * 10):
         venue.advance(START + (tenth + 1) * SECOND // 10)
         for event in venue.take_events():
@@ -75,6 +76,8 @@ def test_the_generated_market_is_of_the_recorded_kind(symbol: str) -> None:
                 case PublicTrade():
                     trades[tenth // 10] += 1
                 case DepthUpdate() if event.period_ms == 100:
+                    assert not depths or event.first_update_id == last_id + 1
+                    last_id = event.last_update_id
                     depths.append(len(event.bids) + len(event.asks))
                 case _:
                     pass
@@ -118,7 +121,7 @@ def snapshot(local_ms: int, last: int, bids: str, asks: str) -> bytes:
 RECORDING = (
     depth(90, 1090, 1, 4, '["97","9"]'),
     depth(95, 1095, 5, 6, '["98","2"]'),
-    snapshot(100, 5, '["99","1"],["98","1"],["97","1"]', '["101","1"],["103","1"]'),
+    snapshot(100, 5, '["99","1"],["98","1"],["97","1"]', '["101","1"],["102","1"],["103","1"]'),
     quote(120, 9, "98", "101"),
     trade(130, 1119, "99"),  # late: it happened before the quote that it moved
     trade(140, 1140, "98"),
@@ -154,7 +157,10 @@ def test_a_replay_shows_depth_under_the_newest_quote() -> None:
     assert seen == [(99, 101), (99, 101), (98, 101), (98, 101), (98, 103), (98, 101)]
     assert events[0].ts == START
     assert [e.price // SCALE for e in events if isinstance(e, Print)] == [99, 98]
-    assert book[Side.BUY].get(parse("96")) == parse("3")
+    bids, asks = ({p // SCALE: q // SCALE for p, q in ladder.levels.items()} for ladder in book.values())
+    assert bids == {96: 3, 97: 1, 98: 7}
+    # what a quote had hidden is back when the depth, which is newer, does not say that it is gone
+    assert asks == {101: 1, 102: 1, 103: 1}
 
 
 def test_a_recording_without_snapshot_or_with_rubbish_is_refused() -> None:
