@@ -94,6 +94,8 @@ class Guard:
         self._labels = dict(labels)
         self._started = False
         self._stopped = False
+        self._pushed: dict[str, int] = {}
+        """Generation that the operator told us of, by uid, until we have seen it ourselves."""
         self._dead: OrderedDict[str, None] = OrderedDict()
         self._document = ("", 0)
         self._mirror_epoch = -1
@@ -160,16 +162,18 @@ class Guard:
             return name
         if known is not None and known.uid != uid:
             self._vanish(name)  # the same name again is another object: the old one was deleted unseen
-        covered = covers(found, self._system, self._labels)
+        covered = covers(found, self._system, self._labels) or not uid
         severity, reason = of_switch(found.get("spec"))
-        if not uid:
+        if not uid:  # nobody can tell whose it is
             severity, reason = max(severity, Severity.HALT), reason or "the switch has no readable metadata"
         self.switches[name] = Switch(name, uid, generation, covered, severity if covered else Severity.NONE)
         self._source(f"switch/{name}", severity if covered else Severity.NONE, f"KillSwitch {name}", reason)
         gone = self.latches.get(f"deleted/{name}")
         if gone is not None and gone.uid == uid:
             del self.latches[gone.name]  # it lives: a list from the past had left it out
-        self.sources.pop(f"push/{uid}", None)
+        if generation >= self._pushed.get(uid, 0):
+            self._pushed.pop(uid, None)
+            self.sources.pop(f"push/{uid}", None)
         if name == self._system:
             if known is not None and known.uid == uid and known.severity >= Severity.CANCEL > severity:
                 self.releases += 1
@@ -178,6 +182,7 @@ class Guard:
 
     def _vanish(self, name: str) -> None:
         switch = self.switches.pop(name)
+        self._pushed.pop(switch.uid, None)
         pushed = self.sources.pop(f"push/{switch.uid}", Source(Severity.NONE, ""))
         source = self.sources.pop(f"switch/{name}", Source(Severity.NONE, ""))
         severity = max(source.severity, pushed.severity)
@@ -216,6 +221,7 @@ class Guard:
             held = self.sources.get(f"push/{request.uid}", Source(Severity.NONE, ""))
             if severity > held.severity:
                 self.sources[f"push/{request.uid}"] = Source(severity, f"pushed by the operator: {reason}")
+            self._pushed[request.uid] = max(request.generation, self._pushed.get(request.uid, 0))
         else:
             before = self.latches.get("direct")
             if before is None or Severity.parse(before.severity, Severity.CANCEL) < severity:

@@ -80,8 +80,7 @@ class Journal:
             os.close(self._fd)
             raise
         self._dirty = threading.Event()
-        self._closing = False
-        self._synced_end = 0
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     # --- opening
@@ -106,15 +105,18 @@ class Journal:
 
     def replay(self) -> Iterator[tuple[int, Record]]:
         """All records in order, with their sequence; then the journal is ready to be appended to."""
-        position = HEADER.size
-        for position, sequence, record in self._records(HEADER.size):
-            if isinstance(record, Entry):
-                if sequence != self.sequence + 1:
-                    raise self._corrupt(position, f"entry {sequence} follows entry {self.sequence}")
-                self.sequence = sequence
-                self._indexed(sequence, position)
-            yield sequence, record
-        self._end = self._cut(self._end)
+        try:
+            for position, sequence, record in self._records(HEADER.size):
+                if isinstance(record, Entry):
+                    if sequence != self.sequence + 1:
+                        raise self._corrupt(position, f"entry {sequence} follows entry {self.sequence}")
+                    self.sequence = sequence
+                    self._indexed(sequence, position)
+                yield sequence, record
+            self._end = self._cut(self._end)
+        except JournalError:
+            os.close(self._fd)  # and with it the lock: the person who repairs it needs the file
+            raise
         self._thread = threading.Thread(target=self._sync_for_ever, name="journal-sync", daemon=True)
         self._thread.start()
 
@@ -219,11 +221,11 @@ class Journal:
     # --- syncing and reading
 
     def _sync_for_ever(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._dirty.wait()
             self._dirty.clear()
             self._sync_once()
-            threading.Event().wait(SYNC_EVERY_S)  # the group: what is written meanwhile shares the next sync
+            self._closing.wait(SYNC_EVERY_S)  # the group: what is written meanwhile shares the next sync
 
     def _sync_once(self) -> None:
         before = self._clock.monotonic_ns()
@@ -260,7 +262,7 @@ class Journal:
 
     def close(self) -> None:
         """Make everything durable and let the next process in."""
-        self._closing = True
+        self._closing.set()
         self._dirty.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
