@@ -1,7 +1,6 @@
 """What runs beside the order path: reconciliation with the venue, and the allocation with its grants."""
 
 import asyncio
-import contextlib
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +17,7 @@ from ringfence.kube.resources import CONFIG_MAP
 from ringfence.runtime.config import Allocation, Limits
 from ringfence.runtime.guard import RECONCILED
 from ringfence.runtime.killwatch import ALLOCATION
+from ringfence.runtime.waiting import wait_at_most
 from ringfence.venues.api import TradeReport, VenueError
 from ringfence.wire.kill import Severity
 
@@ -49,8 +49,7 @@ class ReconcileLoop:
             pause_s = await self._guarded_run()
             if app.guard.severity >= Severity.CANCEL and (self.own_open or app.working()):
                 pause_s = min(pause_s, CANCELING_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(app.wake_reconciler.wait(), pause_s)
+            await wait_at_most(app.wake_reconciler, pause_s)
 
     async def _guarded_run(self) -> float:
         app = self.app

@@ -5,7 +5,6 @@ silent: silence may be peace, or the loss of the last message.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 from typing import Final, Protocol
 
@@ -16,6 +15,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from ringfence.runtime.bus import Bus
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Gate
+from ringfence.runtime.waiting import wait_at_most
 from ringfence.wire.codec import EVENTS_LIMIT, EVENTS_PATH, EventsPage, WireError, decode_page
 from ringfence.wire.messages import Envelope, OrderUpdate
 from ringfence.wire.reader import Delivery, PageError, Reader, Restart
@@ -76,8 +76,7 @@ class EventFeed:
                 if self.reader.behind and not progress:
                     await asyncio.sleep(RETRY_S)  # the gate is away, or an old process answers for a new one
                 elif not self.reader.behind:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), SILENCE_S)
+                    await wait_at_most(self._wake, SILENCE_S)
                     self._wake.clear()
 
     def _receive(self, envelope: Envelope) -> None:

@@ -24,6 +24,7 @@ from ringfence.runtime.config import TERMINATION_LOG, ConfigError, Service
 
 log = structlog.get_logger()
 
+CANCEL_S: Final = 3.0
 BEAT_S: Final = 0.25
 BEAT_LATE_S: Final = 10.0
 """A loop that has not turned for this long is dead: /livez fails and Kubernetes restarts the pod."""
@@ -88,9 +89,14 @@ class Host:
         self.stopping.set()
 
     async def cancel_tasks(self) -> None:
+        """End all tasks. One that does not end is named and left behind: the process is about to end anyway."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=CANCEL_S)
+            for task in stuck:
+                where = "".join(f" {f.f_code.co_filename}:{f.f_lineno}" for f in task.get_stack())
+                log.error("a task did not end", task=task.get_name(), where=where)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():

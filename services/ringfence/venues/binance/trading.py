@@ -13,6 +13,7 @@ from ringfence.model.approved import Approved
 from ringfence.model.instrument import Instrument
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import CREDENTIALS_DIR, Venue
+from ringfence.runtime.waiting import wait_at_most
 from ringfence.venues.api import (
     Accepted,
     CancelOutcome,
@@ -222,8 +223,7 @@ class BinanceTrading:
             except VenueError:
                 delay_s = SYNC_RETRY_S
             self._sync_now.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._sync_now.wait(), delay_s)
+            await wait_at_most(self._sync_now, delay_s)
 
     async def _keep_stream(self, listener: TradingListener) -> None:
         while True:
