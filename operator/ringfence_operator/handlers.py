@@ -22,6 +22,9 @@ from ringfence_operator.world import Key
 CHILD_DELAY_S: Final = 0.2
 """Children change in bursts, as pods start: one pass for a burst. What people write is never delayed."""
 
+LINE_DELAY_S: Final = 0.05
+"""Gates report within milliseconds of each other: one pass for all of them."""
+
 
 class Queues:
     """Where events go."""
@@ -34,6 +37,30 @@ class Queues:
         """Loop time of the news that a pass has not yet begun to serve; for the latency metric only."""
         self.stopping: set[Key] = set()
         """Switches that stop something now, as last heard: a gate that starts has to be asked about them."""
+        self._heard: dict[Key, tuple[int, frozenset[tuple[str, str]]]] = {}
+        """Generation and gates' states by switch: what a pass is worth. Lost on restart, which only costs a pass."""
+
+    def switch_heard(self, key: Key, switch: Mapping[str, Any], *, gone: bool) -> None:
+        """News of a kill switch. Gates write their lines as orders come and go; while nothing is stopped, a line
+        whose state is the same is no reason to read the cluster."""
+        severity, _reason = kill.of_switch(switch.get("spec"))
+        lines = (switch.get("status") or {}).get("gates") or ()
+        states = frozenset((str(line.get("pod")), str(line.get("state"))) for line in lines)
+        now_heard = (int(switch["metadata"].get("generation", 0)), states)
+        before = self._heard.get(key)
+        if gone:
+            self._heard.pop(key, None)
+        else:
+            self._heard[key] = now_heard
+        if gone or severity is kill.Severity.NONE:
+            self.stopping.discard(key)
+        else:
+            self.stopping.add(key)
+        if gone or before is None or before[0] != now_heard[0]:
+            self.kill_news.setdefault(key, asyncio.get_running_loop().time())
+            self.kills.add(key)
+        elif before != now_heard or key in self.stopping:
+            self.kills.add(key, LINE_DELAY_S)
 
 
 def registry(queues: Queues) -> kopf.OperatorRegistry:
@@ -49,14 +76,7 @@ def registry(queues: Queues) -> kopf.OperatorRegistry:
     async def switch_changed(
         name: str | None, namespace: str | None, event: Mapping[str, Any], body: kopf.Body, **_: Any
     ) -> None:
-        key = (namespace or "", name or "")
-        severity, _reason = kill.of_switch(body.get("spec"))
-        if event["type"] == "DELETED" or severity is kill.Severity.NONE:
-            queues.stopping.discard(key)
-        else:
-            queues.stopping.add(key)
-        queues.kill_news.setdefault(key, asyncio.get_running_loop().time())
-        queues.kills.add(key)
+        queues.switch_heard((namespace or "", name or ""), body, gone=event["type"] == "DELETED")
 
     async def child_changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         if labels.get(SYSTEM):

@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,13 +87,14 @@ class Space:
     kubeconfig: Path
     port: int
     process: asyncio.subprocess.Process | None = None
-    environ: dict[str, str] = field(default_factory=dict)
+    cluster_wide: bool = False
 
     async def start(self) -> None:
         environ = os.environ | {
             "KUBECONFIG": str(self.kubeconfig),
             "RINGFENCE_PLATFORM_IMAGE": "ringfence.local/platform:test",
-            "RINGFENCE_NAMESPACES": self.name,
+            "RINGFENCE_NAMESPACES": "" if self.cluster_wide else self.name,
+            "RINGFENCE_OPERATOR_NAMESPACE": self.name,
             "RINGFENCE_HTTP_PORT": str(self.port),
             "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'services'}",
         }
@@ -163,19 +164,22 @@ def allowed(rules: list[access_rules.Rule]) -> list[dict[str, Any]]:
     return [dict(rule) for rule in rules]
 
 
-async def account(client: KubeClient, namespace: str) -> str:
-    """A ServiceAccount with the shipped rights in one namespace; returns a token for it."""
+async def account(client: KubeClient, namespace: str, *, cluster_wide: bool = False) -> str:
+    """A ServiceAccount with the shipped rights, in one namespace or in all; returns a token for it."""
     metadata = {"name": "operator", "namespace": namespace}
     api = "rbac.authorization.k8s.io/v1"
     subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
     await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    await client.create(
-        {"apiVersion": api, "kind": "Role", "metadata": metadata, "rules": allowed(access_rules.NAMESPACED)}
-    )
-    await client.create(
-        {"apiVersion": api, "kind": "RoleBinding", "metadata": metadata, "roleRef": reference, "subjects": [subject]}
-    )
+    rules = allowed(access_rules.NAMESPACED)
+    kind = "Role"
+    if cluster_wide:
+        rules, kind = rules + allowed(access_rules.CLUSTER), "ClusterRole"
+        metadata = {"name": f"operator-{namespace}"}
+        reference = reference | {"kind": "ClusterRole", "name": f"operator-{namespace}"}
+    await client.create({"apiVersion": api, "kind": kind, "metadata": metadata, "rules": rules})
+    binding = {"apiVersion": api, "kind": f"{kind}Binding", "metadata": metadata}
+    await client.create(binding | {"roleRef": reference, "subjects": [subject]})
     path = resources.SERVICE_ACCOUNT.path(namespace, "operator", "token")
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
     answer = await client.raw("POST", path, body=body)
@@ -643,8 +647,9 @@ async def test_killing_the_operator_at_any_moment_changes_nothing(
                 loss = {"spec": {"limits": {"loss": {"day": str(300 - turn)}}}}
                 await client.patch(resources.TRADING_SYSTEM, "momentum", name, loss)
             await space.ready()
-            children = await complete(space, 20)
+            await complete(space, 20)
             await settled(space)
+            children = await complete(space)
         finally:
             await space.stop()
         found = await space.get(resources.TRADING_SYSTEM, "momentum")
@@ -657,6 +662,25 @@ async def test_killing_the_operator_at_any_moment_changes_nothing(
         config = json.loads(children["ConfigMap", "momentum-sim-marketdata-config"]["data"]["service.json"])
         for role, public in config["subscribers"].items():
             assert observe.decoded({"data": keys[f"momentum-{role}-curve"]})["public"] == public
+
+
+async def test_serving_the_whole_cluster(
+    api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    """With the cluster's rights and no list of namespaces; a namespace that comes later is served as well."""
+    async with namespace_of(api_server, request) as (client, name):
+        token = await account(client, name, cluster_wide=True)
+        path = kubeconfig_for(api_server, token, tmp_path / "kubeconfig")
+        home = Space(client, name, path, unused_tcp_port, cluster_wide=True)
+        await home.start()
+        try:
+            await home.ready()
+            later = Space(client, f"{name}-later", path, unused_tcp_port)
+            await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": later.name}})
+            await later.create(system())
+            await complete(later, 20)
+        finally:
+            await home.stop()
 
 
 async def test_probes_and_metrics(space: Space) -> None:

@@ -49,8 +49,6 @@ class Workload:
     track: str = ""
     image: str = ""
     """Empty = the platform's."""
-    module: str = ""
-    """Empty = ``ringfence.<service>``."""
     service_account: str
     token: bool = False
     """Whether it speaks to the API server."""
@@ -145,7 +143,6 @@ def _paper(plan: Plan, venue: VenuePlan) -> Workload:
     return Workload(
         role=role,
         service="paper",
-        module="ringfence.execution",
         venue=venue.name,
         kind="StatefulSet",
         document=config.gate(plan, venue, paper=True),
@@ -341,7 +338,7 @@ def _container(plan: Plan, found: Workload) -> Manifest:
         "name": CONTAINER,
         "image": found.image or plan.settings.platform_image,
         "imagePullPolicy": "IfNotPresent",
-        "args": [found.module or f"ringfence.{found.service}"],
+        "args": [f"ringfence.{found.service}"],
         "env": [
             _field("POD_NAME", "metadata.name"),
             _field("POD_UID", "metadata.uid"),
