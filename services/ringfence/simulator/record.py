@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-RECORD_MAX: Final = 200_000
+RECORD_MAX: Final = 100_000
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

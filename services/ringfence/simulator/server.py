@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gzip
 import os
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from random import Random  # sim-ok: seeded here from the configuration, and handed to the generator
@@ -117,8 +118,12 @@ def build_venue(config: SimulatorConfig, now_ns: int) -> Venue:
     if unknown or not config.symbols:
         raise ConfigError(f"the simulator lists {', '.join(LISTED)}; configured: {', '.join(config.symbols) or 'none'}")
     listings = {symbol: LISTED[symbol] for symbol in config.symbols}
-    markets = {symbol: _market(config, symbol, now_ns) for symbol in config.symbols}
-    return Venue(listings, markets, Fees(config.maker_fee_bps, config.taker_fee_bps), now_ns)
+    fees = Fees(config.maker_fee_bps, config.taker_fee_bps)
+    try:
+        markets = {symbol: _market(config, symbol, now_ns) for symbol in config.symbols}
+        return Venue(listings, markets, fees, now_ns)
+    except (OSError, EOFError, zlib.error, RecordingError) as error:
+        raise ConfigError(f"the recordings cannot be replayed: {error}") from error
 
 
 def read_credentials(directory: Path | None = None) -> tuple[Credential, ...]:
@@ -149,10 +154,7 @@ def _recorded(directory: Path, symbol: str, now_ns: int, *, loop: bool) -> Marke
     files = sorted(directory.glob(f"{symbol.lower()}*.gz"))
     if not files:
         raise ConfigError(f"no recording {symbol.lower()}*.gz in {directory}")
-    try:
-        offsets = [clock_offset_ns(_lines(path)) for path in files]
-    except (OSError, RecordingError) as error:
-        raise ConfigError(f"recordings of {symbol} in {directory}: {error}") from error
+    offsets = [clock_offset_ns(_lines(path)) for path in files]
     return _sessions(files, offsets, now_ns, loop=loop)
 
 

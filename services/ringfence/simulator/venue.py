@@ -44,7 +44,7 @@ from ringfence.simulator.orders import (
 )
 from ringfence.simulator.publisher import Publisher
 
-HISTORY_MAX: Final = 100_000
+HISTORY_MAX: Final = 60_000
 """Closed orders kept per venue, and executions kept per account: older ones are forgotten."""
 TRADES_MAX: Final = 1_000
 """Public trades kept per instrument."""

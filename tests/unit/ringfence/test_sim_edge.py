@@ -1,8 +1,12 @@
 """The pure parts of the dialect: signatures, limits, the record."""
 
+import asyncio
+
 import pytest
 
 from ringfence.model.money import parse
+from ringfence.runtime.clock import ManualClock
+from ringfence.simulator.delay import DelayLine
 from ringfence.simulator.dialect import auth, params
 from ringfence.simulator.dialect.auth import Credential
 from ringfence.simulator.dialect.errors import ApiError
@@ -128,3 +132,35 @@ def test_own_volume_that_moves_the_market_is_on_record() -> None:
     impact.add(WINDOW_NS + 1, 11, own=True)
     impact.add(2 * WINDOW_NS, 1_000, own=False)
     assert (impact.modelled, impact.own_percent_max) == (False, 11)
+
+
+@pytest.mark.asyncio
+async def test_a_shorter_way_overtakes_nothing() -> None:
+    """When the latency falls, what was sent before still arrives before."""
+    clock = ManualClock()
+    line = DelayLine(clock, 5_000_000)
+    arrived: list[str] = []
+    line.put(lambda: arrived.append("first"))
+    line.latency_ns = 0
+    second = asyncio.ensure_future(line.through(lambda: arrived.append("second")))
+    await asyncio.sleep(0)
+    assert arrived == []
+    clock.advance(5_000_000)
+    await second
+    assert arrived == ["first", "second"]
+    line.put(lambda: arrived.append("third"))
+    assert arrived[-1] == "third"
+
+
+@pytest.mark.asyncio
+async def test_what_fails_on_its_way_fails_for_whoever_waits() -> None:
+    """And the line goes on."""
+    clock = ManualClock()
+    line = DelayLine(clock, 0)
+
+    def fails() -> None:
+        raise LookupError("of a bug")
+
+    with pytest.raises(LookupError, match="of a bug"):
+        await line.through(fails)
+    assert await line.through(lambda: 7) == 7
