@@ -1,6 +1,9 @@
 """Which programs are built, from what, and what is said where that cannot be."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from localnode import builder, components
 from localnode.__main__ import main
 from localnode.errors import LocalNodeError
 
+TOOLS = components.MODULES.parents[1]
 PINNED = {
     "kubernetes": ("k8s.io/kubernetes", components.KUBERNETES_VERSION),
     "coredns": ("github.com/coredns/coredns", components.COREDNS_VERSION),
@@ -101,3 +105,20 @@ def test_built_programs_are_not_built_again(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert program.parent == builder.build(["pause"])
+
+
+@pytest.mark.apiserver
+@pytest.mark.timeout(300)
+def test_two_builds_at_once_make_one_whole_program(tmp_path: Path) -> None:
+    """The second waits, finds it made, and nobody ever sees half a file."""
+    environment = os.environ | {"RINGFENCE_CACHE": str(tmp_path), "PYTHONPATH": str(TOOLS)}
+    command = [sys.executable, "-m", "localnode", "build", "--only", "pause"]
+    both = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=240) for process in both]
+
+    assert [0, 0] == [process.returncode for process in both], said
+    assert 1 == sum("building pause: done" in log for _, log in said)
+    assert ["pause"] == [path.name for path in next(tmp_path.glob("node/*/bin")).iterdir()]

@@ -15,7 +15,7 @@ import pytest
 
 import images
 import localnode
-from localnode import network, runtime, state
+from localnode import cgroups, mounts, network, runtime, state, supervise
 from localnode.api import dns_answers
 
 # the first test of a machine may have to compile and to install packages
@@ -160,11 +160,18 @@ def test_a_second_node_comes_and_goes_unnoticed(cluster: Any, namespace: str, pl
         assert second.api_url != cluster.info.api_url
         assert dns_answers(second.dns, "kubernetes.default.svc.cluster.local", limit_s=3)
         assert dns_answers(cluster.info.dns, "kubernetes.default.svc.cluster.local", limit_s=3)
+        where = state.known(other, "node")[0]
+        traces = runtime.traces(where)
+        assert traces
     finally:
         localnode.down(other, purge=True)
 
     assert "absent" == localnode.status(other).state
-    assert not network.exists(state.known(other, "node")[0])
+    assert [] == [path for path in traces if path.exists() or path.is_symlink()]
+    assert [] == [path for path in (where.state, where.run, where.netns_path) if path.exists()]
+    assert [] == [path for path in cgroups.folders(where) if path.exists()]
+    assert [] == mounts.below([where.state, where.run], Path("/proc/mounts").read_text())
+    assert [] == [words for _, words in supervise.every_command() if str(where.socket) in words]
     assert [] == [pid for pid in second.pids.values() if _pid_is_alive(pid)]
     pod = cluster.get("pods", "-n", namespace)["items"][0]
     assert 0 == pod["status"]["containerStatuses"][0]["restartCount"]

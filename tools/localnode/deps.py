@@ -54,22 +54,26 @@ def needs_of(sort: Sort) -> tuple[Need, ...]:
     return NODE if sort == "node" else CONTROL_PLANE
 
 
-def check(sort: Sort) -> None:
-    """Everything that is missing, in one sentence and with one remedy."""
+def check_rights(sort: Sort, user: int | None = None) -> None:
+    """Whether this user may make or remove such a thing."""
     if sys.platform != "linux":
         raise LocalNodeError("a local node needs Linux", "use kind: https://kind.sigs.k8s.io")
-    if sort == "node" and os.geteuid() != 0:
+    if sort == "node" and (os.geteuid() if user is None else user) != 0:
         raise LocalNodeError(
             "a node needs root: it makes network namespaces, mounts and cgroups",
             "run it with sudo, or `up --control-plane` for an API server without nodes, which needs none",
         )
-    if missing := packages(needs_of(sort)):
+
+
+def check(sort: Sort, is_met: Callable[[Need], bool] = Need.is_met) -> None:
+    """Everything that is missing, in one sentence and with one remedy."""
+    if missing := packages(needs_of(sort), is_met):
         raise LocalNodeError(f"missing on this machine: {', '.join(missing)}", f"apt-get install {' '.join(missing)}")
 
 
-def install(*, images: bool = True) -> list[str]:
-    """Install what is missing by apt-get; returns the packages."""
-    missing = packages((*NODE, *IMAGES) if images else NODE)
+def install(sort: Sort = "node") -> list[str]:
+    """Install what is missing by apt-get, for images too where there can be pods; returns the packages."""
+    missing = packages((*NODE, *IMAGES) if sort == "node" else CONTROL_PLANE)
     if not missing:
         return []
     asked = f"apt-get install {' '.join(missing)}"

@@ -30,21 +30,27 @@ from localnode import (
 from localnode.api import Api, Refused, dns_answers
 from localnode.errors import LocalNodeError, StartError
 from localnode.layout import DEFAULT_NAME, Layout, Sort
-from localnode.progress import step
+from localnode.progress import say, step
 from localnode.state import NodeInfo
 
 _PATIENCE_S: Final = 0.5
 _START_S: Final = 60.0
+_ANSWER_S: Final = 20.0
 _PROVEN_NAME: Final = "kubernetes.default.svc.cluster.local"
 
 
 def up(
     name: str = DEFAULT_NAME, *, control_plane: bool = False, prometheus: bool = False, install: bool = False
 ) -> NodeInfo:
-    """A running node of that name: as it is when it is whole, else started anew with what it had stored."""
+    """A running node of that name: as it is when it is whole, else started anew with what it had stored.
+
+    With ``control_plane`` there are etcd and the API server alone: no pods, no garbage collection, and namespaces that
+    are deleted stay Terminating. ``install`` lets apt-get bring what is missing.
+    """
     sort: Sort = "control-plane" if control_plane else "node"
-    if install and sort == "node":
-        deps.install()
+    deps.check_rights(sort)
+    if install:
+        deps.install(sort)
     deps.check(sort)
     with state.exclusive(name, sort):
         where, settings = state.known(name, sort)
@@ -76,14 +82,20 @@ def _refresh(where: Layout, settings: state.Settings, programs: Path, prometheus
 
 
 def _start_or_forget(where: Layout, programs: Path, prometheus: bool, kept: bool) -> None:
-    """Start with the stored objects; where that fails, once more without: a crash can leave a store beyond repair."""
+    """Start with the stored objects; once more without, where etcd refuses them: a crash can ruin its files.
+
+    Being slow is no such refusal: then nothing is thrown away.
+    """
     begin = _start_node if where.sort == "node" else _start_control_plane
     try:
         begin(where, programs, prometheus)
     except StartError:
+        etcd = supervise.find(where, "etcd")
+        refused = etcd is not None and not etcd.alive
         _clear(where)
-        if not kept:
+        if not (kept and refused):
             raise
+        say(f"etcd cannot read what {where.name} had stored: starting without ({where.logs / 'etcd.log.1'})")
         shutil.rmtree(where.etcd, ignore_errors=True)
         begin(where, programs, prometheus)
 
@@ -199,20 +211,20 @@ def _is_node_ready(where: Layout, api: Api, since: datetime | None) -> bool:
 
 
 def _is_whole(where: Layout) -> bool:
-    """Whether every part of a node does its work now."""
+    """Whether every part of a node lives and does its work.
+
+    What is dead is known at once. What lives may only be slow on a busy machine, and a restart would hurt its pods.
+    """
     for name in commands.expected(where):
         running = supervise.find(where, name)
         if running is None or not running.alive:
             return False
     api = Api(where, limit_s=5)
-    if not api.is_ready():
-        return False
     if where.sort == "control-plane":
-        return True
-    return (
-        network.exists(where)
-        and _is_node_ready(where, api, None)
-        and _within(5, lambda: dns_answers(where.dns_address, _PROVEN_NAME))
+        return _within(_ANSWER_S, api.is_ready)
+    return network.exists(where) and _within(
+        _ANSWER_S,
+        lambda: api.is_ready() and _is_node_ready(where, api, None) and dns_answers(where.dns_address, _PROVEN_NAME, 2),
     )
 
 
@@ -233,6 +245,7 @@ def _clear(where: Layout, *, gently: bool = False) -> None:
     if where.sort == "control-plane":
         shutil.rmtree(where.pids, ignore_errors=True)
         return
+    traces = runtime.traces(where)
     cgroups.teardown(where)
     if runtime.is_serving(where):
         runtime.remove_containers(where)
@@ -244,8 +257,8 @@ def _clear(where: Layout, *, gently: bool = False) -> None:
         raise LocalNodeError(f"cannot unmount {left[0]}", f"umount {left[0]}, then try again")
     for folder in (where.kubelet, where.pod_logs, where.run):
         shutil.rmtree(folder, ignore_errors=True)
-    for cached in Path("/var/lib/cni").glob(f"*results/{where.context}-*"):
-        cached.unlink(missing_ok=True)
+    for trace in traces:
+        trace.unlink(missing_ok=True)
 
 
 def down(name: str = DEFAULT_NAME, *, purge: bool = False) -> bool:
@@ -259,8 +272,7 @@ def down(name: str = DEFAULT_NAME, *, purge: bool = False) -> bool:
         where, settings = state.known(name, sort)
         if settings is None and not where.state.is_dir() and not where.run.is_dir():
             continue
-        if sort == "node":
-            deps.check(sort)
+        deps.check_rights(sort)
         with state.exclusive(name, sort):
             did = did or settings is not None
             _clear(where, gently=True)

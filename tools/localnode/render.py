@@ -104,6 +104,7 @@ disabled_plugins = [{plugins}]
       runtime_type = "io.containerd.runc.v2"
       [{cri}.containerd.runtimes.runc.options]
         SystemdCgroup = false
+        Root = "{layout.run}/runc"
   [{cri}.cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{layout.cni}"

@@ -1,5 +1,6 @@
 """The node's containerd: images in, and its containers and shims out."""
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -8,12 +9,16 @@ import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from images import oci
 from localnode import supervise
 from localnode.errors import LocalNodeError
 from localnode.layout import Layout
 from localnode.shell import attempt, run
+
+_CNI_RESULTS: Final = Path("/var/lib/cni/results")
+_LOG_LINKS: Final = Path("/var/log/containers")
 
 
 def _ctr(layout: Layout, *words: str) -> list[str]:
@@ -87,6 +92,24 @@ def remove_containers(layout: Layout) -> None:
         attempt(_ctr(layout, "tasks", "delete", "--force", *tasks))
     if containers := run(*_ctr(layout, "containers", "list", "-q")).split():
         attempt(_ctr(layout, "containers", "delete", *containers))
+
+
+def traces(layout: Layout) -> list[Path]:
+    """Files of this node's containers in folders that every containerd and kubelet of a machine shares.
+
+    Their places cannot be configured. To be asked before the containers go, and to be removed after.
+    """
+    found: list[Path] = []
+    for bundle in (layout.containerd_state / "io.containerd.runtime.v2.task" / "k8s.io").glob("*"):
+        with contextlib.suppress(OSError):
+            address = (bundle / "address").read_text().strip()
+            found.append(Path(address.removeprefix("unix://")))
+        found += _CNI_RESULTS.glob(f"*-{bundle.name}-*")
+    found += _CNI_RESULTS.glob(f"{layout.context}-*")
+    for link in _LOG_LINKS.glob("*.log"):
+        if link.is_symlink() and link.readlink().is_relative_to(layout.pod_logs):
+            found.append(link)
+    return found
 
 
 def kill_shims(layout: Layout) -> None:

@@ -107,7 +107,7 @@ def names(sort: Sort) -> list[str]:
 @contextmanager
 def exclusive(name: str, sort: Sort) -> Iterator[None]:
     """One command at a time for each node."""
-    root, _ = roots(sort)
+    _, root = roots(sort)
     with builder.locked(root / f".{name}.lock", f"another command on {name}"):
         yield
 
