@@ -1,4 +1,4 @@
-"""Who owns what: an exact ledger. Pure; amounts are integers scaled by 1e-8.
+"""Who owns what: an exact ledger. Amounts are integers scaled by 1e-8. Pure.
 
 Every movement has two ends, so the sum over all accounts of an asset never changes: what clients win or lose
 is found in `MARKET` (all other participants, unlimited) and in `FEES`.

@@ -1,4 +1,4 @@
-"""What the simulated venue lists, and the rules that it puts on orders. Money scaled by 1e-8."""
+"""What the simulated venue lists, and the rules that it puts on orders. Money scaled by 1e-8. Pure."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What can be made to go wrong at the venue, on demand. Plain state, read where the fault acts."""
+"""What can be made to go wrong at the venue, on demand. Plain state, read where the fault acts. Pure."""
 
 from typing import Annotated
 

@@ -1,7 +1,7 @@
 """The market around our clients, as a stream of events in venue time, whoever makes them.
 
 A source says only what *other* participants did. Update ids are the venue's: the book that it publishes also
-holds our clients' orders, so no source could number it.
+holds our clients' orders, so no source could number it. Pure.
 """
 
 from collections.abc import Iterator

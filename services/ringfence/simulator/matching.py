@@ -1,4 +1,4 @@
-"""The matching engine of one instrument: price, then time. Pure: commands in, events out.
+"""The matching engine of one instrument: price, then time. Commands in, events out. Pure.
 
 Our clients' orders meet the market's book and each other. The market's quantity at a price counts as one
 participant that was there first: an order that joins a price has all of it ahead. That queue is risk-averse: it

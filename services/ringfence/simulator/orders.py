@@ -1,6 +1,6 @@
 """Orders, executions and refusals as the venue keeps them, whatever dialect asks for them.
 
-Money scaled by 1e-8, times are UTC nanoseconds of the venue.
+Money scaled by 1e-8, times are UTC nanoseconds of the venue. Pure.
 """
 
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The venue's own record of what it was asked: the proof that nothing arrived after a kill. Pure, bounded."""
+"""The venue's own record of what it was asked: the proof that nothing arrived after a kill. Bounded. Pure."""
 
 from collections import deque
 from typing import Final

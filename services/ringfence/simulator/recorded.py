@@ -1,4 +1,4 @@
-"""A recorded market, replayed in the order in which it happened at the venue. Pure: lines in, events out.
+"""A recorded market, replayed in the order in which it happened at the venue. Lines in, events out. Pure.
 
 Format: local receive time in nanoseconds, a space, the message as the venue sent it (`@depth@100ms`, `@trade`,
 `@bookTicker`, and one REST depth snapshot near the start). Messages come late and by different ways, so they are

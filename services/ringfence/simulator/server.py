@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from random import Random  # sim-ok: seeded here from the configuration, and handed to the generator
+from random import Random
 from typing import Final
 
 import msgspec
@@ -146,7 +146,8 @@ def _market(config: SimulatorConfig, symbol: str, now_ns: int) -> Market:
     profile = PROFILES[symbol]
     if price is not None:
         profile = msgspec.structs.replace(profile, price=price)
-    return generated(instrument, profile, Random(f"{config.market.seed}/{symbol}"), now_ns)
+    rng = Random(f"{config.market.seed}/{symbol}")  # sim-ok: the seed is configured, so a run can be repeated
+    return generated(instrument, profile, rng, now_ns)
 
 
 def _recorded(directory: Path, symbol: str, now_ns: int, *, loop: bool) -> Market:

@@ -1,4 +1,4 @@
-"""The venue: joins market, matching and accounts. Pure but for its own state; time is an argument.
+"""The venue: joins market, matching and accounts. Time is an argument. Pure.
 
 A request is answered with a value, what happens to others comes out as events (`take_events`). Everything is
 numbered here: orders, trades and updates of the published book, from a base that grows with the start time, so

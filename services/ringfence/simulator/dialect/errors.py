@@ -1,4 +1,4 @@
-"""Error codes and sentences of the protocol, word for word: clients match on them."""
+"""Error codes and sentences of the protocol, word for word: clients match on them. Pure."""
 
 from typing import Final
 
