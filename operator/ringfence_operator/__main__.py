@@ -33,6 +33,7 @@ log = structlog.get_logger()
 PASS_TIMEOUT_S: Final = 60.0
 KILL_TIMEOUT_S: Final = 10.0
 KILL_WORKERS: Final = 16
+GIVE_WAY_MAX_S: Final = 1.0
 
 
 class Told:
@@ -128,6 +129,7 @@ async def _beat(world: World, queues: handlers.Queues) -> None:
 
 def _queues(world: World, session: aiohttp.ClientSession) -> handlers.Queues:
     async def handle_system(key: Key) -> float | None:
+        await _after_kills(queues)
         return await reconcile(world, key)
 
     async def handle_kill(key: Key) -> float | None:
@@ -153,6 +155,18 @@ def _queues(world: World, session: aiohttp.ClientSession) -> handlers.Queues:
         heartbeat.Heartbeat(uuid.uuid4().hex),  # sim-ok: tells this process's beats from another's
     )
     return queues
+
+
+async def _after_kills(queues: handlers.Queues) -> None:
+    """A kill goes first: passes share one thread with it, and building manifests takes its time. Bounded, because a
+    gate that cannot be reached must not keep systems from being looked after."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + GIVE_WAY_MAX_S
+    while loop.time() < until:
+        kills = queues.kills.schedule
+        if not kills.running and not kills.waiting(loop.time()):
+            return
+        await asyncio.sleep(0.01)
 
 
 def _client() -> KubeClient:

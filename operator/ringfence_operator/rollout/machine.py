@@ -19,7 +19,7 @@ from ringfence_operator.rollout.state import (
     TrackState,
 )
 
-WATCHFUL_S: Final = 5.0
+WATCHFUL_S: Final = 15.0
 """While something is on its way: look again soon, in case an event was lost."""
 
 
