@@ -12,7 +12,7 @@ around): that skips the position and gross limits.
 
 from typing import Final
 
-from ringfence.execution.state import UNLIMITED, Market, Slot, Track
+from ringfence.execution.state import Market, Slot, Track
 from ringfence.model.approved import Approved
 from ringfence.model.money import BPS, SCALE, text
 from ringfence.model.orders import OrderType, Side, TimeInForce
@@ -26,6 +26,7 @@ STATUS_STALE_NS: Final = 3 * SECOND_NS
 FUTURE_NS: Final = SECOND_NS
 """An intent decided further in the future than this comes from a broken clock."""
 REDUCING_COLLAR: Final = 3
+_BPS_SCALE: Final = SCALE * BPS
 _NONE = Severity.NONE
 _REDUCE_ONLY = Severity.REDUCE_ONLY
 _BUY = Side.BUY
@@ -47,7 +48,10 @@ class Gate:
         """Why today's loss cannot be computed; empty while it can."""
 
     def check(self, intent: Intent, wall: int, mono: int) -> list[str]:
-        """All reasons to refuse; empty = it may become an order now."""
+        """All reasons to refuse; empty = it may become an order now.
+
+        A track's limits are never looser than the account's (`grants.caps`), so most are read from the track alone.
+        """
         market = self.markets.get(intent.symbol)
         track = self.tracks.get(intent.track)
         if market is None or track is None or market.instrument is None:
@@ -75,10 +79,8 @@ class Gate:
     def approve(self, client_order_id: str, intent: Intent, mono: int) -> Approved:
         """Make what ``check`` has just passed sendable. Takes a message from the track's bucket."""
         track = self.tracks[intent.track]
-        if track.caps.rate:
-            track.tokens -= SECOND_NS // track.caps.rate
-        if self.account.caps.rate:
-            self.account.tokens -= SECOND_NS // self.account.caps.rate
+        track.tokens -= track.caps.message_ns
+        self.account.tokens -= self.account.caps.message_ns
         return Approved(
             client_order_id=client_order_id,
             symbol=intent.symbol,
@@ -137,7 +139,7 @@ class Gate:
         if market.unusable or mono - market.status_mono > STATUS_STALE_NS:
             reason = market.unusable or "status is stale"
             found.append(f"MARKET_UNUSABLE symbol={market.symbol} reason={reason}")
-        stale = min(track.caps.quote_stale_ns, self.account.caps.quote_stale_ns)
+        stale = track.caps.quote_stale_ns
         if not market.quote_mono or mono - market.quote_mono > stale:
             age_ms = (mono - market.quote_mono) // 1_000_000 if market.quote_mono else "never"
             found.append(f"QUOTE_STALE symbol={market.symbol} age_ms={age_ms} limit_ms={stale // 1_000_000}")
@@ -168,10 +170,10 @@ class Gate:
     def _order(self, intent: Intent, market: Market, track: Track, reducing: bool, mono: int, found: list[str]) -> None:
         """Is the order sane in itself: price, quantity, value?"""
         caps = self.account.caps if reducing else track.caps
-        collar = min(track.caps.collar_bps, self.account.caps.collar_bps)
+        collar = track.caps.collar_bps * REDUCING_COLLAR if reducing else track.caps.collar_bps
         buying = intent.side is _BUY
         best = market.ask if buying else market.bid
-        band = best * (collar * REDUCING_COLLAR if reducing else collar) // (SCALE * BPS)
+        band = best * collar // _BPS_SCALE
         price = intent.price
         if intent.type is _MARKET:
             if not market.book_mono or mono - market.book_mono > self.account.caps.quote_stale_ns:
@@ -195,7 +197,7 @@ class Gate:
 
     def _standing(self, intent: Intent, market: Market, track: Track, reducing: bool, found: list[str]) -> None:
         """Counts, losses and unknowns; all but the counts let reducing orders pass."""
-        limit = min(track.caps.working, self.account.caps.working)
+        limit = track.caps.working
         if track.working >= limit:
             found.append(f"WORKING_ORDERS_EXCEEDED track={track.name} working={track.working} limit={limit}")
         if self.account.working >= self.account.caps.working:
@@ -223,11 +225,7 @@ class Gate:
         value = after * ask // SCALE
         if value > track.caps.position:
             found.append(f"POSITION_EXCEEDED track={track.name} worst={text(value)} limit={text(track.caps.position)}")
-        added = after - slot.worst
-        total = added
-        for other in market.slots:
-            total += other.worst
-        total = total * ask // SCALE
+        total = (market.worst + after - slot.worst) * ask // SCALE
         caps = self.account.caps
         if total > caps.position:
             found.append(f"POSITION_EXCEEDED symbol={market.symbol} worst={text(total)} limit={text(caps.position)}")
@@ -235,9 +233,9 @@ class Gate:
         gross = track.gross() + grown
         if gross > track.caps.gross:
             found.append(f"GROSS_EXCEEDED track={track.name} worst={text(gross)} limit={text(track.caps.gross)}")
-        for other_track in self.tracks.values():
-            if other_track is not track:
-                gross += other_track.gross()
+        gross = grown
+        for other in self.markets.values():
+            gross += other.worst * other.ask // SCALE
         if gross > caps.gross:
             found.append(f"GROSS_EXCEEDED worst={text(gross)} limit={text(caps.gross)}")
 
@@ -253,11 +251,8 @@ def walk(levels: tuple[Level, ...], quantity: int) -> int:
 
 def _token(track: Track, mono: int) -> bool:
     """Refill, and say whether one message is left. The bucket holds one second's worth (F29)."""
-    rate = track.caps.rate
-    if rate >= UNLIMITED:
-        return True
-    if rate <= 0:
-        return False
-    track.tokens = min(SECOND_NS, track.tokens + mono - track.token_mono)
-    track.token_mono = mono
-    return track.tokens >= SECOND_NS // rate
+    elapsed = mono - track.token_mono
+    if elapsed > 0:
+        track.tokens = min(SECOND_NS, track.tokens + elapsed)
+        track.token_mono = mono
+    return track.tokens >= track.caps.message_ns

@@ -17,6 +17,7 @@ from ringfence.runtime.config import ALLOCATION_KEY, LIMITS_KEY, Allocation, Lim
 
 HASH_DIGITS: Final = 10
 MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
 
 
 def limits_text(found: Mapping[str, Any]) -> str:
@@ -68,6 +69,7 @@ def caps(limits: Limits, granted: Limits | None, weight: int) -> Caps:
     found.loss = min(one.loss_day_max for one in both) * weight // 100
     found.working = min(one.working_orders for one in both)
     found.rate = min(one.messages_per_second for one in both)
+    found.message_ns = SECOND_NS // found.rate if found.rate > 0 else UNLIMITED
     found.collar_bps = min(one.collar_bps for one in both)
     found.lifetime_ns = min(one.approved_lifetime_ms for one in both) * MILLISECOND_NS
     found.quote_stale_ns = min(one.quote_stale_ms for one in both) * MILLISECOND_NS

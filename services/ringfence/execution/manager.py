@@ -315,7 +315,7 @@ class Manager:
         # what is being cancelled already is counted as gone, else one order too many would cancel all
         going = sum(o.counted for o in pending if o.slot is slot and o.order.side is order.side)
         worst = notional(ask, max(0, slot.worst - going))
-        total = notional(ask, sum(s.worst for s in slot.market.slots) - going)
+        total = notional(ask, slot.market.worst - going)
         gone = sum(notional(o.slot.market.ask, o.counted) for o in pending if o.order.track == track.name)
         return (
             leaves > caps.quantity

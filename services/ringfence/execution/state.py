@@ -36,6 +36,7 @@ class Market:
         "symbol",
         "unknown",
         "unusable",
+        "worst",
     )
 
     def __init__(self, symbol: str) -> None:
@@ -57,6 +58,8 @@ class Market:
         """Price by client id of own orders that may be matched."""
         self.resting_sells: dict[str, int] = {}
         self.slots: list[Slot] = []
+        self.worst = 0
+        """Sum over the slots: tracks are not netted against each other."""
 
     def quote(self, quote: Quote, mono: int) -> None:
         self.bid = quote.bid
@@ -89,7 +92,9 @@ class Slot:
 
     def settle(self) -> None:
         """After any change of position or leaves."""
+        before = self.worst
         self.worst = max(self.position + self.buys, self.sells - self.position)
+        self.market.worst += self.worst - before
 
 
 class Caps:
@@ -100,6 +105,7 @@ class Caps:
         "gross",
         "lifetime_ns",
         "loss",
+        "message_ns",
         "position",
         "quantity",
         "quote_stale_ns",
@@ -116,6 +122,8 @@ class Caps:
         self.loss = 0
         self.working = 0
         self.rate = 0
+        self.message_ns = UNLIMITED
+        """What one message takes from a bucket that fills by a nanosecond each nanosecond: 1 s / rate."""
         self.collar_bps = 0
         self.lifetime_ns = 0
         self.quote_stale_ns = 0
@@ -154,7 +162,7 @@ class Track:
         self.caps = Caps()
         self.working = 0
         self.tokens = 0
-        """Of the message bucket, in nanoseconds' worth: one message costs SECOND_NS // rate."""
+        """Of the message bucket, in nanoseconds."""
         self.token_mono = 0
         self.loss = 0
         """Lost since 00:00 UTC; negative while winning."""

@@ -34,23 +34,30 @@ class Position(msgspec.Struct, kw_only=True):
         """Fold one execution in: reducing first, and the rest of a flip opens at the price."""
         signed = side.sign * quantity
         reducing = min(quantity, abs(self.quantity)) if signed * self.quantity < 0 else 0
+        amount = notional(price, quantity)
+        closed = notional(price, reducing)
         if reducing:
             removed = self.cost * reducing // abs(self.quantity)
-            proceeds = -side.sign * notional(price, reducing)
-            self.realised += proceeds - removed
+            self.realised += -side.sign * closed - removed
             self.cost -= removed
             self.quantity += side.sign * reducing
         opening = quantity - reducing
         if opening:
             self.quantity += side.sign * opening
-            self.cost += side.sign * notional(price, opening)
+            # the rest of the amount, not a rounding of its own: a flip of a position off the lot (after a fee in the
+            # base asset) would else lose the last digit
+            self.cost += side.sign * (amount - closed)
 
     def take_fee(self, quantity: int) -> None:
         """A fee charged in the base asset leaves the position, at its average cost, as a loss of stock.
 
-        The cost stays: what remains was more expensive. The invariant needs no separate case.
+        The cost stays: what remains was more expensive. If nothing remains, the cost is lost.
         """
+        before = self.quantity
         self.quantity -= quantity
+        if before * self.quantity <= 0:
+            self.realised -= self.cost
+            self.cost = 0
 
 
 class Book(msgspec.Struct, kw_only=True):
