@@ -256,12 +256,13 @@ class _Generator:
             side = Side.BUY if self._rng.random() < 0.5 else Side.SELL
             book, draw = self._book[side], self._rng.random()
             crowded = len(book) / LEVELS
-            if draw < 0.45 / crowded:
+            if draw < 0.45 / crowded**2:
                 changes[side][self._behind(side, self._rng.random() * LEVELS)] = self._level_size()
-            elif draw < 0.85 and len(book) > LEVELS // 2:
+            elif (draw < 0.85 or crowded > 1.2) and len(book) > LEVELS // 2:
                 last = len(book) - 1
-                # the furthest go first where there are too many: prices have moved away from them
-                changes[side][book.at(last if crowded > 1.2 else self._rng.randint(1, last))] = 0
+                # where there are too many, prices have moved away from the furthest
+                furthest = crowded > 1.2 and self._rng.random() < 0.3
+                changes[side][book.at(last if furthest else self._rng.randint(1, last))] = 0
             else:
                 changes[side][book.at(self._rng.randint(1, len(book) - 1))] = self._level_size()
         for side, levels in changes.items():
@@ -300,7 +301,9 @@ class _Generator:
         def close(at_ns: int) -> None:
             if self._spread_ticks() > 1:
                 price = self._book[_other(mending)].best - mending.sign * self._tick
-                self._put(at_ns, mending, [(price, self._touch_size())])
+                # the size is at the touch, and does not stay behind when the touch goes on
+                behind = [(self._book[mending].best, self._level_size())]
+                self._put(at_ns, mending, [(price, self._touch_size()), *behind])
 
         self._later(now_ns, 0.0012, close)
 
