@@ -40,8 +40,18 @@ class PositionRow(_Document, frozen=True):
     unrealised: str | None
 
 
+class CashRow(_Document, frozen=True):
+    """What a track's fills and fees have changed of one asset since the start of its gate's journal."""
+
+    gate: str
+    track: str
+    asset: str
+    change: str
+
+
 class Positions(_Document, frozen=True):
     positions: list[PositionRow]
+    cash: list[CashRow]
     complete: bool
     """False while events are missing, being fetched, or cannot be attributed."""
 
@@ -180,7 +190,15 @@ def positions_document(accounts: Accounts, complete: Mapping[str, bool], now_ns:
         for name, track in sorted(gate.tracks.items())
         for symbol in positions(track)
     ]
-    return Positions(positions=rows, complete=all(_complete(g, complete) for g in accounts.ledger.gates.values()))
+    cash = [
+        CashRow(gate=gate.name, track=name, asset=asset, change=text(change))
+        for gate in accounts.ledger.gates.values()
+        for name, track in sorted(gate.tracks.items())
+        for asset, change in sorted(track.book.cash.items())
+    ]
+    return Positions(
+        positions=rows, cash=cash, complete=all(_complete(g, complete) for g in accounts.ledger.gates.values())
+    )
 
 
 def _position_row(

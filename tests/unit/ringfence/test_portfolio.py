@@ -152,6 +152,18 @@ def test_a_fee_in_an_asset_without_a_price_makes_profit_unknown() -> None:
     assert (gate.profit, gate.tracks[0].unvalued, gate.tracks[0].unrealised) == (None, ["BNB"], "0")
 
 
+def test_cash_is_what_a_venues_ledger_must_agree_with() -> None:
+    """The change of every asset, fees taken off: compared with the venue's own balances."""
+    one = books()
+    one.trade(Side.BUY, "1", "100", fee="0.001", asset="BTC")
+    one.trade(Side.SELL, "0.5", "110", fee="0.1")
+    rows = positions_document(one.accounts, CURRENT, T0).cash
+    assert {(row.gate, row.track, row.asset): row.change for row in rows} == {
+        (GATE, "stable", "BTC"): "0.499",
+        (GATE, "stable", "USDT"): "-45.1",
+    }
+
+
 def test_foreign_trades_have_their_own_ledger_and_no_part_in_equity() -> None:
     """What the account's owner does by hand is shown, and is not the system's result."""
     one = books()
