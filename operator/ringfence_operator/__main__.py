@@ -215,7 +215,11 @@ def main() -> int:
         print(f"ringfence_operator: {error}", file=sys.stderr)  # noqa: T201 - there are no logs yet
         return 2
     configure_logs(settings.log_level)
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except KubeconfigError as error:
+        log.error("no API server", error=str(error))  # noqa: TRY400 - the sentence says it all
+        return 2
     return 0
 
 
