@@ -24,7 +24,9 @@ def clear(cluster: Cluster) -> System:
     system.kubectl("delete", "tradingsystem", system.name, "--ignore-not-found", "--wait=true", timeout_s=120)
     wait_for("pods of the earlier run gone", lambda: _gone(system), 90)
     system.kubectl("delete", "killswitch", system.name, "--ignore-not-found")
-    system.kubectl("delete", "lease,pvc", "-l", f"ringfence.dev/system={system.name}", "--ignore-not-found", timeout_s=60)
+    system.kubectl(
+        "delete", "lease,pvc", "-l", f"ringfence.dev/system={system.name}", "--ignore-not-found", timeout_s=60
+    )
     return system
 
 
