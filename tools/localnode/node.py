@@ -229,9 +229,9 @@ def _is_whole(where: Layout) -> bool:
 
 
 def _within(limit_s: float, condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + limit_s
+    until = time.monotonic() + limit_s  # sim-ok: waits for real processes
     while not condition():
-        if time.monotonic() > until:
+        if time.monotonic() > until:  # sim-ok: waits for real processes
             return False
         time.sleep(0.05)
     return True

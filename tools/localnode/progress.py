@@ -20,7 +20,7 @@ def step(what: str, number: int = 0, total: int = 0, stream: TextIO | None = Non
     """One piece of work. In a log it says that it began, every minute that it still runs, and how long it took."""
     out = stream or sys.stderr
     label = f"[{number}/{total}] {what}" if total else what
-    begun = time.monotonic()
+    begun = time.monotonic()  # sim-ok: shows elapsed time
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(label, begun, done, out), daemon=True)
     if not out.isatty():
@@ -33,14 +33,14 @@ def step(what: str, number: int = 0, total: int = 0, stream: TextIO | None = Non
     finally:
         done.set()
         watcher.join()
-        say(f"{_clear(out)}{label}: {verdict} in {time.monotonic() - begun:.1f} s", out)
+        say(f"{_clear(out)}{label}: {verdict} in {time.monotonic() - begun:.1f} s", out)  # sim-ok: shows elapsed time
 
 
 def _watch(label: str, begun: float, done: threading.Event, out: TextIO) -> None:
     terminal = out.isatty()
     frame = 0
     while not done.wait(0.1 if terminal else _REMINDER_S):
-        elapsed_s = time.monotonic() - begun
+        elapsed_s = time.monotonic() - begun  # sim-ok: shows elapsed time
         if terminal:
             out.write(f"\r{_FRAMES[frame % len(_FRAMES)]} {label} {elapsed_s:.0f} s")
             out.flush()

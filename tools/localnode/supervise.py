@@ -121,9 +121,9 @@ def kill(processes: Iterable[tuple[int, int]], patience_s: float) -> None:
             if is_alive(pid, ticks):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-        until = time.monotonic() + wait_s
+        until = time.monotonic() + wait_s  # sim-ok: waits for real processes
         while left := [(pid, ticks) for pid, ticks in left if is_alive(pid, ticks)]:
-            if time.monotonic() > until:
+            if time.monotonic() > until:  # sim-ok: waits for real processes
                 break
             time.sleep(_POLL_S)
 
@@ -141,14 +141,14 @@ def wait_for(
     layout: Layout, what: str, condition: Callable[[], bool], limit_s: float, watched: Iterable[str] = ()
 ) -> None:
     """Wait for a condition; fails at once when a process that it depends on has ended."""
-    until = time.monotonic() + limit_s
+    until = time.monotonic() + limit_s  # sim-ok: waits for real processes
     names = list(watched)
     while not condition():
         for name in names:
             running = find(layout, name)
             if running is None or not running.alive:
                 raise StartError(f"{name} ended while waiting for {what}:\n{log_tail(layout, name)}", _look(layout))
-        if time.monotonic() > until:
+        if time.monotonic() > until:  # sim-ok: waits for real processes
             tails = "\n".join(f"{name}: {log_tail(layout, name, 4)}" for name in names)
             raise StartError(f"{what}: not within {limit_s:.0f} s\n{tails}", _look(layout))
         time.sleep(_POLL_S)
