@@ -108,7 +108,7 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     found.watching.client_timeout = 270
     found.watching.connect_timeout = 10
     found.watching.inactivity_timeout = 70
-    found.watching.chunk_size = 500
+    found.watching.chunk_size = 50  # kopf keeps the last chunk of each list for as long as it watches
     for plural in ("deployments.apps", "statefulsets.apps", "pods", "configmaps"):
         found.watching.label_selectors[plural] = SYSTEM
     found.networking.request_timeout = 30

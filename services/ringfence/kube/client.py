@@ -24,7 +24,8 @@ PAGE_MAX: Final = 500
 """Objects per page of a list."""
 REQUEST_TIMEOUT_S: Final = 15.0
 CONNECT_TIMEOUT_S: Final = 5.0
-CONNECTIONS_MAX: Final = 64
+CONNECTIONS_MAX: Final = 24
+"""Each TLS connection holds a quarter of a megabyte of buffers."""
 
 _CONTENT_TYPES: Final[dict[PatchKind, str]] = {
     "merge": "application/merge-patch+json",
