@@ -18,7 +18,8 @@ LIBRARY_PATH: Final = "/opt/ringfence/lib:/opt/ringfence/app"
 class Image:
     name: str
     reference: str
-    """``ringfence.local/platform:<12 hex of its content>``: a new content is a new reference."""
+    """``ringfence.local/platform:<12 hex of its content>``: a new content is a new reference. The archive also names
+    the image ``ringfence.local/platform:dev``, which samples use."""
     archive: Path
 
 
@@ -50,5 +51,5 @@ def _image(name: str, stack: list[oci.Layer], python_path: str) -> Image:
     reference = f"{REPOSITORY}/{name}:{tag}"
     archive = layers.CACHE / f"{name}-{tag}.tar"
     if not archive.exists():
-        oci.write(archive, reference, stack, config, ARCHITECTURES[machine.machine()])
+        oci.write(archive, [reference, f"{REPOSITORY}/{name}:dev"], stack, config, ARCHITECTURES[machine.machine()])
     return Image(name, reference, archive)

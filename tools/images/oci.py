@@ -53,8 +53,13 @@ def pack(folder: Path, inside: str, out: Path) -> None:
     temporary.rename(out)
 
 
-def write(archive: Path, reference: str, layers: Iterable[Layer], config: dict[str, Any], architecture: str) -> None:
-    """An OCI layout in one tar, as ``ctr images import`` and ``docker load`` (25 and newer) read it."""
+def write(
+    archive: Path, references: Iterable[str], layers: Iterable[Layer], config: dict[str, Any], architecture: str
+) -> None:
+    """An OCI layout in one tar, as ``ctr images import`` and ``docker load`` (25 and newer) read it.
+
+    The image has every one of ``references`` as a name.
+    """
     layers = list(layers)
     document = {
         "architecture": architecture,
@@ -70,16 +75,12 @@ def write(archive: Path, reference: str, layers: Iterable[Layer], config: dict[s
         "config": _blob(blobs, CONFIG, document),
         "layers": descriptors,
     }
-    entry = _blob(blobs, MANIFEST, manifest)
-    entry["annotations"] = {
-        "io.containerd.image.name": reference,
-        "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
-    }
-    entry["platform"] = {"architecture": architecture, "os": "linux"}
+    described = _blob(blobs, MANIFEST, manifest)
+    entries = [_named(described, reference, architecture) for reference in references]
     temporary = archive.with_suffix(".partial")
     with tarfile.open(temporary, "w") as tar:
         _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-        _add(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode())
+        _add(tar, "index.json", json.dumps({"schemaVersion": 2, "manifests": entries}).encode())
         for digest, data in blobs.items():
             _add(tar, f"blobs/sha256/{digest.removeprefix('sha256:')}", data)
         for layer in {layer.digest: layer for layer in layers}.values():
@@ -88,6 +89,14 @@ def write(archive: Path, reference: str, layers: Iterable[Layer], config: dict[s
             with layer.path.open("rb") as file:
                 tar.addfile(info, file)
     temporary.rename(archive)
+
+
+def _named(described: dict[str, Any], reference: str, architecture: str) -> dict[str, Any]:
+    annotations = {
+        "io.containerd.image.name": reference,
+        "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
+    }
+    return {**described, "annotations": annotations, "platform": {"architecture": architecture, "os": "linux"}}
 
 
 def _blob(blobs: dict[str, bytes], media_type: str, document: dict[str, Any]) -> dict[str, Any]:

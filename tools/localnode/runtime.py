@@ -81,7 +81,7 @@ def load_program(layout: Layout, program: Path, present: set[str]) -> str:
             oci.pack(folder / "bin", "bin", folder / "layer.tar")
             layers = [oci.Layer.of(folder / "layer.tar")]
             config = {"Entrypoint": [f"/bin/{program.name}"], "WorkingDir": "/"}
-            oci.write(folder / "image.tar", reference, layers, config, architecture())
+            oci.write(folder / "image.tar", [reference], layers, config, architecture())
             load(layout, [folder / "image.tar"])
     return reference
 

@@ -28,14 +28,17 @@ def test_archive_names_every_blob_by_its_content(tmp_path: Path) -> None:
     pack(tree(tmp_path / "a"), "opt/app", tmp_path / "a.tar")
     layer = Layer.of(tmp_path / "a.tar")
     archive = tmp_path / "image.tar"
-    write(archive, "ringfence.local/x:1", [layer], {"User": "65532"}, "amd64")
+    write(archive, ["ringfence.local/x:1", "ringfence.local/x:dev"], [layer], {"User": "65532"}, "amd64")
     with tarfile.open(archive) as tar:
         files = {m.name: tar.extractfile(m).read() for m in tar.getmembers() if m.isfile()}  # type: ignore[union-attr] # isfile
     for name, data in files.items():
         if name.startswith("blobs/"):
             assert hashlib.sha256(data).hexdigest() == name.rpartition("/")[2]
-    entry = json.loads(files["index.json"])["manifests"][0]
-    assert "ringfence.local/x:1" == entry["annotations"]["io.containerd.image.name"]
+    entries = json.loads(files["index.json"])["manifests"]
+    names = [entry["annotations"]["io.containerd.image.name"] for entry in entries]
+    assert ["ringfence.local/x:1", "ringfence.local/x:dev"] == names
+    assert 1 == len({entry["digest"] for entry in entries})
+    [entry, _] = entries
     manifest = json.loads(files[f"blobs/sha256/{entry['digest'][7:]}"])
     assert [layer.digest] == [found["digest"] for found in manifest["layers"]]
     config = json.loads(files[f"blobs/sha256/{manifest['config']['digest'][7:]}"])
