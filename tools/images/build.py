@@ -10,6 +10,7 @@ from images import layers, oci
 
 REPOSITORY: Final = "ringfence.local"
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHIVES_KEPT: Final = 2
 ENTRYPOINT: Final = ["/usr/bin/python3", "-m"]
 LIBRARY_PATH: Final = "/opt/ringfence/lib:/opt/ringfence/app"
 
@@ -51,5 +52,13 @@ def _image(name: str, stack: list[oci.Layer], python_path: str) -> Image:
     reference = f"{REPOSITORY}/{name}:{tag}"
     archive = layers.CACHE / f"{name}-{tag}.tar"
     if not archive.exists():
+        _forget(name)
         oci.write(archive, [reference, f"{REPOSITORY}/{name}:dev"], stack, config, ARCHITECTURES[machine.machine()])
     return Image(name, reference, archive)
+
+
+def _forget(name: str) -> None:
+    """Keep the cache bounded: of earlier contents of an image, only the newest archives stay."""
+    found = sorted(layers.CACHE.glob(f"{name}-{'[0-9a-f]' * 12}.tar"), key=lambda path: path.stat().st_mtime)
+    for path in found[: -ARCHIVES_KEPT or None]:
+        path.unlink(missing_ok=True)
