@@ -119,6 +119,7 @@ async def test_watch(client: KubeClient, initial: Initial) -> None:
         assert found.silent_s() < 10
     finally:
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def limited(client: KubeClient, server: Server, path: Path, rules: list[dict[str, Any]]) -> Path:
@@ -158,3 +159,4 @@ async def test_a_gate_that_may_not_list_can_still_watch(client: KubeClient, api_
             assert await asyncio.wait_for(news.get(), 10) == "added a"
         finally:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

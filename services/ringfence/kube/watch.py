@@ -10,7 +10,8 @@ resource names may get and watch but not list:
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -118,13 +119,14 @@ class Watch:
         while True:
             heard = False
             try:
-                async for event in self._session():
-                    heard = True
-                    self.last_heard = asyncio.get_running_loop().time()
-                    self.last_error = None
-                    if not isinstance(event, Listed):  # a list may succeed for ever where the watch does not
-                        self._failures = 0
-                    yield event
+                async with aclosing(self._session()) as session:
+                    async for event in session:
+                        heard = True
+                        self.last_heard = asyncio.get_running_loop().time()
+                        self.last_error = None
+                        if not isinstance(event, Listed):  # a list may succeed for ever where the watch does not
+                            self._failures = 0
+                        yield event
                 if not heard:
                     await self._pause(RetryLater("WATCH", self._target.path, 0, "it ended without a word"))
             except Gone as error:
@@ -146,17 +148,20 @@ class Watch:
         asked_s = (error.retry_after_s or 0.0) if isinstance(error, RetryLater) else 0.0
         await asyncio.sleep(min(asked_s, BACKOFF_MAX_S) + self._rng.uniform(0, ceiling_s))
 
-    async def _session(self) -> AsyncIterator[WatchEvent]:
+    async def _session(self) -> AsyncGenerator[WatchEvent, None]:
         """From the initial state, or from where we were, to the orderly end of one request."""
         if self._version is None and self._initial == "stream":
-            async for event in self._streamed():
-                yield event
+            async with aclosing(self._streamed()) as events:
+                async for event in events:
+                    yield event
             return
         if self._version is None:
             listed, self._version = await self._read()
             yield listed
-        async for event in self._follow():
-            yield event
+        query = {"resourceVersion": self._version} if self._version else {}
+        async with aclosing(self._events(query)) as events:
+            async for event in events:
+                yield event
 
     async def _read(self) -> tuple[Listed, str]:
         """State and resource version by list or by get."""
@@ -180,26 +185,22 @@ class Watch:
         # watching from it would be answered 410 for ever. An empty version repeats the object as ADDED.
         return Listed((found,)), ""
 
-    async def _streamed(self) -> AsyncIterator[WatchEvent]:
+    async def _streamed(self) -> AsyncGenerator[WatchEvent, None]:
         """State and changes in one request."""
         query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
         objects: list[Manifest] = []
         complete = False
-        async for event in self._events(query):
-            if complete:
-                yield event
-            elif isinstance(event, Bookmark):
-                complete = True
-                yield Listed(tuple(objects))
-            elif isinstance(event, Added):
-                objects.append(event.object)
+        async with aclosing(self._events(query)) as events:
+            async for event in events:
+                if complete:
+                    yield event
+                elif isinstance(event, Bookmark):
+                    complete = True
+                    yield Listed(tuple(objects))
+                elif isinstance(event, Added):
+                    objects.append(event.object)
 
-    async def _follow(self) -> AsyncIterator[WatchEvent]:
-        query = {"resourceVersion": self._version} if self._version else {}
-        async for event in self._events(query):
-            yield event
-
-    async def _events(self, query: dict[str, str]) -> AsyncIterator[WatchEvent]:
+    async def _events(self, query: dict[str, str]) -> AsyncGenerator[WatchEvent, None]:
         query |= self._target.query() | {
             "watch": "true",
             "allowWatchBookmarks": "true",
