@@ -64,10 +64,10 @@ class LeaseCore:
         self._held = False
         self._observed: tuple[str, str, int] | None = None
         self._observed_at = 0
-        if fenced and self._duration <= self._margin:
+        if fenced and self._duration - self._margin <= self._duration // 3:
             raise ValueError(
-                f"a Lease of {duration_s} s is not longer than a request's validity and the clock error "
-                f"({self._margin / SECOND_NS:.2f} s): no order could ever be sent"
+                f"a Lease of {duration_s} s leaves no time between renewals, each after a third of it: with the clock "
+                f"error a request is valid for {self._margin / SECOND_NS:.2f} s, and orders must not outlive the Lease"
             )
 
     @property
