@@ -5,6 +5,7 @@ figure includes the difference of the two machines' clocks, and says so.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Latencies:
 
 def quantile(ordered: Sequence[float], q: float) -> float:
     """Nearest-rank quantile of sorted values."""
-    return ordered[min(len(ordered) - 1, max(0, round(q * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)]
 
 
 def measure(cluster: Cluster, system: System, patches: int) -> Latencies:
