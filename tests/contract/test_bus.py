@@ -63,3 +63,22 @@ async def test_puller_knows_who_sent_and_refuses_strangers() -> None:
     assert [("i1", friend.public)] == [(e.body.intent_id, key) for e, key in seen if isinstance(e.body, Intent)]
     for bus in (gate, known, unknown):
         bus.close()
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_is_allowed_later_gets_in() -> None:
+    """A client that came too early is not turned away for ever: its messages arrive once its key is listed."""
+    server, friend = KeyPair.generate(), KeyPair.generate()
+    gate, early = Bus("gate", SESSION, server), Bus("a", SESSION, friend)
+    allowed: set[str] = set()
+    seen: list[Envelope] = []
+    port = gate.puller(0, lambda: allowed, lambda envelope, _key: seen.append(envelope), host="127.0.0.1")
+    early.pusher(Endpoint(host="127.0.0.1", port=port, public_key=server.public)).send(intent(1))
+    async with asyncio.timeout(20):
+        while not gate.metrics.refused_clients:
+            await asyncio.sleep(0.01)
+        allowed.add(friend.public)
+        while not seen:
+            await asyncio.sleep(0.01)
+    for bus in (gate, early):
+        bus.close()

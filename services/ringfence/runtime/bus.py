@@ -167,7 +167,9 @@ class Bus:
             verdict = [b"200", b"OK", key.encode(), b""]
         else:
             self.metrics.refused_clients += 1
-            verdict = [b"400", b"key not allowed", b"", b""]
+            # 300 and not 400: a client that is told 400 gives up for ever, and this key may be allowed in a moment (a
+            # strategy that is up before its gate has read the allocation)
+            verdict = [b"300", b"key not allowed", b"", b""]
         self._zap.send_multipart([peer, empty, version, request_id, *verdict])
 
     def _read(self, socket: zmq.Socket[bytes], handle: Callable[[list[zmq.Frame]], None]) -> None:
@@ -266,6 +268,8 @@ def _tune(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
     socket.setsockopt(zmq.CONNECT_TIMEOUT, 2_000)
+    # a refused client hears nothing (see _authenticate) and tries again after this; the default is 30 s
+    socket.setsockopt(zmq.HANDSHAKE_IVL, 2_000)
 
 
 def _bind(socket: zmq.Socket[bytes], host: str, port: int) -> int:
