@@ -60,7 +60,7 @@ async def serve(port: int, session: int, journal: list[OrderUpdate]) -> web.AppR
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - of a state that says nothing when it changes
+        while not condition():
             await asyncio.sleep(0.01)
 
 
