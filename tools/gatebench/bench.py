@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -41,6 +40,7 @@ from ringfence.wire.messages import AccountState, Envelope, GateState, Intent, O
 SYMBOL: Final = "BTCUSDT"
 TOKEN: Final = b"contract-test-token"
 WAIT_S: Final = 30.0
+CLOCK: Final = SystemClock()
 QUANTITY: Final = parse("0.001")
 
 
@@ -227,7 +227,7 @@ class Bench:
         }
         module = "ringfence.paper" if self.paper else "ringfence.execution"
         log = (self.root / "gate.log").open("ab")
-        self.started_at = time.monotonic()
+        self.started_at = CLOCK.monotonic_ns() / 1e9
         self.states.clear()
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", module, env=environment, stdout=log, stderr=log
@@ -286,7 +286,7 @@ class Bench:
                 quantity,
                 0 if market else price,
                 False,
-                time.time_ns(),
+                CLOCK.wall_ns(),
             )
         )
         return name
@@ -328,7 +328,7 @@ class Bench:
             return await response.json()
 
     async def kill(self, severity: str = "Cancel", token: bytes = TOKEN) -> tuple[int, Any]:
-        request = KillRequest(severity=severity, reason="test", by="t", ts=time.time_ns(), source="direct")
+        request = KillRequest(severity=severity, reason="test", by="t", ts=CLOCK.wall_ns(), source="direct")
         body, headers = signed(token, request)
         async with (
             aiohttp.ClientSession() as session,
@@ -353,8 +353,8 @@ async def furnished(
         monkeypatch.setenv("RINGFENCE_CURVE_DIR", str(root / "marketdata"))
         monkeypatch.setenv("RINGFENCE_CURVE", str(root / "marketdata"))
         feed = asyncio.create_task(serve(bench.marketdata_config(address), marketdata, SystemClock()))
-        bench.bus = Bus("reader", time.time_ns(), bench.keys["reader"])
-        strategy = Bus("strategy", time.time_ns(), bench.keys["strategy"])
+        bench.bus = Bus("reader", CLOCK.wall_ns(), bench.keys["reader"])
+        strategy = Bus("strategy", CLOCK.wall_ns(), bench.keys["strategy"])
         bench.bus.subscriber([bench.endpoint("events", "gate")], ["orders.", "gate", "account"], bench.on_event)
         bench.bus.subscriber([bench.endpoint("md", "marketdata")], ["quote."], bench.on_event)
         bench.pusher = strategy.pusher(bench.endpoint("intents", "gate"))

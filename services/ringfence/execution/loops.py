@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 EVERY_S: Final = 30.0
 AGAIN_S: Final = 0.3
+AGAIN_MAX_S: Final = 5.0
+"""Repeated looks slow down: each costs a venue more than a hundred orders' worth of its request limit."""
 CANCELING_S: Final = 1.0
 FAILURES_MAX: Final = 3
 GRANT_RETRY_S: Final = 1.0
@@ -37,6 +39,8 @@ class ReconcileLoop:
     def __init__(self, app: Execution) -> None:
         self.app = app
         self.failures = 0
+        self.unsettled = 0
+        """Runs in a row that have to be repeated."""
         self.last_sound = 0
         """Wall time of the last run that found everything in order."""
         self.own_open: int | None = None
@@ -48,7 +52,7 @@ class ReconcileLoop:
             app.wake_reconciler.clear()
             pause_s = await self._guarded_run()
             if app.guard.severity >= Severity.CANCEL and (self.own_open or app.working()):
-                pause_s = min(pause_s, CANCELING_S)
+                pause_s = min(pause_s, max(CANCELING_S, self._again_s()))
             await wait_at_most(app.wake_reconciler, pause_s)
 
     async def _guarded_run(self) -> float:
@@ -68,7 +72,11 @@ class ReconcileLoop:
         self.failures = 0
         if verdict.sound:
             self.last_sound = app.clock.wall_ns()
-        return AGAIN_S if verdict.again else EVERY_S
+        self.unsettled = self.unsettled + 1 if verdict.again else 0
+        return self._again_s() if verdict.again else EVERY_S
+
+    def _again_s(self) -> float:
+        return float(min(AGAIN_S * 2 ** min(max(self.unsettled - 1, 0), 8), AGAIN_MAX_S))
 
     async def once(self, drops: int) -> Verdict:
         """One look at orders, executions and balances, in this order."""
