@@ -6,221 +6,29 @@ shipped with, so a right that is missing from its list fails here.
 
 import asyncio
 import json
-import os
 import random
 import signal
-import sys
 import time
-import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 from aiohttp import web
 
+from operatorbench.space import UNOWNED, Server, Space, account, eventually, kubeconfig_for, namespace_of, system
 from ringfence.kube import resources
-from ringfence.kube.client import KubeClient, Manifest
-from ringfence.kube.errors import ApiError, NotFound
+from ringfence.kube.client import Manifest
+from ringfence.kube.errors import NotFound
 from ringfence.kube.resources import Resource
 from ringfence.wire import kill
-from ringfence_operator import access_rules, interpret
+from ringfence_operator import interpret
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster import observe
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio, pytest.mark.timeout(180)]
-
-CHILDREN: tuple[Resource, ...] = (
-    *observe.OWNED,
-    resources.SECRET,
-    resources.LEASE,
-    resources.PERSISTENT_VOLUME_CLAIM,
-    resources.KILL_SWITCH,
-)
-UNOWNED = frozenset({"Lease", "PersistentVolumeClaim", "KillSwitch"})
-
-
-class Server(Protocol):
-    """What the fixture ``api_server`` gives."""
-
-    @property
-    def kubeconfig(self) -> Path: ...
-    @property
-    def context(self) -> str: ...
-
-
-def system(name: str = "momentum", **spec: Any) -> Manifest:
-    found: Manifest = yaml.safe_load((ROOT / "manifests" / "samples" / "momentum.yaml").read_text())
-    found["metadata"] = {"name": name, "labels": {"kill.ringfence.dev/desk": "crypto"}}
-    found["spec"] |= spec
-    return found
-
-
-async def eventually(what: str, look: Callable[[], Awaitable[Any]], within_s: float = 10.0) -> Any:
-    """The first answer that is neither None nor False nor an error of the API; fails with the last one."""
-    last: Any = None
-    loop = asyncio.get_running_loop()
-    end = loop.time() + within_s
-    while loop.time() < end:
-        try:
-            last = await look()
-        except (ApiError, KeyError, AssertionError) as error:
-            last = error
-        else:
-            if last is not None and last is not False:
-                return last
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{what}: not within {within_s} s; last: {last!r}")
-
-
-@dataclass
-class Space:
-    """One namespace, and an operator that serves it alone."""
-
-    client: KubeClient
-    name: str
-    kubeconfig: Path
-    port: int
-    process: asyncio.subprocess.Process | None = None
-    cluster_wide: bool = False
-
-    async def start(self) -> None:
-        environ = os.environ | {
-            "KUBECONFIG": str(self.kubeconfig),
-            "RINGFENCE_PLATFORM_IMAGE": "ringfence.local/platform:test",
-            "RINGFENCE_NAMESPACES": "" if self.cluster_wide else self.name,
-            "RINGFENCE_OPERATOR_NAMESPACE": self.name,
-            "RINGFENCE_HTTP_PORT": str(self.port),
-            "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'services'}",
-        }
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ringfence_operator", "run", env=environ, stdout=asyncio.subprocess.DEVNULL
-        )
-
-    async def stop(self, number: int = signal.SIGKILL) -> int:
-        if self.process is None:
-            return 0
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        return await self.process.wait()
-
-    async def ready(self) -> None:
-        async def look() -> bool:
-            return (await self.http("/readyz"))[0] == 200
-
-        await eventually("operator ready", look, 20)
-
-    async def http(self, path: str) -> tuple[int, str]:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return 0, ""
-        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        text = (await reader.read()).decode()
-        writer.close()
-        return int(text.split()[1]), text.partition("\r\n\r\n")[2]
-
-    async def create(self, manifest: Manifest) -> Manifest:
-        manifest["metadata"]["namespace"] = self.name
-        return await self.client.create(manifest)
-
-    async def get(self, resource: Resource, name: str) -> Manifest:
-        return await self.client.get(resource, name, self.name)
-
-    async def children(self) -> dict[tuple[str, str], Manifest]:
-        found: dict[tuple[str, str], Manifest] = {}
-        for listing in await asyncio.gather(*(self.client.list(kind, self.name) for kind in CHILDREN)):
-            for item in listing.items:
-                if item["metadata"]["name"] not in {"kube-root-ca.crt", "default", "ringfence-operator-heartbeat"}:
-                    found[item["kind"], item["metadata"]["name"]] = item
-        return found
-
-    async def condition(self, resource: Resource, name: str, kind: str) -> Mapping[str, Any]:
-        """A condition that was found for the current generation; KeyError before."""
-        found = await self.get(resource, name)
-        for condition in (found.get("status") or {}).get("conditions") or ():
-            if condition["type"] == kind and condition["observedGeneration"] == found["metadata"]["generation"]:
-                return dict(condition)
-        raise KeyError(kind)
-
-    async def expect(self, resource: Resource, name: str, **wanted: str) -> None:
-        """Wait until these conditions have these statuses, as kubectl wait does."""
-
-        async def look() -> bool:
-            found = {kind: (await self.condition(resource, name, kind))["status"] for kind in wanted}
-            assert found == wanted, found
-            return True
-
-        await eventually(f"{name}: {wanted}", look)
-
-
-def allowed(rules: list[access_rules.Rule]) -> list[dict[str, Any]]:
-    """The rules as an API server takes them."""
-    return [dict(rule) for rule in rules]
-
-
-async def account(client: KubeClient, namespace: str, *, cluster_wide: bool = False) -> str:
-    """A ServiceAccount with the shipped rights, in one namespace or in all; returns a token for it."""
-    metadata = {"name": "operator", "namespace": namespace}
-    api = "rbac.authorization.k8s.io/v1"
-    subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
-    await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-    rules = allowed(access_rules.NAMESPACED)
-    kind = "Role"
-    if cluster_wide:
-        rules, kind = rules + allowed(access_rules.CLUSTER), "ClusterRole"
-        metadata = {"name": f"operator-{namespace}"}
-        reference = reference | {"kind": "ClusterRole", "name": f"operator-{namespace}"}
-    await client.create({"apiVersion": api, "kind": kind, "metadata": metadata, "rules": rules})
-    binding = {"apiVersion": api, "kind": f"{kind}Binding", "metadata": metadata}
-    await client.create(binding | {"roleRef": reference, "subjects": [subject]})
-    path = resources.SERVICE_ACCOUNT.path(namespace, "operator", "token")
-    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-    answer = await client.raw("POST", path, body=body)
-    return str(answer["status"]["token"])
-
-
-def kubeconfig_for(server: Server, token: str, path: Path) -> Path:
-    """The same cluster, as another user."""
-    found = yaml.safe_load(server.kubeconfig.read_text())
-    cluster = next(c["context"]["cluster"] for c in found["contexts"] if c["name"] == server.context)
-    entry = next(c for c in found["clusters"] if c["name"] == cluster)
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "operator",
-        "contexts": [{"name": "operator", "context": {"cluster": cluster, "user": "operator"}}],
-        "clusters": [entry],
-        "users": [{"name": "operator", "user": {"token": token}}],
-    }
-    path.write_text(yaml.safe_dump(document))
-    return path
-
-
-async def install_crds(client: KubeClient) -> None:
-    for path in sorted((ROOT / "crds").glob("*.yaml")):
-        await client.apply(yaml.safe_load(path.read_text()), "test")
-    for resource in (resources.TRADING_SYSTEM, resources.KILL_SWITCH):
-        await eventually(f"{resource.kind} served", lambda kind=resource: client.list(kind, "default"), 20)  # type: ignore[misc]
-
-
-@asynccontextmanager
-async def namespace_of(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[tuple[KubeClient, str]]:
-    words = request.node.name.removeprefix("test_").partition("[")[0].replace("_", "-")[:36].strip("-")
-    name = f"{words}-{zlib.crc32(request.node.name.encode()):08x}-{os.getpid()}"
-    async with KubeClient.from_kubeconfig(server.kubeconfig, server.context) as client:
-        await install_crds(client)
-        await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        yield client, name
-        for kind in (resources.TRADING_SYSTEM, resources.KILL_SWITCH):
-            for item in (await client.list(kind, name)).items:
-                await client.delete(kind, item["metadata"]["name"], name)
 
 
 @pytest_asyncio.fixture
@@ -228,7 +36,7 @@ async def space(
     api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
 ) -> AsyncIterator[Space]:
     """A namespace with an operator that is ready."""
-    async with namespace_of(api_server, request) as (client, name):
+    async with namespace_of(api_server, request.node.name) as (client, name):
         token = await account(client, name)
         found = Space(client, name, kubeconfig_for(api_server, token, tmp_path / "kubeconfig"), unused_tcp_port)
         await found.start()
@@ -632,7 +440,7 @@ async def test_killing_the_operator_at_any_moment_changes_nothing(
 ) -> None:
     """SIGKILL at twenty random moments while systems are made and changed: the same end as without."""
     rng = random.Random(20261121)
-    async with namespace_of(api_server, request) as (client, name):
+    async with namespace_of(api_server, request.node.name) as (client, name):
         token = await account(client, name)
         space = Space(client, name, kubeconfig_for(api_server, token, tmp_path / "kubeconfig"), unused_tcp_port)
         await space.start()
@@ -668,7 +476,7 @@ async def test_serving_the_whole_cluster(
     api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     """With the cluster's rights and no list of namespaces; a namespace that comes later is served as well."""
-    async with namespace_of(api_server, request) as (client, name):
+    async with namespace_of(api_server, request.node.name) as (client, name):
         token = await account(client, name, cluster_wide=True)
         path = kubeconfig_for(api_server, token, tmp_path / "kubeconfig")
         home = Space(client, name, path, unused_tcp_port, cluster_wide=True)
