@@ -25,7 +25,7 @@ def step(what: str) -> Iterator[None]:
 
 
 def line(text: str = "") -> None:
-    console.print(text)
+    console.print(escape(text), soft_wrap=True)
 
 
 def command(text: str) -> None:

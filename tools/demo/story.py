@@ -41,7 +41,7 @@ def trade(system: System, strategy_image: str) -> None:
         ledger = wait_for("fills at the venue", lambda: _filled(system), TRADING_TIMEOUT_S)
     command(f"kubectl get tsys -n {NAMESPACE}")
     line(system.kubectl("get", "tsys").rstrip())
-    line(f"  {ledger['fills']} fills; balances {_balances(ledger)}")
+    line(f"  fills: {ledger['fills']}; balances {_balances(ledger)}")
     line(f"  portfolio: {_positions(system.positions())}")
 
 
@@ -53,14 +53,15 @@ def kill(system: System) -> None:
     line(system.kubectl("wait", "--for=condition=Acknowledged", f"killswitch/{system.name}", "--timeout=10s").rstrip())
     for gate in system.gate_lines():
         line(
-            f"  {gate['pod']:<34} {gate['state']:<8} {gate.get('latencyMs', '?'):>8} ms"
-            f"   {gate.get('workingOrders', '?')} orders working   closed {gate.get('closedAt', '?')}"
+            f"  {gate['pod']:<26} {gate['state']:<7} {gate.get('latencyMs', '?')} ms"
+            f" after its event, at {gate.get('closedAt', '?')[11:]}, {gate.get('workingOrders', '?')} orders working"
         )
     with step(f"the venue's record, watched for {QUIET_S} s more"):
         orders = system.requests()
         last = max(request["received_ns"] for request in orders)
         quiet = wait_for("the venue's clock", lambda: _quiet_since(system, last), QUIET_S + 30)
-    line(f"  {len([r for r in quiet if r['kind'] == 'order'])} orders received in all, none since the gate closed")
+    count = len([request for request in quiet if request["kind"] == "order"])
+    line(f"  orders received in all: {count}; since the gate closed: none")
 
 
 def next_commands(cluster: Cluster) -> None:
