@@ -10,7 +10,6 @@ import signal
 import time
 import urllib.request
 from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +20,7 @@ from demo import install
 from demo.cluster import ROOT, Cluster, ClusterError
 from demo.install import NAMESPACE, Images
 from demo.latency import measure
-from demo.system import System, wait_for
+from demo.system import System, nanoseconds, wait_for
 from ringfence.wire.kill import KillRequest, signed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group("e2e")]
@@ -68,11 +67,6 @@ def wait_active(system: System, timeout_s: float = 90) -> None:
         lambda: True if system.get("tsys", system.name).get("status", {}).get("trading") == "Active" else None,
         timeout_s,
     )
-
-
-def nanoseconds(rfc3339: str) -> int:
-    stamp = datetime.fromisoformat(rfc3339.replace("Z", "+00:00"))
-    return int(stamp.timestamp()) * 1_000_000_000 + stamp.microsecond * 1_000
 
 
 def test_orders_fill_within_sixty_seconds_of_apply(system: System) -> None:

@@ -9,11 +9,10 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from demo.cluster import Cluster
-from demo.system import System
+from demo.system import System, nanoseconds
 from ringfence.kube.client import KubeClient
 
 STEP_TIMEOUT_S: Final = 100.0
@@ -64,7 +63,7 @@ async def _measure(cluster: Cluster, system: System, patches: int) -> Latencies:
             generation = patched["metadata"]["generation"]
             gate = await _until(client, path, _is_closed, generation)
             shown.append((time.time_ns() - sent_ns) / 1e6)  # sim-ok: as above
-            closed.append((_nanoseconds(gate["closedAt"]) - sent_ns) / 1e6)
+            closed.append((nanoseconds(gate["closedAt"]) - sent_ns) / 1e6)
             await client.raw(
                 "PATCH", path, body={"spec": {"engaged": False}}, content_type="application/merge-patch+json"
             )
@@ -87,8 +86,3 @@ async def _until(client: KubeClient, path: str, holds: Any, generation: int) -> 
                     found: dict[str, Any] = gate
                     return found
             await asyncio.sleep(POLL_S)
-
-
-def _nanoseconds(rfc3339: str) -> int:
-    stamp = datetime.fromisoformat(rfc3339.replace("Z", "+00:00"))
-    return int(stamp.timestamp()) * 1_000_000_000 + stamp.microsecond * 1_000

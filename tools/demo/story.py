@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from demo.cluster import ROOT, Cluster
 from demo.say import command, line, step
-from demo.system import System, wait_for
+from demo.system import System, nanoseconds, wait_for
 
 NAMESPACE: Final = "trading"
 SAMPLE: Final = ROOT / "manifests" / "samples" / "momentum.yaml"
 ENGAGE: Final = '{"spec":{"engaged":true}}'
 TRADING_TIMEOUT_S: Final = 120
+WIRE_NS: Final = 50_000_000
+"""An order that had left before the gate closed may still be on its way for this long."""
 QUIET_S: Final = 3
 """How long the venue's record is watched for a late order after the kill."""
 
@@ -56,12 +58,13 @@ def kill(system: System) -> None:
             f"  {gate['pod']:<26} {gate['state']:<7} {gate.get('latencyMs', '?')} ms"
             f" after its event, at {gate.get('closedAt', '?')[11:]}, {gate.get('workingOrders', '?')} orders working"
         )
+    closed_ns = max(nanoseconds(gate["closedAt"]) for gate in system.gate_lines())
     with step(f"the venue's record, watched for {QUIET_S} s more"):
-        orders = system.requests()
-        last = max(request["received_ns"] for request in orders)
-        quiet = wait_for("the venue's clock", lambda: _quiet_since(system, last), QUIET_S + 30)
-    count = len([request for request in quiet if request["kind"] == "order"])
-    line(f"  orders received in all: {count}; since the gate closed: none")
+        orders = wait_for("the venue's clock", lambda: _orders_by(system, closed_ns + QUIET_S * 1_000_000_000), 60)
+    late = [order for order in orders if order["received_ns"] > closed_ns + WIRE_NS]
+    if late:
+        raise AssertionError(f"{len(late)} orders reached the venue after the gates had closed: {late}")
+    line(f"  orders received in all: {len(orders)}; after the gates had closed: none")
 
 
 def next_commands(cluster: Cluster) -> None:
@@ -88,13 +91,11 @@ def _filled(system: System) -> dict[str, Any] | None:
     return ledger if ledger["fills"] else None
 
 
-def _quiet_since(system: System, last_ns: int) -> list[dict[str, Any]] | None:
-    """The record, once the venue's own clock is QUIET_S past the last request; raises if an order came."""
-    requests = system.requests()
-    late = [r for r in requests if r["kind"] == "order" and r["received_ns"] > last_ns]
-    if late:
-        raise AssertionError(f"{len(late)} orders reached the venue after the kill switch had closed the gate")
-    return requests if system.venue_now_ns() > last_ns + QUIET_S * 1_000_000_000 else None
+def _orders_by(system: System, ns: int) -> list[dict[str, Any]] | None:
+    """Every order that the venue has received, once its own clock is past ``ns``."""
+    if system.venue_now_ns() <= ns:
+        return None
+    return [request for request in system.requests() if request["kind"] == "order"]
 
 
 def _balances(ledger: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from demo.cluster import Cluster, ClusterError
@@ -83,6 +84,12 @@ class System:
 
     def _simulator(self, path: str) -> Any:
         return self.fetch(f"deploy/{self.name}-{self.venue}-simulator", f"http://127.0.0.1:9001/{path}")
+
+
+def nanoseconds(rfc3339: str) -> int:
+    """UTC nanoseconds of a time such as a gate writes it, exact to the microsecond."""
+    stamp = datetime.fromisoformat(rfc3339.replace("Z", "+00:00"))
+    return int(stamp.timestamp()) * 1_000_000_000 + stamp.microsecond * 1_000
 
 
 def wait_for(what: str, look: Callable[[], T | None], timeout_s: float) -> T:
