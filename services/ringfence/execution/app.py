@@ -25,6 +25,7 @@ from ringfence.runtime.bus import Publisher
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import GateConfig
 from ringfence.runtime.guard import RECONCILED, Guard
+from ringfence.runtime.histogram import Histogram
 from ringfence.runtime.journal import JournalError
 from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import LeaseCore
@@ -55,19 +56,17 @@ BACKLOG_MAX: Final = 100_000
 TICK_S: Final = 0.02
 SLOW_EVERY: Final = 10
 """Ticks between evaluations of losses and of the start-up conditions."""
-LATENCIES: Final = (1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000)
-"""Upper bounds of the gate check's histogram, nanoseconds."""
+CHECK_US: Final = (1, 2, 3, 5, 10, 20, 50, 100, 1_000)
+"""Upper bounds of the gate check's histogram, microseconds."""
 
 
 class Counters:
     """Plain integers, read at scrape time."""
 
-    __slots__ = ("backlog_dropped", "check_buckets", "check_ns", "checks", "kill_ns_last", "kill_ns_max", "kills")
+    __slots__ = ("backlog_dropped", "checks", "kill_ns_last", "kill_ns_max", "kills")
 
     def __init__(self) -> None:
-        self.check_buckets = [0] * (len(LATENCIES) + 1)
-        self.check_ns = 0
-        self.checks = 0
+        self.checks = Histogram(CHECK_US)
         self.kills = 0
         self.kill_ns_last = 0
         self.kill_ns_max = 0
@@ -128,23 +127,12 @@ class Execution:
                 return
             mono = self.clock.monotonic_ns()
             outputs = self.manager.intent(body, sender_key, self.clock.wall_ns(), mono)
-            self._time_check(self.clock.monotonic_ns() - mono)
+            self.counters.checks.observe(self.clock.monotonic_ns() - mono)
             if outputs:
                 self.perform(outputs)
         elif type(body) is CancelIntent:
             wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
             self.perform(self.manager.cancel_intent(body, sender_key, wall, mono))
-
-    def _time_check(self, took_ns: int) -> None:
-        counters = self.counters
-        counters.checks += 1
-        counters.check_ns += took_ns
-        place = 0
-        for bound in LATENCIES:
-            if took_ns <= bound:
-                break
-            place += 1
-        counters.check_buckets[place] += 1
 
     def perform(self, outputs: list[Output]) -> None:
         """Carry outputs out in order: what an order needs in the journal is there before it is sent."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from ringfence.execution.app import LATENCIES, Execution
+from ringfence.execution.app import Execution
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.status import StatusWriter
@@ -39,13 +39,7 @@ def _intents(app: Execution) -> Iterable[Metric]:
         refusals.add_metric([code], count)
     yield refusals
     yield _counter("refusals_untold", "Refusals beyond what is journaled per second", manager.untold)
-    buckets, total = [], 0
-    for bound, count in zip((*LATENCIES, None), counters.check_buckets, strict=True):
-        total += count
-        buckets.append(("+Inf" if bound is None else str(bound / 1e9), float(total)))
-    check = HistogramMetricFamily(P + "check_seconds", "Intent received to order numbered and approved, or refused")
-    check.add_metric([], buckets, counters.check_ns / 1e9)
-    yield check
+    yield counters.checks.family(P + "check_seconds", "Intent received to order numbered and approved, or refused")
 
 
 def _guard(app: Execution, leader: Leader) -> Iterable[Metric]:

@@ -1,21 +1,18 @@
 """What the service exports, computed at scrape time from plain integers."""
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     Metric,
 )
 
 from ringfence.marketdata.sync import MarketSync
+from ringfence.runtime.histogram import Histogram
 
-_BOUNDS_NS: Final = tuple(
-    us * 1_000 for us in (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
-)
+HANDLE_US: Final = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 _COUNTERS: Final = (
     ("gaps", "Holes in the venue's update ids; each makes the book unusable until it is rebuilt"),
     ("resyncs", "Times that a book in sync was given up"),
@@ -24,30 +21,6 @@ _COUNTERS: Final = (
     ("disagreements", "Books whose best prices were not those of the best quote of the same update"),
     ("snapshots", "Snapshots taken in"),
 )
-
-
-class Histogram:
-    """Durations in nanoseconds, by a bisected list of bounds."""
-
-    __slots__ = ("counts", "sum_ns")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(_BOUNDS_NS) + 1)
-        self.sum_ns = 0
-
-    def observe(self, ns: int) -> None:
-        self.counts[bisect_left(_BOUNDS_NS, ns)] += 1
-        self.sum_ns += ns
-
-    def family(self, name: str, documentation: str) -> HistogramMetricFamily:
-        buckets: list[tuple[str, float]] = []
-        total = 0
-        for bound_ns, count in zip((*_BOUNDS_NS, None), self.counts, strict=True):
-            total += count
-            buckets.append(("+Inf" if bound_ns is None else str(bound_ns / 1e9), float(total)))
-        family = HistogramMetricFamily(name, documentation)
-        family.add_metric([], buckets, self.sum_ns / 1e9)
-        return family
 
 
 def families(sync: MarketSync, handled: Histogram, now_ns: int) -> Iterable[Metric]:

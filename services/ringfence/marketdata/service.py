@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
-from ringfence.marketdata.metrics import Histogram, families
+from ringfence.marketdata.metrics import HANDLE_US, families
 from ringfence.marketdata.sync import (
     Connected,
     Input,
@@ -25,6 +25,7 @@ from ringfence.model.instrument import Instrument
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import CURVE_DIR, MarketdataConfig
+from ringfence.runtime.histogram import Histogram
 from ringfence.runtime.service import Health, Host
 from ringfence.venues.api import MarketEvent, MarketVenue, VenueError
 from ringfence.venues.binance.backoff import Backoff
@@ -50,7 +51,7 @@ class Feed:
         clock: Clock,
     ) -> None:
         self.sync = MarketSync(config.symbols, config.book_stale_ms, config.quote_stale_ms)
-        self.handled = Histogram()
+        self.handled = Histogram(HANDLE_US)
         self._config = config
         self._venue = venue
         self._publish = publish
