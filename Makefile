@@ -44,7 +44,7 @@ contract: setup ## Contract tests: real sockets, the simulator, a real API serve
 	@$(PYTEST) -q -m "not node and not e2e and not soak" tests/contract tests/localnode
 
 cluster: setup ## Whole systems on a real cluster of its own: a local node, or kind where Docker runs
-	@$(PYTEST) -q -m "(node or e2e) and not soak" tests/localnode tests/e2e
+	@$(PYTEST) -q -s -m "(node or e2e) and not soak" tests/localnode tests/e2e
 
 clients: setup ## python-binance, binance-sdk-spot and ccxt, unmodified, against the simulator: a matrix of scenarios
 	@$(PYTHON) tests/clients/run.py
