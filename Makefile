@@ -31,7 +31,7 @@ lint: setup ## Format and lint
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
 
 type: setup ## mypy --strict
-	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p gatebench -p operatorbench -p momentum -m manifests -m sources -m run -m common
+	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p rights -p gatebench -p operatorbench -p momentum -m manifests -m sources -m run -m common
 
 unit: setup ## Unit, property, golden and architecture tests: no cluster, under a minute
 	@$(PYTEST) -q -n 2 -m "not apiserver and not node and not e2e and not soak" tests/unit tests/property tests/golden tests/arch

@@ -167,6 +167,8 @@ def generate(root: Path = ROOT) -> dict[Path, str]:
         "namespaced": access_rules.NAMESPACED,
         "cluster": access_rules.CLUSTER,
         "own": access_rules.OWN,
+        "policies": access_rules.POLICIES,
+        **{f"people.{name}": rules for name, rules in access_rules.PEOPLE.items()},
     }
     schema = json.dumps(system_schema(find_crd(root, "TradingSystem")), indent=2) + "\n"
     return {RULES: rules_template(rules), SYSTEM_SCHEMA: schema}

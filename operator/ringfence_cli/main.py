@@ -272,6 +272,7 @@ def release(
     latched: Annotated[
         bool, typer.Option("--latched", help="A direct kill is latched in the gate: engage once, then release.")
     ] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Only ask, where the switch takes two persons.")] = False,
     timeout: Timeout = 10.0,
     context: Context = None,
     namespace: Namespace = None,
@@ -280,6 +281,8 @@ def release(
     """Release the kill switch. Gates then start up again (reconciled, fresh data, Lease) before they trade."""
     if not reason.strip():
         raise typer.BadParameter("say why it is safe to go on", param_hint="--reason")
+    if ask:
+        _ask(system, reason, context, namespace, output)
 
     async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[bool, int]:
         if latched:
@@ -297,6 +300,19 @@ def release(
     else:
         _say("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")
     raise typer.Exit(0 if done else NOT_PROVEN)
+
+
+def _ask(
+    system: str, reason: str, context: str | None, namespace: str | None, output: render.Output | None
+) -> NoReturn:
+    """The first of two persons. Nothing is released."""
+    asked = _run(context, namespace, lambda client, cluster: stop.ask(client, system, cluster.namespace, reason=reason))
+    who = str(asked["spec"].get("releaseRequestedBy") or "")
+    if output is not None:
+        render.document({"released": False, "requestedBy": who}, output)
+    else:
+        _say(f"asked by {who}; somebody else releases: ringfence release {system} --reason WHY")
+    raise typer.Exit(0 if who else NOT_PROVEN)
 
 
 async def _quietly(request: Awaitable[str]) -> str:

@@ -82,7 +82,19 @@ async def engage(client: KubeClient, name: str, namespace: str, *, reason: str, 
 
 async def release(client: KubeClient, name: str, namespace: str, *, reason: str) -> Manifest:
     """Let go of everything that this switch holds; gates then start up again before they trade."""
-    spec = {"engaged": False, "restrict": "None", "reason": reason}
+    spec: dict[str, Any] = {"engaged": False, "restrict": "None", "reason": reason}
+    # the server compares it with whom it takes us for; without an answer it is for the server to refuse
+    spec |= {"releasedBy": await facts.whoami(client) or None, "releaseRequestedBy": None}
+    return await _patched(client, name, namespace, spec)
+
+
+async def ask(client: KubeClient, name: str, namespace: str, *, reason: str) -> Manifest:
+    """Ask for the release of a switch that takes two persons; another one releases."""
+    spec = {"releaseRequestedBy": await facts.whoami(client) or None, "reason": reason}
+    return await _patched(client, name, namespace, spec)
+
+
+async def _patched(client: KubeClient, name: str, namespace: str, spec: dict[str, Any]) -> Manifest:
     try:
         return await client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec})
     except NotFound as error:

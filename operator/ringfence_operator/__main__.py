@@ -19,6 +19,7 @@ from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError
 from ringfence.kube.kubeconfig import KubeconfigError
 from ringfence_operator import handlers, heartbeat
+from ringfence_operator.admission import HOLD_S, Admission, watch_over
 from ringfence_operator.entropy import SystemEntropy, jitter
 from ringfence_operator.killpath import kill_pass
 from ringfence_operator.metrics import Metrics
@@ -73,20 +74,24 @@ async def run(settings: Settings) -> None:
     metrics = Metrics()
     async with _client() as client, aiohttp.ClientSession(trust_env=False) as session:
         world = World(client, settings, SystemEntropy(), metrics, system_now)
-        queues = _queues(world, session)
-        async with serving(settings.http_port, queues, metrics):
+        admission = Admission(required=settings.policies_required)
+        queues = _queues(world, session, admission)
+        async with serving(settings.http_port, queues, metrics, admission):
             log.info("started", namespaces=settings.namespaces or "all", platform_image=settings.platform_image)
-            await _until(stop, settings, world, queues)
+            await _until(stop, settings, world, queues, admission)
     log.info("stopped")
 
 
-async def _until(stop: asyncio.Event, settings: Settings, world: World, queues: handlers.Queues) -> None:
+async def _until(
+    stop: asyncio.Event, settings: Settings, world: World, queues: handlers.Queues, admission: Admission
+) -> None:
     """Run all parts; the end of any one ends all, because half an operator is worse than a restarted one."""
     parts = [
         asyncio.create_task(queues.systems.run(), name="systems"),
         asyncio.create_task(queues.kills.run(), name="kills"),
         asyncio.create_task(_beat(world, queues), name="heartbeat"),
         asyncio.create_task(_watch(settings, queues, stop), name="watches"),
+        asyncio.create_task(watch_over(world.client, admission, world.metrics), name="policies"),
         asyncio.create_task(stop.wait(), name="stop"),
     ]
     done, rest = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -127,8 +132,10 @@ async def _beat(world: World, queues: handlers.Queues) -> None:
         await asyncio.sleep(heartbeat.INTERVAL_S if queues.heartbeat.last_seen is not None else 1.0)
 
 
-def _queues(world: World, session: aiohttp.ClientSession) -> handlers.Queues:
+def _queues(world: World, session: aiohttp.ClientSession, admission: Admission) -> handlers.Queues:
     async def handle_system(key: Key) -> float | None:
+        if admission.faults:
+            return HOLD_S
         await _after_kills(queues)
         return await reconcile(world, key)
 

@@ -1,4 +1,4 @@
-"""The rights that the operator needs, as data: the chart renders them, and a test holds our code to them.
+"""Rights as data: the operator's, which a test holds our code to, and roles for people. The chart renders both.
 
 No wildcard, no escalate, no bind. It may only hand out rights that it holds itself, so what gates need
 (see `desired.access`) is here too. Served namespaces get NAMESPACED each (or once, as a ClusterRole bound
@@ -6,6 +6,8 @@ cluster-wide); its own namespace gets OWN as well.
 """
 
 from typing import Final
+
+from ringfence_operator import policies
 
 Rule = dict[str, list[str]]
 
@@ -53,3 +55,52 @@ OWN: Final[list[Rule]] = [
     # the heartbeat that must come back through the watch, or the operator is restarted
     {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch", "create", "patch"]},
 ]
+
+POLICIES: Final[list[Rule]] = [
+    # are they still there? By name: nobody's other policies are our business
+    {
+        "apiGroups": ["admissionregistration.k8s.io"],
+        "resources": ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+        "resourceNames": [*policies.NAMES],
+        "verbs": ["get"],
+    },
+]
+"""At cluster scope always, because policies are there: where the operator is to refuse to work without them."""
+
+_SEE: Final[list[Rule]] = [
+    {
+        "apiGroups": ["ringfence.dev"],
+        "resources": ["tradingsystems", "killswitches"],
+        "verbs": ["get", "list", "watch"],
+    },
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["get", "list", "watch"]},
+]
+_ENGAGE: Final[list[Rule]] = [
+    # engage; letting go takes the verb release on top
+    {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["create", "patch"]},
+]
+
+PEOPLE: Final[dict[str, list[Rule]]] = {
+    "viewer": _SEE,
+    "trader": _SEE + _ENGAGE,
+    "risk": [
+        *_SEE,
+        *_ENGAGE,
+        {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["update", "delete"]},
+        {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["release", "flatten"]},
+        {"apiGroups": ["ringfence.dev"], "resources": ["tradingsystems"], "verbs": ["update", "patch"]},
+        {"apiGroups": ["ringfence.dev"], "resources": ["tradingsystems"], "verbs": ["raise-limits", "promote"]},
+    ],
+    # tightens and changes code, and cannot loosen: grant raise-limits to a deployer only on purpose
+    "deployer": [
+        *_SEE,
+        {
+            "apiGroups": ["ringfence.dev"],
+            "resources": ["tradingsystems"],
+            "verbs": ["create", "update", "patch", "delete"],
+        },
+    ],
+}
+"""ClusterRoles that an administrator binds to people, per namespace. None reads a Secret, enters a pod or makes one."""

@@ -1,4 +1,4 @@
-"""Models to CustomResourceDefinitions: `crds/` and the chart's copy of it.
+"""Models to CustomResourceDefinitions, in `crds/` and in the chart, and to the chart's admission policies.
 
     python -m ringfence_operator.crdgen            write them (`make generate`)
     python -m ringfence_operator.crdgen --check    print what differs; exit 1 if anything does
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from ringfence_operator import api
+from ringfence_operator import api, policies
 from ringfence_operator.api.meta import RULES, Column, Kind
 
 Schema = dict[str, Any]
@@ -25,6 +25,7 @@ Schema = dict[str, Any]
 ROOT: Final = Path(__file__).resolve().parents[2]
 CRDS: Final = Path("crds")
 CHART_CRDS: Final = Path("charts/ringfence/templates/crds")
+CHART_POLICIES: Final = Path("charts/ringfence/templates/policies")
 HEADER: Final = "do not edit: make generate"
 LINE_WIDTH: Final = 120
 
@@ -236,8 +237,43 @@ def chart_files(kinds: Sequence[Kind]) -> dict[Path, str]:
     return made
 
 
-GENERATORS: Final[tuple[Callable[[Sequence[Kind]], dict[Path, str]], ...]] = (crd_files, chart_files)
-OWNED: Final = (CRDS, CHART_CRDS)
+STAND_IN: Final = policies.Operator("NAMESPACE", "ACCOUNT")
+"""In the policies that are written; the chart puts its own in its place."""
+HELM_USERNAME: Final = 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "ringfence.serviceAccountName" $ }}'
+
+
+class _Blocks(_Plain):
+    """Expressions of several lines stay several lines."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Blocks.add_representer(str, _text)
+
+
+def policy_files(kinds: Sequence[Kind]) -> dict[Path, str]:
+    """One file a policy, with its binding. Kept on uninstall, as the kinds are: switches are held without us, too."""
+    del kinds
+    made = {}
+    for policy in policies.POLICIES:
+        documents = []
+        for document in (policies.manifest(policy, STAND_IN), policies.binding(policy)):
+            document["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
+            text = yaml.dump(document, Dumper=_Blocks, sort_keys=False, width=LINE_WIDTH, allow_unicode=True)
+            if "{{" in text:
+                raise SchemaError(f"{policy.full_name}: Helm would take a text with two braces for a template")
+            documents.append(text.replace(STAND_IN.username, HELM_USERNAME))
+        body = "---\n".join(documents)
+        made[CHART_POLICIES / f"{policy.name}.yaml"] = (
+            f"{{{{- if .Values.policies.install }}}}\n# {HEADER}\n{body}{{{{- end }}}}\n"
+        )
+    return made
+
+
+GENERATORS: Final[tuple[Callable[[Sequence[Kind]], dict[Path, str]], ...]] = (crd_files, chart_files, policy_files)
+OWNED: Final = (CRDS, CHART_CRDS, CHART_POLICIES)
 """Folders in which no other file may lie."""
 
 
@@ -261,12 +297,17 @@ def differences(wanted: Mapping[Path, str], there: Mapping[Path, str]) -> str:
     for path in sorted(wanted.keys() | there.keys()):
         old, new = there.get(path), wanted.get(path)
         if old != new:
-            lines += difflib.unified_diff(
-                (old or "").splitlines(keepends=True),
-                (new or "").splitlines(keepends=True),
+            names = (
                 "/dev/null" if old is None else f"{path} (there)",
                 "/dev/null" if new is None else f"{path} (wanted)",
             )
+            changed = list(
+                difflib.unified_diff(
+                    (old or "").splitlines(keepends=True), (new or "").splitlines(keepends=True), *names
+                )
+            )
+            # an empty file that should not be there has no line that differs, and is a difference
+            lines += changed or [f"--- {names[0]}\n", f"+++ {names[1]}\n"]
     return "".join(lines)
 
 

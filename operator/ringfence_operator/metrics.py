@@ -42,6 +42,11 @@ class Metrics:
         self.kill_push_failures = Counter(
             "ringfence_operator_kill_push_failures", "Pushes that a gate did not acknowledge.", registry=registry
         )
+        self.policies_wrong = Gauge(
+            "ringfence_operator_admission_policies_wrong",
+            "Faults of the admission policies; above 0, no system is reconciled.",
+            registry=registry,
+        )
         self.watch_age_seconds = Gauge(
             "ringfence_operator_watch_age_seconds",
             "Age of the newest own heartbeat that came back through the watch.",

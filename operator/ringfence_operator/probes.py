@@ -8,12 +8,19 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from ringfence_operator.admission import Admission
 from ringfence_operator.handlers import Queues
 from ringfence_operator.metrics import Metrics
 
 
 @asynccontextmanager
-async def serving(port: int, queues: Queues, metrics: Metrics, host: str = "0.0.0.0") -> AsyncIterator[int]:  # noqa: S104 - a pod's address is not known
+async def serving(
+    port: int,
+    queues: Queues,
+    metrics: Metrics,
+    admission: Admission,
+    host: str = "0.0.0.0",  # noqa: S104 - a pod's address is not known
+) -> AsyncIterator[int]:
     """Serve until the end of the block; yields the port (which is chosen where 0 was asked for)."""
 
     async def livez(_request: web.Request) -> web.Response:
@@ -24,8 +31,8 @@ async def serving(port: int, queues: Queues, metrics: Metrics, host: str = "0.0.
         return web.Response(status=200 if alive else 503, text=text)
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready = queues.heartbeat.last_seen is not None
-        return web.Response(status=200 if ready else 503, text="ready\n" if ready else "no heartbeat came back yet\n")
+        why = admission.problem or ("" if queues.heartbeat.last_seen is not None else "no heartbeat came back yet")
+        return web.Response(status=503 if why else 200, text=f"{why or 'ready'}\n")
 
     async def exposition(_request: web.Request) -> web.Response:
         _collect(queues, metrics)

@@ -30,6 +30,8 @@ class Settings:
     journal_size: str = "1Gi"
     monitoring_namespaces: tuple[str, ...] = ("monitoring",)
     """From where metrics may be scraped."""
+    policies_required: bool = True
+    """Refuse to reconcile while an admission policy is missing."""
     log_level: str = "info"
     http_port: int = 8080
     """/livez /readyz /metrics of the operator."""
@@ -56,6 +58,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         journal_access_mode=mode,
         journal_size=environ.get("RINGFENCE_JOURNAL_SIZE") or "1Gi",
         monitoring_namespaces=_words(environ.get("RINGFENCE_MONITORING_NAMESPACES", "monitoring")),
+        policies_required=_one_of(environ, "RINGFENCE_POLICIES_REQUIRED", "true", ("true", "false")) == "true",
         log_level=_one_of(environ, "RINGFENCE_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         http_port=_between(environ, "RINGFENCE_HTTP_PORT", 8080, 1, 65_535),
         workers=_between(environ, "RINGFENCE_WORKERS", 8, 1, 64),

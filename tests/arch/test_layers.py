@@ -23,6 +23,7 @@ PURE_PACKAGES: Final = (
     "ringfence.wire",
     "ringfence_operator.api",
     "ringfence_operator.desired",
+    "ringfence_operator.policies",
     "ringfence_operator.rollout",
 )
 PURE_MODULES: Final = (

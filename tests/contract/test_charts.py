@@ -15,7 +15,7 @@ from ringfence.kube import resources
 from ringfence.kube.client import KubeClient
 from ringfence.kube.resources import Resource
 from ringfence.kube.watch import watch
-from ringfence_operator import access_rules, api, settings
+from ringfence_operator import access_rules, api, policies, settings
 
 ROOT = manifests.ROOT
 OPERATOR = ROOT / manifests.OPERATOR_CHART
@@ -23,7 +23,11 @@ SYSTEM = ROOT / manifests.SYSTEM_CHART
 EVERYTHING = OPERATOR / "ci" / "everything-values.yaml"
 SIMULATOR = SYSTEM / "ci" / "simulator-values.yaml"
 MONITORS = ("monitoring.coreos.com/v1/PodMonitor", "monitoring.coreos.com/v1/ServiceMonitor")
-CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "PriorityClass"}
+POLICY_KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+CLUSTER_SCOPED = {
+    *("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "PriorityClass"),
+    *POLICY_KINDS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,8 @@ def test_lint_finds_nothing(helm: str, chart: Path, values: Path | None) -> None
         ("workers=0", "/workers"),
         ("replicas=2", "replicas"),
         ("crds.install=maybe", "/crds/install"),
+        ("policies.required=maybe", "/policies/required"),
+        ("roles.creat=true", "creat"),
         ("metrics.monitor.interval=often", "/metrics/monitor/interval"),
         ("networkPolicy.prometheusPorts={90000}", "/networkPolicy/prometheusPorts/0"),
     ],
@@ -167,16 +173,23 @@ def test_the_chart_grants_what_the_operator_lists_and_no_more(helm: str) -> None
     assert granted(documents, "ClusterRole", "ringfence") == [access_rules.NAMESPACED]
     assert granted(documents, "ClusterRole", "ringfence-cluster") == [access_rules.CLUSTER]
     assert granted(documents, "Role", "ringfence-own") == [access_rules.OWN]
-    assert len(of_kind(documents, "ClusterRole")) + len(of_kind(documents, "Role")) == 3
+    assert granted(documents, "ClusterRole", "ringfence-policies") == [access_rules.POLICIES]
+    for name, rules in access_rules.PEOPLE.items():
+        assert granted(documents, "ClusterRole", f"ringfence-{name}") == [rules]
+    assert len(of_kind(documents, "ClusterRole")) + len(of_kind(documents, "Role")) == 4 + len(access_rules.PEOPLE)
     bound = of_kind(documents, "ClusterRoleBinding") + of_kind(documents, "RoleBinding")
     account = {"kind": "ServiceAccount", "name": "ringfence", "namespace": "ringfence-system"}
-    assert [binding["subjects"] for binding in bound] == [[account]] * 3
+    assert [binding["subjects"] for binding in bound] == [[account]] * 4
 
 
-def test_with_namespaces_nothing_is_granted_at_cluster_scope(helm: str) -> None:
+def test_with_namespaces_only_policies_are_seen_at_cluster_scope(helm: str) -> None:
+    """By name, and not at all where they are not required; roles for people are bound to nobody."""
     documents = everything(helm)
 
-    assert of_kind(documents, "ClusterRole") + of_kind(documents, "ClusterRoleBinding") == []
+    (binding,) = of_kind(documents, "ClusterRoleBinding")
+    assert binding["roleRef"]["name"] == "ringfence-policies"
+    bare = render(helm, OPERATOR, "--values", str(EVERYTHING), "--set", "policies.required=false,roles.create=false")
+    assert of_kind(bare, "ClusterRole") + of_kind(bare, "ClusterRoleBinding") == []
     roles = {
         role["metadata"]["namespace"]: role["rules"]
         for role in of_kind(documents, "Role")
@@ -267,6 +280,20 @@ def test_crds_stay_when_the_chart_goes(helm: str) -> None:
     for crd in crds:
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     assert of_kind(render(helm, OPERATOR, "--set", "crds.install=false"), "CustomResourceDefinition") == []
+
+
+def test_policies_are_the_models_and_stay_when_the_chart_goes(helm: str) -> None:
+    """With this release's ServiceAccount as the operator, wherever and however it is named."""
+    documents = render(helm, OPERATOR, "--set", "serviceAccount.name=somebody", namespace="elsewhere")
+    operator = policies.Operator("elsewhere", "somebody")
+    wanted = [made for one in policies.POLICIES for made in (policies.manifest(one, operator), policies.binding(one))]
+    found = [document for kind in POLICY_KINDS for document in of_kind(documents, kind)]
+
+    for document in found:
+        assert document["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert sorted(found, key=str) == sorted(wanted, key=str)
+    without = render(helm, OPERATOR, "--set", "policies.install=false")
+    assert [document for kind in POLICY_KINDS for document in of_kind(without, kind)] == []
 
 
 def test_artifact_hub_is_told_of_every_kind() -> None:

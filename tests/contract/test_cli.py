@@ -182,6 +182,22 @@ async def test_kill_is_proven_by_the_gates_and_release_lets_go(cluster: Cluster)
     assert (why.returncode, json.loads(why.stdout)[0]["reason"]) == (1, "KillSwitch")
     assert released.returncode == 0, released.stderr
     assert (switch["spec"]["engaged"], switch["spec"]["reason"]) == (False, "ticks are good")
+    assert switch["spec"]["releasedBy"]
+
+
+async def test_one_asks_and_the_release_clears_the_question(cluster: Cluster) -> None:
+    """In the name that the API server knows; asking releases nothing."""
+    async with cluster.client() as client:
+        await make_switch(client, "asked", engaged=True, twoPerson=True)
+        asked = await cluster.ringfence("release", "asked", "--ask", "--reason", "feed is back")
+        between = (await client.get(resources.KILL_SWITCH, "asked", NAMESPACE))["spec"]
+        released = await cluster.ringfence("release", "asked", "--reason", "checked")
+        after = (await client.get(resources.KILL_SWITCH, "asked", NAMESPACE))["spec"]
+
+    assert (asked.returncode, between["engaged"]) == (0, True), asked.stderr
+    assert f"asked by {between['releaseRequestedBy']}; somebody else releases" in asked.stdout
+    assert (released.returncode, after["engaged"]) == (0, False)
+    assert (after["releasedBy"], after.get("releaseRequestedBy")) == (between["releaseRequestedBy"], None)
 
 
 async def test_a_latched_gate_sees_the_switch_engaged_and_then_released(cluster: Cluster) -> None:

@@ -27,7 +27,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group
 SAMPLES = ROOT / "manifests" / "samples"
 ENGAGE = '{"spec":{"engaged":true}}'
 PATCHES = 100
-RELEASE = '{"spec":{"engaged":false}}'
 
 
 def sample(name: str, images: Images) -> str:
@@ -91,7 +90,7 @@ def test_portfolio_equals_the_venue_ledger_exactly(system: System) -> None:
 
     venue, ours = wait_for("portfolio equal to the venue", agreed, 20)
     print(f"\nvenue {venue} = portfolio {ours}")
-    system.kubectl("patch", "killswitch", system.name, "--type=merge", "-p", '{"spec":{"restrict":"None"}}')
+    system.release()
     wait_active(system)
 
 
@@ -158,7 +157,7 @@ def test_kill_patch_stops_every_order(system: System, cluster: Cluster, operator
     print(f"\n{line['pod']}: {line['state']} {line['latencyMs']} ms after its event, {line['workingOrders']} working")
     assert [] == late
     assert 0 == line["workingOrders"]
-    system.kubectl("patch", "killswitch", system.name, "--type=merge", "-p", RELEASE)
+    system.release()
     if not operator_up:
         install.scale_operator(cluster, 1)
     wait_active(system)
@@ -214,7 +213,7 @@ def test_direct_kill_with_the_api_server_stopped(system: System, cluster: Cluste
     wait_for("the API server again", lambda: cluster.kubectl("get", "--raw", "/readyz") or None, 60)
     system.kubectl("patch", "killswitch", system.name, "--type=merge", "-p", ENGAGE)
     wait_for("the gate's own line", lambda: _closed(system, 1), 60)
-    system.kubectl("patch", "killswitch", system.name, "--type=merge", "-p", RELEASE)
+    system.release()
     wait_active(system, 120)
 
 
@@ -251,7 +250,7 @@ def test_a_recreated_system_finds_its_switch_still_engaged(system: System, opera
     system.kubectl("apply", "-f", "-", stdin=sample("momentum.yaml", operator))
     wait_for("its gate up and closed", lambda: _closed(system, 1), 90)
     assert [] == wait_for("the venue's record", lambda: orders(system), 30)
-    system.kubectl("patch", "killswitch", system.name, "--type=merge", "-p", RELEASE)
+    system.release()
     wait_active(system)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from demo import cluster as clusters
 from demo import install, story
 from demo.say import failure, line, step
+from ringfence_operator import policies
 
 NAME: Final = "demo"
 
@@ -54,12 +55,22 @@ def down(options: argparse.Namespace) -> int:
             story.clear(cluster)
             install.uninstall_chart(cluster)
             cluster.kubectl("delete", "namespace", story.NAMESPACE, install.NAMESPACE, "--ignore-not-found")
-            crds = ("tradingsystems.ringfence.dev", "killswitches.ringfence.dev")
-            cluster.kubectl("delete", "crd", *crds, "--ignore-not-found")
+            _forget(cluster)
     else:
         with step(f"{cluster.sort} cluster {cluster.name} removed"):
             clusters.remove(cluster)
     return 0
+
+
+def _forget(cluster: clusters.Cluster) -> None:
+    """What Helm keeps on purpose: the kinds, whose deletion has to be asked for, and the policies."""
+    for crd in ("tradingsystems.ringfence.dev", "killswitches.ringfence.dev"):
+        if cluster.kubectl("get", "crd", crd, "--ignore-not-found", "-o", "name").strip():
+            cluster.kubectl("annotate", "--overwrite", "crd", crd, "ringfence.dev/allow-deletion=yes")
+            cluster.kubectl("delete", "crd", crd)
+    for name in policies.NAMES:
+        kinds = "validatingadmissionpolicybinding,validatingadmissionpolicy"
+        cluster.kubectl("delete", kinds, name, "--ignore-not-found")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ async def _measure(cluster: Cluster, system: System, patches: int) -> Latencies:
     closed: list[float] = []
     shown: list[float] = []
     try:
+        released = {"spec": {"engaged": False, "releasedBy": await asyncio.to_thread(system.me)}}
         path = f"/apis/ringfence.dev/v1alpha1/namespaces/{system.namespace}/killswitches/{system.name}"
         for _ in range(patches):
             await _until(client, path, lambda gate, _generation: gate["state"] == "Active", 0)
@@ -64,9 +65,7 @@ async def _measure(cluster: Cluster, system: System, patches: int) -> Latencies:
             gate = await _until(client, path, _is_closed, generation)
             shown.append((time.time_ns() - sent_ns) / 1e6)  # sim-ok: as above
             closed.append((nanoseconds(gate["closedAt"]) - sent_ns) / 1e6)
-            await client.raw(
-                "PATCH", path, body={"spec": {"engaged": False}}, content_type="application/merge-patch+json"
-            )
+            await client.raw("PATCH", path, body=released, content_type="application/merge-patch+json")
     finally:
         await client.close()
     return Latencies(tuple(sorted(closed)), tuple(sorted(shown)))

@@ -73,7 +73,10 @@ def next_commands(cluster: Cluster) -> None:
     command(cluster.shell_hint())
     command(f"kubectl get trading -n {NAMESPACE}")
     command(f"kubectl describe tsys momentum -n {NAMESPACE}")
-    command(f'kubectl patch killswitch momentum -n {NAMESPACE} --type=merge -p \'{{"spec":{{"engaged":false}}}}\'')
+    release = (
+        '{"spec":{"engaged":false,"releasedBy":"\'$(kubectl auth whoami -o jsonpath={.status.userInfo.username})\'"}}'
+    )
+    command(f"kubectl patch killswitch momentum -n {NAMESPACE} --type=merge -p '{release}'")
     command("make demo-down")
 
 

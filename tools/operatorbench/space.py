@@ -80,6 +80,7 @@ class Space:
         environ = os.environ | {
             "KUBECONFIG": str(self.kubeconfig),
             "RINGFENCE_PLATFORM_IMAGE": "ringfence.local/platform:test",
+            "RINGFENCE_POLICIES_REQUIRED": "false",
             "RINGFENCE_NAMESPACES": "" if self.cluster_wide else self.name,
             "RINGFENCE_OPERATOR_NAMESPACE": self.name,
             "RINGFENCE_HTTP_PORT": str(self.port),

@@ -7,6 +7,7 @@ estimator refuses rules over anything unbounded.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
@@ -59,6 +60,17 @@ def list_map(*keys: str) -> JsonDict:
 def cel(*rules: JsonDict) -> JsonDict:
     """The rules as an extension of a schema."""
     return {RULES: [*rules]}
+
+
+class Looser(Enum):
+    """In which direction a field lets more through. Stands in the field's annotation and is no part of its schema:
+    the admission policies are generated from it, and a limit without a direction fails a test.
+    """
+
+    WHEN_HIGHER = "higher"
+    WHEN_LOWER = "lower"
+    WHEN_LATER = "later"
+    """One of a few words, which the type lists from the strictest to the loosest."""
 
 
 POSITIVE: Final = rule(

@@ -18,6 +18,7 @@ from ringfence_operator.api.meta import (
     Flag,
     Instant,
     Kind,
+    Looser,
     Metadata,
     Model,
     ObjectName,
@@ -189,19 +190,19 @@ class Venue(Spec):
 class OrderLimits(Spec):
     """Limits of each order, and of how many there may be."""
 
-    quantity_max: PositiveAmount | None = None
+    quantity_max: Annotated[PositiveAmount | None, Looser.WHEN_HIGHER] = None
     """Largest quantity of one order, in the base asset, above 0; absent: only the value limits it."""
-    value_max: PositiveAmount
+    value_max: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
     """Largest value of one order, in the quote currency, above 0 and at most position.perInstrument."""
-    collar_bps: PositiveBps = "50"
+    collar_bps: Annotated[PositiveBps, Looser.WHEN_HIGHER] = "50"
     """How far past the best opposite price an order may reach, basis points, above 0 and below 10,000."""
-    messages_per_second: Annotated[int, Strict(), Field(ge=1, le=1000)] = 20
+    messages_per_second: Annotated[int, Strict(), Field(ge=1, le=1000), Looser.WHEN_HIGHER] = 20
     """New orders per second, 1 to 1,000. Cancels are never held back."""
-    working_orders: Annotated[int, Strict(), Field(ge=1, le=200)] = 20
+    working_orders: Annotated[int, Strict(), Field(ge=1, le=200), Looser.WHEN_HIGHER] = 20
     """Orders that may work at once, 1 to 200."""
-    duplicate_window_ms: Annotated[int, Strict(), Field(ge=0, le=60_000)] = 500
+    duplicate_window_ms: Annotated[int, Strict(), Field(ge=0, le=60_000), Looser.WHEN_LOWER] = 500
     """An intent that repeats an earlier one within this time is refused, milliseconds, 0 to 60,000."""
-    approved_lifetime_ms: Annotated[int, Strict(), Field(ge=1, le=1000)] = 50
+    approved_lifetime_ms: Annotated[int, Strict(), Field(ge=1, le=1000), Looser.WHEN_HIGHER] = 50
     """An approved order that has not left after this time is dropped, milliseconds, 1 to 1,000."""
 
 
@@ -219,25 +220,25 @@ class PositionLimits(Spec):
         )
     )
 
-    per_instrument: PositiveAmount
+    per_instrument: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
     """Largest value of one instrument's position, in the quote currency, above 0 and at most gross."""
-    gross: PositiveAmount
+    gross: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
     """Largest value of all positions together, long and short added, in the quote currency, above 0."""
 
 
 class LossLimits(Spec):
     """Limits of losses. They are counted in a ledger that outlives revisions, restarts and the system itself."""
 
-    day: PositiveAmount
+    day: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
     """Largest loss since 00:00 UTC (realised, unrealised and fees), in spec.currency, above 0, at most the capital."""
 
 
 class MarketLimits(Spec):
     """Limits of the age of market data that decisions may rest on."""
 
-    quote_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000)] = 2000
+    quote_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000), Looser.WHEN_HIGHER] = 2000
     """No new exposure on a best price that is older than this, milliseconds, 50 to 60,000."""
-    book_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000)] = 1000
+    book_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000), Looser.WHEN_HIGHER] = 1000
     """No new exposure on an order book that is older than this, milliseconds, 50 to 60,000."""
 
 
@@ -306,9 +307,9 @@ class TradingSystemSpec(Spec):
         )
     )
 
-    goal: Stage = "Paper"
+    goal: Annotated[Stage, Looser.WHEN_LATER] = "Paper"
     """How far it may go: Paper trades no money, Canary a part of the capital, Live all of it."""
-    capital: PositiveAmount
+    capital: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
     """What it may use, in spec.currency, above 0."""
     currency: Annotated[
         str,
@@ -322,7 +323,7 @@ class TradingSystemSpec(Spec):
         ),
     ]
     """Asset that capital and limits are counted in and that every instrument is quoted in, such as USDT."""
-    topology: Literal["Distributed"] = "Distributed"
+    topology: Annotated[Literal["Distributed"], Looser.WHEN_LATER] = "Distributed"
     """How the services are laid out. Distributed: a pod each."""
     strategy: Strategy
     venues: Annotated[tuple[Venue, ...], Field(min_length=1, max_length=4, json_schema_extra=list_map("name"))]

@@ -211,22 +211,22 @@ class TestFiles:
         assert {path.name for path in (tmp_path / "crds").iterdir()} == names
 
     @pytest.mark.parametrize("folder", crdgen.OWNED, ids=str)
-    @pytest.mark.parametrize("drift", ["missing", "extra", "different"])
+    @pytest.mark.parametrize("drift", ["missing", "extra", "empty", "different"])
     def test_drift_is_seen(self, folder: Path, drift: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """A changed file, a file too few, and a file too many that git alone would not call changed."""
         crdgen.main(["--root", str(tmp_path)])
-        file = tmp_path / folder / "killswitches.yaml"
+        file = next((tmp_path / folder).glob("killswitch*.yaml"))
         match drift:
             case "missing":
                 file.unlink()
-            case "extra":
-                file.with_name("old.yaml").write_text("kind: Old\n")
+            case "extra" | "empty":
+                file.with_name("old.yaml").write_text("kind: Old\n" if drift == "extra" else "")
             case _:
-                file.write_text(file.read_text().replace("maxLength: 1024", "maxLength: 1025"))
+                file.write_text(file.read_text().replace("ringfence.dev", "ringfence.example"))
         assert crdgen.main(["--check", "--root", str(tmp_path)]) == 1
         said = capsys.readouterr().out
         assert "run `make generate`" in said
-        assert str(folder / ("old.yaml" if drift == "extra" else file.name)) in said
+        assert str(folder / ("old.yaml" if drift in {"extra", "empty"} else file.name)) in said
         assert crdgen.main(["--root", str(tmp_path)]) == 0
         assert crdgen.main(["--check", "--root", str(tmp_path)]) == 0
 
