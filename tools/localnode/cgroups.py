@@ -77,11 +77,14 @@ def teardown(layout: Layout, limit_s: float = 5) -> None:
 
 
 def _tree(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield folder
-        for child in folder.iterdir():
-            if child.is_dir():
-                yield from _tree(child)
+    """A folder and all below it; one that goes while we look, as the kubelet's do, is simply not there."""
+    try:
+        children = [child for child in folder.iterdir() if child.is_dir()]
+    except FileNotFoundError:
+        return
+    yield folder
+    for child in children:
+        yield from _tree(child)
 
 
 def _members(found: list[Path]) -> Iterator[int]:
