@@ -149,6 +149,10 @@ class Bench:
         found: dict[str, Any] = accounts["primary"]
         return found
 
+    def too_much(self) -> Decimal:
+        """More of the base asset than the account has."""
+        return (Decimal(self.ledger()["balances"]["BTC"]["free"]) + 1).quantize(TICK)
+
     def requests(self) -> list[dict[str, Any]]:
         """What the venue recorded of orders and cancels."""
         found: list[dict[str, Any]] = self._ask("orders")["requests"]

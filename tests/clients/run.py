@@ -40,7 +40,7 @@ LANE_S: Final = 300.0
 LOG_LINES: Final = 25
 KEY: Final = "scenario-key"
 SECRET: Final = "scenario-secret"
-BALANCES: Final = {"BTC": parse("100"), "ETH": parse("1000"), "USDT": parse("100000000")}
+BALANCES: Final = {"BTC": parse("20"), "ETH": parse("1000"), "USDT": parse("100000000")}
 
 
 class Result(NamedTuple):

@@ -320,7 +320,8 @@ class Scenarios(Suite):
         await self._bad(self.rest.new_order, code, *words, **(usual | asked))
 
     async def insufficient_balance(self) -> None:
-        await self._bad_order(-2010, "insufficient balance", side="SELL", quantity=Decimal("110"))
+        asked = {"side": "SELL", "price": self.bench.away("SELL"), "quantity": self.bench.too_much()}
+        await self._bad_order(-2010, "insufficient balance", **asked)
 
     async def lot_size(self) -> None:
         await self._bad_order(-1013, "Filter failure: LOT_SIZE", quantity=Decimal("0.000015"))
@@ -360,9 +361,11 @@ class Scenarios(Suite):
     async def outside_receive_window(self) -> None:
         """The client signs the time of its own clock, so it is the way that is too long."""
         self.bench.fault("latency_ms", value=100)
-        await self._bad(self.rest.get_account, -1021, "outside of the recvWindow", recv_window=20)
-        await self._ask(self.rest.get_account, recv_window=20_000)
-        self.bench.fault("latency_ms", value=0)
+        try:
+            await self._bad(self.rest.get_account, -1021, "outside of the recvWindow", recv_window=20)
+            await self._ask(self.rest.get_account, recv_window=20_000)
+        finally:
+            self.bench.fault("latency_ms", value=0)
 
     async def market_closed(self) -> None:
         self.bench.fault("halt", symbol=SYMBOL)

@@ -243,7 +243,7 @@ class Scenarios(Suite):
         return await self.client.private_post_order(usual | asked)
 
     async def insufficient_balance(self) -> None:
-        call = lambda: self._limit("sell", self.bench.away("SELL"), 110.0)  # noqa: E731 - one of many
+        call = lambda: self._limit("sell", self.bench.away("SELL"), float(self.bench.too_much()))  # noqa: E731 - one of many
         await refused(call, ccxt.InsufficientFunds, "insufficient balance")
 
     async def lot_size(self) -> None:

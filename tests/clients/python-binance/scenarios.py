@@ -231,7 +231,8 @@ class Scenarios(Suite):
         await self._refused(self.client.order_limit, code, *words, **(usual | asked))
 
     async def insufficient_balance(self) -> None:
-        await self._bad_order(-2010, "insufficient balance", side="SELL", quantity="110")
+        asked = {"side": "SELL", "price": str(self.bench.away("SELL")), "quantity": str(self.bench.too_much())}
+        await self._bad_order(-2010, "insufficient balance", **asked)
 
     async def lot_size(self) -> None:
         await self._bad_order(-1013, "Filter failure: LOT_SIZE", quantity="0.000015")
