@@ -222,6 +222,7 @@ class Execution:
         self.perform(self.manager.canceled(client_order_id, outcome, wall, mono))
 
     async def query(self, symbol: str, client_order_id: str) -> None:
+        asked = self.clock.monotonic_ns()
         try:
             report = await self.venue.order(symbol, client_order_id)
         except api.VenueError as error:
@@ -229,7 +230,7 @@ class Execution:
             self.manager.query_failed(client_order_id, self.clock.monotonic_ns())
             return
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-        self.perform(self.manager.queried(client_order_id, report, self.venue.venue_now_ns(), wall, mono))
+        self.perform(self.manager.queried(client_order_id, report, asked, wall, mono))
 
     # --- what the venue tells
 

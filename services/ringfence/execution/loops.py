@@ -84,9 +84,10 @@ class ReconcileLoop:
         cycle = app.guard.cycle
         if reconciler.baseline is None and not await self._first_look():
             return Verdict(sound=False, again=True)
+        asked = app.clock.monotonic_ns()
         reports = await app.venue.open_orders()
         wall, mono = app.clock.wall_ns(), app.clock.monotonic_ns()
-        outputs = reconciler.open_orders(reports, app.venue.venue_now_ns(), wall, mono)
+        outputs = reconciler.open_orders(reports, asked, wall, mono)
         self.own_open = len(reports) - reconciler.foreign_orders
         queries = [output for output in outputs if isinstance(output, Query)]
         app.perform([output for output in outputs if not isinstance(output, Query)])

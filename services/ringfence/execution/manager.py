@@ -5,7 +5,7 @@ order: entries to journal and publish, orders to send, cancels, queries. An orde
 Replaying the entries of a journal (``replay``) leads to the same state as having lived it.
 
 The venue's word is the truth about outcomes. An unknown outcome is settled by asking for the order by its client
-id; that the venue does not know it is proof only after the request's validity has passed by the venue's clock.
+id; that the venue does not know it is proof only if it was asked after the request had ceased to be valid.
 """
 
 from collections import OrderedDict
@@ -82,14 +82,15 @@ Output = Entry | Approved | Cancel | Query | Reconcile
 class Live:
     """An order that may still execute, and what we are waiting for."""
 
-    __slots__ = ("cancel_again", "cancel_wanted", "counted", "order", "query_at", "query_gap", "sent_wall", "slot")
+    __slots__ = ("cancel_again", "cancel_wanted", "counted", "order", "query_at", "query_gap", "sent_mono", "slot")
 
     def __init__(self, order: Order, slot: Slot) -> None:
         self.order = order
         self.slot = slot
         self.counted = 0
         """Leaves that are in the slot."""
-        self.sent_wall = 0
+        self.sent_mono = 0
+        """Its bytes have left by this monotonic time, or never will. Not wall time: that may be off by any amount."""
         self.query_at = 0
         """Monotonic time of the next query; 0 = none is due."""
         self.query_gap = QUERY_FIRST_NS
@@ -150,7 +151,7 @@ class Manager:
         order = Order(initialized)
         order.apply(submitted)
         live = self._enter(order, track)
-        live.sent_wall = wall
+        live.sent_mono = approved.deadline_ns
         self._account(live)
         return [Entry(track.name, initialized), Entry(track.name, submitted), approved]
 
@@ -185,7 +186,15 @@ class Manager:
     def submitted(self, client_order_id: str, outcome: api.SubmitOutcome, wall: int, mono: int) -> list[Output]:
         """How a send ended. The private stream may have told more already."""
         order = self.orders.get(client_order_id)
-        if order is None or order.state is not OrderState.SUBMITTED:
+        live = self.live.get(client_order_id)
+        if live is not None:
+            live.sent_mono = min(live.sent_mono, mono)
+        # a stop may have asked for its cancel before it was sent: what became of the send is news all the same
+        waiting = order is not None and (
+            order.state is OrderState.SUBMITTED
+            or (order.state is OrderState.PENDING_CANCEL and not order.venue_order_id and not order.filled)
+        )
+        if order is None or not waiting:
             if order is not None and isinstance(outcome, api.Accepted) and not order.venue_order_id:
                 return self._fold(
                     Accepted(client_order_id=order.client_order_id, ts=wall, venue_order_id=outcome.venue_order_id)
@@ -223,18 +232,24 @@ class Manager:
             return [Reconcile(f"an event of an order that is not ours: {symbol} {event.client_order_id[:40]}")]
         if self._is_known(order, event):
             return []
+        if isinstance(event, Canceled | Expired) and not order.venue_order_id and not order.closed:
+            # its acknowledgement was lost, and with it perhaps fills: closed now, nobody could tell whose they are
+            return [Query(symbol, event.client_order_id)]
         return self._fold(event)
 
     def queried(
-        self, client_order_id: str, report: api.OrderReport | None, venue_now: int, wall: int, mono: int
+        self, client_order_id: str, report: api.OrderReport | None, asked: int, wall: int, mono: int
     ) -> list[Output]:
-        """The venue's answer about one order: its report, or None if it does not know it."""
+        """The venue's answer about one order: its report, or None if it does not know it.
+
+        ``asked``: monotonic time before the question left. An answer may be older than it looks.
+        """
         live = self.live.get(client_order_id)
         if live is None:
             return []
         order = live.order
         if report is None:
-            return self._absent(live, venue_now, wall, mono)
+            return self._absent(live, asked, wall, mono)
         outputs: list[Output] = []
         if not order.venue_order_id or order.unknown:
             outputs += self._fold(
@@ -255,9 +270,9 @@ class Manager:
         """Nothing is known: ask again."""
         self._ask_soon(client_order_id, mono)
 
-    def _absent(self, live: Live, venue_now: int, wall: int, mono: int) -> list[Output]:
+    def _absent(self, live: Live, asked: int, wall: int, mono: int) -> list[Output]:
         order = live.order
-        if live.sent_wall and venue_now < live.sent_wall + self._validity_ns:
+        if asked < live.sent_mono + self._validity_ns:
             self._ask_soon(order.client_order_id, mono)  # the request may still be on its way
             return []
         outputs: list[Output] = []
@@ -360,10 +375,6 @@ class Manager:
             return
         if event.client_order_id in self.orders:
             self._fold(event)
-        if isinstance(event, Submitted):
-            live = self.live.get(event.client_order_id)
-            if live is not None:
-                live.sent_wall = event.ts
 
     def adopt(self, event: Initialized) -> Entry:
         """Take an order in: from the journal, or one that the venue told us of."""
@@ -387,7 +398,7 @@ class Manager:
                 outputs += self._fold(OutcomeUnknown(client_order_id=order.client_order_id, ts=wall, reason=reason))
             if order.state is OrderState.PENDING_CANCEL:
                 live.cancel_wanted = True
-            live.query_at = mono
+            live.query_at = live.sent_mono = mono  # the process that sent it has ended by now
         return outputs
 
     # --- losses

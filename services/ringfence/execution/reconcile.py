@@ -84,7 +84,7 @@ class Reconciler:
 
     # --- orders
 
-    def open_orders(self, reports: tuple[OrderReport, ...], venue_now: int, wall: int, mono: int) -> list[Output]:
+    def open_orders(self, reports: tuple[OrderReport, ...], asked: int, wall: int, mono: int) -> list[Output]:
         """All open orders of the account. What of ours is not among them is asked for by its id."""
         manager = self._manager
         outputs: list[Output] = []
@@ -95,7 +95,7 @@ class Reconciler:
             known = manager.orders.get(report.client_order_id)
             if known is not None:
                 missing.discard(report.client_order_id)
-                outputs += manager.queried(report.client_order_id, report, venue_now, wall, mono)
+                outputs += manager.queried(report.client_order_id, report, asked, wall, mono)
                 continue
             parts = ids.parse(report.client_order_id)
             if parts is not None and parts.prefix == manager.prefix:

@@ -68,7 +68,7 @@ TRANSITIONS: Final[dict[OrderState, frozenset[OrderState]]] = {
     S.TRIGGERED: _WORKING,
     S.PARTIALLY_FILLED: _WORKING,
     S.PENDING_UPDATE: _WORKING | {S.ACCEPTED, S.TRIGGERED, S.REJECTED},
-    S.PENDING_CANCEL: _WORKING | {S.ACCEPTED, S.TRIGGERED, S.REJECTED},
+    S.PENDING_CANCEL: _WORKING | {S.SUBMITTED, S.ACCEPTED, S.TRIGGERED, S.REJECTED},
     S.CANCELED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
     S.EXPIRED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
     S.REJECTED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
@@ -275,6 +275,8 @@ class Order:
     def _accept(self, event: Accepted) -> str | None:
         self.unknown = False
         self.venue_order_id = event.venue_order_id
+        if self.state is S.PENDING_CANCEL and self.before_pending is S.SUBMITTED:
+            self.before_pending = S.ACCEPTED  # where a refused cancel leads back to
         # An acknowledgement that arrives after a fill or a cancel request proves nothing new.
         return None if self.state is not S.SUBMITTED else self._move(S.ACCEPTED)
 

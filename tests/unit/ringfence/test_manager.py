@@ -292,16 +292,77 @@ def test_an_unknown_outcome_blocks_until_a_query_settles_it() -> None:
 
 
 def test_absence_is_proof_only_after_the_requests_validity() -> None:
-    """By the venue's clock, with the error of clocks on top."""
+    """From when the question left, whatever the wall clock says, and with the error of clocks on top."""
     rig = Rig()
     name = rig.place()
     rig.manager.submitted(name, api.Unknown("timed out"), WALL, MONO)
-    early = WALL + VALIDITY + CLOCK_ERROR_NS - 1
-    assert rig.manager.queried(name, None, early, WALL, MONO) == []
-    assert rig.manager.tick(WALL, MONO + 10 * SECOND) == [Query(SYMBOL, name)]
+    early = MONO + VALIDITY + CLOCK_ERROR_NS - 1
+    assert rig.manager.queried(name, None, early, WALL + 100 * SECOND, MONO + 100 * SECOND) == []
+    assert rig.manager.tick(WALL, MONO + 101 * SECOND) == [Query(SYMBOL, name)]
     assert len(rig.manager.queried(name, None, early + 1, WALL, MONO)) == 2
     assert (rig.state(name), rig.slot()) == ("CANCELED", (0, 0, 0))
     assert not rig.gate.markets[SYMBOL].unknown
+
+
+def test_absence_proves_nothing_while_the_order_may_still_leave() -> None:
+    """An approved order may wait for room in the rate limit, up to its deadline: it counts from there."""
+    rig = Rig()
+    name = rig.place()
+    deadline = MONO + LIMITS.approved_lifetime_ms * 1_000_000
+    sure = deadline + VALIDITY + CLOCK_ERROR_NS
+    assert rig.manager.queried(name, None, sure - 1, WALL, MONO) == []
+    assert len(rig.manager.queried(name, None, sure, WALL, MONO)) == 1
+
+
+def test_absence_proves_nothing_right_after_a_restart() -> None:
+    """The journal says when the order was decided, not when its bytes left the process that is gone."""
+    first = Rig()
+    name = first.place()
+    rig = Rig(first.journal)
+    later = MONO + 100 * SECOND
+    rig.keep(rig.manager.recovered(WALL, later))
+    assert rig.manager.queried(name, None, later, WALL, later) == []
+    assert len(rig.manager.queried(name, None, later + VALIDITY + CLOCK_ERROR_NS, WALL, later)) == 2
+
+
+def test_a_refused_cancel_of_an_order_on_its_way_leads_back_to_submitted() -> None:
+    """Nothing irregular about it; and once the order is acknowledged, it leads back to accepted."""
+    rig = Rig()
+    name = rig.place()
+    for _ in range(2):
+        rig.manager.cancel_all(WALL, MONO)
+        rig.manager.canceled(name, api.Refused(-2011, "Unknown order sent."), WALL, MONO)
+        assert (rig.state(name), rig.manager.anomalies) == ("SUBMITTED", {})
+    rig.manager.cancel_all(WALL, MONO)
+    rig.accept(name)
+    rig.manager.canceled(name, api.Refused(-2011, "Unknown order sent."), WALL, MONO)
+    assert (rig.state(name), rig.manager.anomalies) == ("ACCEPTED", {})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [(api.NotSent("closed"), Canceled), (api.Refused(-2010, "no"), Rejected), (api.Unknown("?"), OutcomeUnknown)],
+)
+def test_a_send_that_ends_after_its_cancel_was_asked_for_is_still_heard(outcome: Any, kind: type) -> None:
+    """A stop cancels an order before its task has even begun to send it: what became of the send is no old news."""
+    rig = Rig()
+    name = rig.place()
+    rig.manager.cancel_all(WALL, MONO)
+    assert kinds(rig.manager.submitted(name, outcome, WALL, MONO)) == [kind]
+    assert (rig.gate.markets[SYMBOL].unknown == {name}) is (kind is OutcomeUnknown)
+
+
+def test_a_close_that_overtakes_the_acknowledgement_does_not_orphan_its_fills() -> None:
+    """Answer, NEW and TRADE were lost, EXPIRED came: without the venue's id its fill would be booked as foreign."""
+    rig = Rig()
+    name = rig.place()
+    assert rig.manager.event(SYMBOL, Expired(client_order_id=name, ts=WALL)) == [Query(SYMBOL, name)]
+    rig.manager.submitted(name, api.Unknown("disconnected"), WALL, MONO)
+    told = report(name, filled=LOT // 2, state=OrderState.EXPIRED)
+    assert kinds(rig.manager.queried(name, told, MONO, WALL, MONO)) == [Accepted, Reconcile]
+    outputs = rig.reconciler.trades(SYMBOL, (trade(f"v-{name}", "5", quantity=LOT // 2),), WALL)
+    assert [entry.track for entry in entries(outputs)] == ["stable"]
+    assert kinds(rig.manager.queried(name, told, MONO, WALL, MONO)) == [Expired]
 
 
 def test_a_report_with_more_fills_waits_for_the_trades() -> None:
@@ -352,7 +413,7 @@ def test_a_stop_cancels_all_and_keeps_at_it() -> None:
     assert [o.client_order_id for o in outputs if isinstance(o, Cancel)] == [first, second]
     assert rig.manager.tick(WALL, MONO + 1) == []
     assert len([o for o in rig.manager.tick(WALL, MONO + SECOND) if isinstance(o, Cancel)]) == 2
-    for name in (first, second):
+    for name in (first, rig.accept(second)):
         rig.manager.event(SYMBOL, Canceled(client_order_id=name, ts=WALL))
     assert rig.manager.canceled_by_kill == 2
     assert rig.slot() == (0, 0, 0)

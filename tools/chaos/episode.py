@@ -1,0 +1,395 @@
+"""One fast episode: a market, a venue, a wire, a strategy, and the lives of a gate's process, in virtual time."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random  # sim-ok: seeded by the episode, so that it can be repeated
+from typing import Any, Final
+
+import msgspec
+from structlog.testing import capture_logs
+
+from chaos.compare import OurBooks, VenueBooks, differences
+from chaos.life import Killed, Life
+from chaos.plan import Drop, Kill, Plan, Stop, Trouble, Want, plan
+from chaos.process import KEY, SYMBOL, SYSTEM, Process, furnish
+from chaos.virtual import START_NS, Skewed, VirtualLoop
+from chaos.wire import Network
+from ringfence.model.money import parse
+from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.records import Entry
+from ringfence.runtime.clock import ManualClock
+from ringfence.simulator.catalog import LISTED
+from ringfence.simulator.dialect.api import Api
+from ringfence.simulator.dialect.limits import Limits
+from ringfence.simulator.dialect.streams import Hub
+from ringfence.simulator.faults import Fault, Faults
+from ringfence.simulator.gateway import Gateway
+from ringfence.simulator.generated import PROFILES, generated
+from ringfence.simulator.market import Market
+from ringfence.simulator.orders import Request
+from ringfence.simulator.record import Record
+from ringfence.simulator.server import TEST_CREDENTIAL
+from ringfence.simulator.venue import Fees, Venue
+from ringfence.wire.kill import KillRequest, Severity
+from ringfence.wire.messages import BookTop, CancelIntent, FeedStatus, InstrumentRules, Intent, Quote
+
+ACCOUNT: Final = TEST_CREDENTIAL.account
+RULES: Final = LISTED[SYMBOL].instrument
+SETTLE_S: Final = 240.0
+STEP_S: Final = 0.05
+PROFILE: Final = msgspec.structs.replace(
+    PROFILES[SYMBOL], touch_median=0.02, aggressors=6.0, touches=8.0, bursts=0.7, deep_batches=0.5, deep_changes=3.0
+)
+"""Small at the touch, so that orders fill in parts; quiet behind it, which nobody looks at here."""
+
+
+class Outcome(msgspec.Struct):
+    seed: int
+    wrong: list[str]
+    lives: int
+    orders: int
+    fills: int
+    seconds: float
+    """Virtual ones."""
+    digest: str
+    """Of the journal: the same seed gives the same."""
+    fates: dict[str, int]
+    deaths: list[str]
+    anomalies: dict[str, int]
+    logs: list[dict[str, Any]]
+
+
+class Episode:
+    def __init__(self, seed: int, directory: Path, clock: ManualClock) -> None:
+        self.seed = seed
+        self.directory = directory
+        self.clock = clock
+        rng = Random(seed)  # sim-ok: the episode's seed
+        self.plan: Plan = plan(rng)
+        self.machine = Skewed(clock, self.plan.skew_ms * 1_000_000)
+        self.quiet = False
+        market = self._market(generated(RULES, PROFILE, Random(rng.random()), START_NS))  # sim-ok: as above
+        self.venue = Venue({SYMBOL: LISTED[SYMBOL]}, {SYMBOL: market}, Fees(parse("7.5"), parse("10")), START_NS)
+        self.venue.open_account(ACCOUNT, {"USDT": parse("1000000"), "BTC": parse("10")})
+        faults = Faults()
+        api = Api(self.venue, {TEST_CREDENTIAL.api_key: TEST_CREDENTIAL}, Limits(), Record())
+        self.gateway = Gateway(self.venue, api, Hub(faults), faults, clock, self.plan.latency_ms)
+        self.network = Network(self.gateway, Random(rng.random()))  # sim-ok: as above
+        self.network.on_order = self._order_left
+        self.rng = Random(rng.random())  # sim-ok: as above
+        self.process: Process | None = None
+        self.lives: list[Life] = []
+        self.wrong: list[str] = []
+        self.generation = 1
+        self.closed = False
+        """The kill was answered, and nobody has released it."""
+        self.anomalies: dict[str, int] = {}
+        self.restart_at = 0.0
+        self.ended = False
+        self.entries: list[Entry] = []
+        self.figures = (0, 0)
+        self.before: dict[str, int] = {}
+        """What the account had gained before the gate came."""
+
+    # --- the world
+
+    def _market(self, market: Market) -> Iterator[Any]:
+        for event in market:
+            if self.quiet:
+                return
+            yield event
+
+    def _order_left(self, client_order_id: str) -> None:
+        if self.closed:
+            self.wrong.append(f"{client_order_id} left after the kill was answered")
+
+    def switch(self, *, engaged: bool = False) -> dict[str, Any]:
+        meta = {"name": SYSTEM, "uid": "u", "generation": self.generation}
+        return {"metadata": meta, "spec": {"engaged": engaged, "action": "Cancel", "restrict": "None"}}
+
+    def _history(self) -> None:
+        """The owner's own trades, from before."""
+        self.venue.advance(START_NS)
+        for number in range(self.plan.history):
+            request = Request(symbol=SYMBOL, client_order_id=f"web_{number}", side=Side.BUY, type=OrderType.MARKET,
+                              time_in_force=TimeInForce.GTC, quantity=parse("0.01"))  # fmt: skip
+            self.venue.place(ACCOUNT, request, START_NS)
+        self.before = self.venue.ledger.delta(ACCOUNT)
+        self.venue.take_events()
+
+    async def _pump(self) -> None:
+        """The market runs, and marketdata tells of it."""
+        turn = 0
+        while True:
+            self.gateway.advance()
+            if turn % 3 == 0:
+                self._tell_market()
+            turn += 1
+            await asyncio.sleep(STEP_S)
+
+    def _tell_market(self) -> None:
+        process, now = self.process, self.machine.wall_ns()
+        best = self.venue.instruments[SYMBOL].publisher.best
+        if process is None or not process.life.alive or not best.bid or not best.ask:
+            return
+        _, bids, asks = self.venue.instruments[SYMBOL].publisher.snapshot(20)
+
+        def tell() -> None:
+            process.told_by_bus(InstrumentRules("sim", RULES))
+            process.told_by_bus(
+                Quote(SYMBOL, best.update_id, now, best.bid, best.bid_quantity, best.ask, best.ask_quantity)
+            )
+            process.told_by_bus(BookTop(SYMBOL, best.update_id, now, now, tuple(bids), tuple(asks)))
+            process.told_by_bus(FeedStatus(SYMBOL, now, True, ""))
+
+        self._in_process(tell)
+
+    def _in_process(self, work: Callable[[], None]) -> bool:
+        """Run something inside the process; False if it does not live, or died of it."""
+        if self.process is None or not self.process.life.alive:
+            return False
+        try:
+            work()
+        except Killed:
+            return False
+        return True
+
+    # --- lives
+
+    async def _supervise(self) -> None:
+        """Start it, and start it again whenever it has died."""
+        fuse = self.plan.first_fuse
+        while not self.ended:
+            life = Life(fuse, self.rng.random())
+            fuse = 0
+            self.lives.append(life)
+            try:
+                self.process = Process(self.directory, self.machine, self.rng, self.network, life)
+                await self.process.start(self.switch())
+                await life.ended.wait()
+            except Killed:
+                pass
+            if self.process is not None:
+                self.wrong += self.process.failures
+                for code, count in self.process.manager.anomalies.items():
+                    self.anomalies[code] = self.anomalies.get(code, 0) + count
+                process, self.process = self.process, None
+                await process.drop()
+            await asyncio.sleep(max(self.restart_at - self._now(), 0))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _kill(self, kill: Kill) -> None:
+        if self.process is None:
+            return
+        self.restart_at = self._now() + kill.down_s
+        if kill.fuse:
+            self.process.life.arm(kill.fuse, kill.torn)
+        else:
+            self.process.life.end("killed")
+
+    # --- what the plan says
+
+    async def _play(self) -> None:
+        done: list[tuple[float, int, Any]] = []
+        parts: list[Want | Drop | Trouble | Kill | Stop] = [*self.plan.wants]
+        parts += self.plan.drops
+        parts += self.plan.troubles
+        parts += self.plan.kills
+        parts += self.plan.stops
+        for one in parts:
+            done.append((one.at_s, len(done), one))
+            if isinstance(one, Want) and one.again_s:
+                done.append((one.at_s + one.again_s, len(done), one))
+            if isinstance(one, Trouble | Stop):
+                done.append((one.until_s if isinstance(one, Trouble) else one.release_s, len(done), ("over", one)))
+        for at_s, _, what in sorted(done, key=lambda item: item[:2]):
+            await asyncio.sleep(max(0.0, at_s - self._now()))
+            await self._do(what)
+        await asyncio.sleep(max(0.0, self.plan.length_s - self._now()))
+
+    async def _do(self, what: Any) -> None:
+        match what:
+            case Want():
+                self._want(what)
+            case Drop(_, name):
+                self._in_process(lambda: self._tell(CancelIntent(name, "stable", self.machine.wall_ns())))
+            case Kill():
+                await self._kill(what)
+            case Stop():
+                self._stop(what)
+            case Trouble(_, "deaf"):
+                self.network.deaf = True
+                self.gateway.fault(Fault(kind="drop_streams"))
+            case Trouble(_, kind, value):
+                self.gateway.fault(
+                    Fault(kind=kind, symbol=SYMBOL, value=value if kind == "latency_ms" else 0,
+                          count=value if kind == "lose_events" else 3, executed=bool(value % 10),
+                          status=value // 10 if kind == "http_status" else 503)
+                )  # fmt: skip
+            case ("over", Stop()):
+                self._release()
+            case ("over", Trouble(_, kind, _)):
+                self._over(kind)
+
+    def _over(self, kind: str) -> None:
+        self.network.deaf = self.network.deaf and kind != "deaf"
+        if kind == "latency_ms":
+            self.gateway.fault(Fault(kind="latency_ms", value=self.plan.latency_ms))
+        elif kind == "halt":
+            self.gateway.fault(Fault(kind="halt", symbol=SYMBOL, on=False))
+
+    def _tell(self, message: Intent | CancelIntent) -> None:
+        if self.process is not None:
+            self.process.told_by_bus(message, KEY)
+
+    def _want(self, want: Want) -> None:
+        best = self.venue.instruments[SYMBOL].publisher.best
+        near = best.bid if want.side is Side.BUY else best.ask
+        price = near - want.side.sign * want.away_ticks * RULES.tick
+        self._in_process(
+            lambda: self._tell(
+                Intent(want.name, "stable", SYMBOL, want.side, want.type, want.time_in_force,
+                       want.quantity_lots * RULES.lot, 0 if want.type is OrderType.MARKET else price, False,
+                       self.machine.wall_ns())
+            )
+        )  # fmt: skip
+
+    def _stop(self, stop: Stop) -> None:
+        process = self.process
+        now = self.machine.wall_ns()
+        request = KillRequest(severity=stop.severity, reason="drill", by="chaos", ts=now, source="direct")
+        if process is None:
+            return
+        app = process.app
+        if self._in_process(lambda: app.observe(lambda at: app.guard.pushed(request, at))):
+            self.closed = self.closed or stop.severity != "ReduceOnly"
+
+    def _release(self) -> None:
+        """A person cycles the KillSwitch; news of it reaches whoever lives."""
+        self.generation += 2
+        self.closed = False
+        process = self.process
+        if process is None:
+            return
+        app, engaged, released = process.app, self.switch(engaged=True), self.switch()
+        engaged["metadata"]["generation"] -= 1
+        self._in_process(lambda: app.observe(lambda at: app.guard.switch_seen(engaged, at)))
+        self._in_process(lambda: app.observe(lambda at: app.guard.switch_seen(released, at)))
+
+    # --- quiescence
+
+    async def _quiesce(self) -> None:
+        self.network.trouble = self.network.order_trouble = self.network.event_loss = self.network.repeats = 0.0
+        self.network.deaf = False
+        self.gateway.fault(Fault(kind="clear"))
+        self.gateway.fault(Fault(kind="latency_ms", value=self.plan.latency_ms))
+        for life in self.lives:
+            life.arm(0, 0.0)
+        if self.plan.kill_at_end and self.process is not None:
+            self.process.life.end("killed")
+        self.quiet = True
+        deadline = self._now() + SETTLE_S
+        for _ in range(2):
+            began = await self._settled(deadline, 0)
+            await self._settled(deadline, began)
+            if self.plan.cancel_at_end:
+                for want in self.plan.wants:
+                    message = CancelIntent(want.name, "stable", self.machine.wall_ns())
+                    self._in_process(lambda message=message: self._tell(message))  # type: ignore[misc]
+
+    async def _settled(self, deadline: float, since: int) -> int:
+        """Wait until the gate itself says that all is well, in a look that began from here on. Returns when."""
+        asked = max(self.machine.wall_ns(), since)
+        if self.process is not None:
+            self.process.app.wake_reconciler.set()
+        while self._now() < deadline:
+            process = self.process
+            if process is not None and process.life.alive:
+                app = process.app
+                if app.guard.latches:
+                    self._release()
+                live = process.manager.live.values()
+                sure = not any(v.order.unknown or not v.order.venue_order_id or v.cancel_wanted for v in live)
+                if sure and app.guard.severity is Severity.NONE and process.idle and process.loop.last_sound > asked:
+                    return process.loop.last_sound
+            await asyncio.sleep(STEP_S)
+        process = self.process
+        state = "dead" if process is None else f"{process.app.guard.state}: {process.app.guard.reason}"
+        orders = [] if process is None else [v.order for v in process.manager.live.values()]
+        self.wrong.append(f"never settled: {state}; {[(o.client_order_id, str(o.state)) for o in orders]}")
+        return asked
+
+    # --- the verdict
+
+    async def run(self) -> None:
+        self._history()
+        loop = asyncio.get_running_loop()
+        self.network.trouble, self.network.order_trouble = self.plan.loss, self.plan.order_loss
+        self.network.event_loss, self.network.repeats = self.plan.event_loss, self.plan.repeats
+        tasks = [loop.create_task(self._pump()), loop.create_task(self._supervise())]
+        try:
+            await self._play()
+            await self._quiesce()
+        finally:
+            self.ended = True
+            process = self.process
+            if process is not None:
+                self.wrong += self._verdict(process)
+                process.life.end("end")
+            tasks[0].cancel()
+            await asyncio.wait(tasks)
+            self.gateway.close()
+
+    def _verdict(self, process: Process) -> list[str]:
+        entries = self.entries = [entry for _, entry in process.journal.read(0, 1 << 30)]
+        orders = [o for o in self.venue.orders(ACCOUNT, SYMBOL) if not o.client_order_id.startswith("web_")]
+        executions = [e for e in self.venue.executions(ACCOUNT) if not e.client_order_id.startswith("web_")]
+        now = self.venue.ledger.delta(ACCOUNT)
+        delta = {asset: now.get(asset, 0) - self.before.get(asset, 0) for asset in now.keys() | self.before.keys()}
+        asked = self.gateway.api.record.since(0, 1 << 30)
+        self.figures = (len(orders), len(executions))
+        ours = OurBooks(entries, RULES)
+        found = differences(VenueBooks(orders, executions, delta, asked), ours, process.manager, RULES)
+        if process.journal.sequence != len(entries):
+            found.append(f"the journal's sequence is {process.journal.sequence}, and it has {len(entries)} entries")
+        told = [update.sequence for update in process.told.updates]
+        if told != sorted(set(told)):
+            found.append("events were published twice or out of order")
+        return found
+
+
+def run(seed: int, *, keep_logs: bool = False) -> Outcome:
+    """One episode; deterministic."""
+    clock = ManualClock(START_NS)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name, capture_logs() as logs:
+        directory = Path(name)
+        furnish(directory, TEST_CREDENTIAL.api_key, TEST_CREDENTIAL.api_secret)
+        with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
+            runner.get_loop().set_exception_handler(lambda _loop, _context: None)
+            episode = Episode(seed, directory, clock)
+            runner.run(episode.run())
+    wrong = list(episode.wrong)
+    for line in logs:
+        error = line.get("exc_info")
+        if line["log_level"] == "error" and not isinstance(error, Killed):
+            wrong.append(f"{line['event']}: {error!r}")
+    breaks = [line for line in logs if "that no order explains" in str(line.get("reason", ""))]
+    wrong += [f"a break was confirmed where there is none: {line['reason']}" for line in breaks[:1]]
+    return Outcome(
+        seed=seed,
+        wrong=wrong,
+        lives=len(episode.lives),
+        orders=episode.figures[0],
+        fills=episode.figures[1],
+        seconds=(clock.now_ns - START_NS) / 1e9,
+        digest=hashlib.sha256(msgspec.msgpack.encode(episode.entries)).hexdigest()[:16],
+        fates=episode.network.fates,
+        deaths=[life.last for life in episode.lives],
+        anomalies=episode.anomalies,
+        logs=list(map(dict, logs)) if keep_logs else [],
+    )

@@ -1,0 +1,274 @@
+"""The wire between the real adapter and the simulated venue: what it loses, delays, breaks and repeats."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from random import Random  # sim-ok: the type of what is handed in
+from types import TracebackType
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
+
+import aiohttp
+import msgspec
+
+from chaos.life import Life
+from ringfence.runtime.clock import Clock
+from ringfence.runtime.config import Venue as Address
+from ringfence.simulator.dialect import auth
+from ringfence.simulator.dialect.api import Answer, Call
+from ringfence.simulator.dialect.errors import ApiError
+from ringfence.simulator.dialect.rest import PATHS
+from ringfence.simulator.dialect.streams import Connection
+from ringfence.simulator.gateway import Gateway
+from ringfence.venues.api import TradingListener
+from ringfence.venues.binance import codec
+from ringfence.venues.binance.credentials import CredentialFiles
+from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.rest import TIMEOUT_S, Rest
+from ringfence.venues.binance.trading import BinanceTrading
+
+ADDRESS: Final = "127.0.0.1"
+FATES: Final = (
+    *("request lost", "answer lost", "late request", "late answer", "silence", "lost and late"),
+    *("502 unexecuted", "504 executed", "twice", "refused"),
+)
+
+
+class Response:
+    """As much of an HTTP response as the adapter reads."""
+
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
+        self.status = status
+        self.headers = headers
+
+
+class Network:
+    """Every fault is drawn from the episode's seed when a request leaves."""
+
+    def __init__(self, gateway: Gateway, rng: Random) -> None:
+        self.gateway = gateway
+        self.trouble = 0.0
+        """Chance that something happens to a request."""
+        self.order_trouble = 0.0
+        """The same for orders and cancels."""
+        self.event_loss = 0.0
+        """Chance that a private event is never told."""
+        self.repeats = 0.0
+        """Chance that a private event is told twice."""
+        self.deaf = False
+        """New private streams are refused."""
+        self.on_order: Callable[[str], None] = lambda _id: None
+        """Hears of every order in the moment in which its bytes leave."""
+        self.fates: dict[str, int] = {}
+        self._rng = rng
+        self._underway: set[asyncio.Task[Any]] = set()
+
+    def fate(self, method: str) -> str:
+        if self._rng.random() >= (self.trouble if method == "GET" else max(self.trouble, self.order_trouble)):
+            return ""
+        found = self._rng.choice(FATES)
+        if found == "twice" and method == "POST":
+            return ""
+        self.fates[found] = self.fates.get(found, 0) + 1
+        return found
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """What has left goes on, whatever becomes of its sender."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._underway.add(task)
+        task.add_done_callback(self._underway.discard)
+        return task
+
+    async def exchange(
+        self, life: Life, request: codec.Request, query: str, headers: dict[str, str], before_write: Callable[[], None]
+    ) -> tuple[Response, bytes]:
+        """One request and what its sender learns of it."""
+        fate, rng = self.fate(request.method), self._rng
+        short, long = rng.uniform(0.0, 0.2), rng.uniform(0.2, 4.0)
+        await asyncio.sleep(short / 10)
+        if fate == "refused":
+            raise aiohttp.ClientConnectionError("refused")
+        before_write()
+        life.step("request")
+        params = dict(parse_qsl(query, keep_blank_values=True))
+        if request.method == "POST":
+            self.on_order(params.get("newClientOrderId", ""))
+        call = Call(
+            name=PATHS[request.method, request.path],
+            params=params,
+            payload=auth.rest_payload(query, ""),
+            api_key=headers.get("X-MBX-APIKEY"),
+            address=ADDRESS,
+            arrived_ns=self.gateway.clock.wall_ns(),
+        )
+        arrives = {"late request": long, "lost and late": long / 3}.get(fate, 0.0)
+        sent = None
+        if fate not in {"request lost", "502 unexecuted"}:
+            sent = self.spawn(self._arrive(call, arrives, times=2 if fate == "twice" else 1))
+        life.step("request sent")
+        if fate in {"request lost", "answer lost", "lost and late"}:
+            await asyncio.sleep(short)
+            raise aiohttp.ServerDisconnectedError
+        if fate == "silence":
+            await asyncio.sleep(TIMEOUT_S)
+            raise TimeoutError
+        if sent is None or fate == "504 executed":
+            await asyncio.sleep(short)
+            return Response(502, {}), b"<html>bad gateway</html>"
+        answer = await asyncio.shield(sent)
+        await asyncio.sleep(long if fate == "late answer" else 0)
+        life.step("answer")
+        return Response(answer.status, _headers(answer)), msgspec.json.encode(answer.document)
+
+    async def _arrive(self, call: Call, after_s: float, times: int) -> Answer:
+        await asyncio.sleep(after_s)
+        for _ in range(times - 1):
+            await self.gateway.call(call)
+        return await self.gateway.call(call)
+
+    def copies(self) -> int:
+        """How often a private event is told."""
+        if self._rng.random() < self.event_loss:
+            return 0
+        return 2 if self._rng.random() < self.repeats else 1
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    headers = {"X-MBX-USED-WEIGHT-1M": str(answer.weight_used)}
+    if answer.order_counts is not None:
+        headers["X-MBX-ORDER-COUNT-10S"], headers["X-MBX-ORDER-COUNT-1D"] = map(str, answer.order_counts)
+    if answer.retry_after_s is not None:
+        headers["Retry-After"] = str(answer.retry_after_s)
+    return headers
+
+
+class Line(Connection):
+    """The venue's end of a private stream."""
+
+    def __init__(self, network: Network) -> None:
+        self.combined = False
+        self.streams = set()
+        self.inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._network = network
+
+    def send(self, message: bytes) -> None:
+        for _ in range(self._network.copies() if b'"executionReport"' in message else 1):
+            self.inbox.put_nowait(message)
+
+    def close(self) -> None:
+        self.inbox.put_nowait(None)
+
+
+class Socket:
+    """The client's end."""
+
+    close_code = 1001
+
+    def __init__(self, network: Network, life: Life) -> None:
+        self._network = network
+        self._life = life
+        self._line = Line(network)
+
+    async def __aenter__(self) -> "Socket":
+        await asyncio.sleep(0.002)
+        if self._network.deaf:
+            raise aiohttp.ClientConnectionError("refused")
+        self._network.gateway.hub.connections.add(self._line)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._network.gateway.hub.drop(self._line)
+
+    async def send_str(self, text: str) -> None:
+        self._life.step("subscribe")
+        asked = msgspec.json.decode(text)
+        params = {name: str(value) for name, value in asked["params"].items()}
+        gateway = self._network.gateway
+        call = Call(
+            name=asked["method"],
+            params=params,
+            payload=auth.ws_payload(params),
+            api_key=params["apiKey"],
+            address=ADDRESS,
+            arrived_ns=gateway.clock.wall_ns(),
+        )
+        await asyncio.sleep(0.002)
+        try:
+            owner = gateway.api.authenticate(call, gateway.advance())
+            number = gateway.hub.subscribe_private(self._line, owner.account)
+            told: dict[str, Any] = {"status": 200, "result": {"subscriptionId": number}}
+        except ApiError as error:
+            told = {"status": error.status, "error": {"code": error.code, "msg": error.message}}
+        self._line.send(msgspec.json.encode({"id": asked["id"]} | told))
+
+    async def receive(self, timeout: float | None = None) -> aiohttp.WSMessage:
+        async with asyncio.timeout(timeout):
+            message = await self._line.inbox.get()
+        self._life.step("event")
+        if message is None:
+            return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
+        return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, message.decode(), None)
+
+
+class Session:
+    def __init__(self, network: Network, life: Life) -> None:
+        self._network = network
+        self._life = life
+
+    def ws_connect(self, _url: str, **_options: Any) -> Socket:
+        return Socket(self._network, self._life)
+
+    async def close(self) -> None:
+        pass
+
+
+class WireRest(Rest):
+    """The real one, down to the bytes."""
+
+    def __init__(
+        self,
+        address: Address,
+        clock: Clock,
+        venue_clock: VenueClock,
+        credentials: CredentialFiles,
+        network: Network,
+        life: Life,
+    ) -> None:
+        super().__init__(address, clock, venue_clock, credentials)
+        self._network = network
+        self._life = life
+
+    async def _exchange(
+        self, request: codec.Request, before_write: Callable[[], None]
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        url, headers = self._addressed(request)
+        self.metrics.requests += 1
+        async with asyncio.timeout(TIMEOUT_S):
+            found = await self._network.exchange(self._life, request, url.raw_query_string, headers, before_write)
+        return cast("tuple[aiohttp.ClientResponse, bytes]", found)
+
+
+class WireTrading(BinanceTrading):
+    """The real adapter on such a wire."""
+
+    def __init__(
+        self, address: Address, clock: Clock, rng: Random, credentials: Path, network: Network, life: Life
+    ) -> None:
+        super().__init__(address, clock, rng, credentials)
+        self._rest = WireRest(address, clock, self._venue_clock, self._credentials, network, life)
+        self.metrics = self._rest.metrics
+        self._wire_session = cast("aiohttp.ClientSession", Session(network, life))
+
+    async def start(self, listener: TradingListener) -> None:
+        self._session = self._wire_session
+        self._tasks = [
+            asyncio.create_task(self._keep_clock(), name="clock"),
+            asyncio.create_task(self._keep_stream(listener), name="private stream"),
+        ]
+
+    def stop(self) -> None:
+        """At once, as a kill does."""
+        for task in self._tasks:
+            task.cancel()
