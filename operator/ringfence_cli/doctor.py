@@ -85,8 +85,9 @@ def _gates(seen: view.System) -> Iterator[Finding]:
         yield Finding("NoGate", "no gate has written its line: nothing could send an order", "see the services above")
     for gate in seen.gates:
         if gate.state != "Active":
-            why = f": {gate.reason}" if gate.reason else ""
-            yield Finding("GateClosed", f"gate {gate.pod} is {gate.state}{why}", _gate_remedy(seen, gate))
+            why = gate.reason.removeprefix(f"{gate.state}: ")  # some reasons begin with the state
+            said = f"gate {gate.pod} is {gate.state}: {why}" if why else f"gate {gate.pod} is {gate.state}"
+            yield Finding("GateClosed", said, _gate_remedy(seen, gate))
 
 
 def _gate_remedy(seen: view.System, gate: view.Gate) -> str:
