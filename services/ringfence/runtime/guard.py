@@ -352,7 +352,9 @@ class Guard:
         if asked < severity:
             waiting = ", ".join(f"{name} ({why})" for name, why in sorted(self.missing.items()))
             return f"{'waiting for' if self._started else 'Starting: waiting for'} {waiting}"
-        reasons = "; ".join(sorted({s.reason for s in stops.values() if s.severity is asked}))
+        # all of them, the severest first: whoever releases a switch must have seen the break that lies beneath it
+        told = sorted({(-s.severity, s.reason) for s in stops.values()})
+        reasons = "; ".join(dict.fromkeys(reason for _, reason in told))
         return f"{reasons} ({FLATTEN_NOTE})" if severity is Severity.FLATTEN else reasons
 
 

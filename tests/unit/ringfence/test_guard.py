@@ -298,3 +298,12 @@ def test_every_change_is_counted() -> None:
     guard.hold("a", Severity.HALT, "x", NOW)
     guard.hold("a", Severity.HALT, "y", NOW)
     assert guard.changed == changed + 2
+
+
+def test_a_milder_reason_is_told_beneath_a_severer_one() -> None:
+    """Whoever releases a switch accepts what lies beneath it, and so must have been able to read it."""
+    guard = active()
+    guard.hold("reconciliation", Severity.HALT, "the account holds 1 BTC that no order explains", NOW)
+    guard.switch_seen(switch(generation=2, engaged=True, reason="bad ticks"), NOW)
+    assert guard.severity is Severity.CANCEL
+    assert guard.reason == "KillSwitch momentum: bad ticks; the account holds 1 BTC that no order explains"
