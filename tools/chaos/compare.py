@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from ringfence.execution.manager import Manager
 from ringfence.execution.state import FOREIGN
 from ringfence.model.instrument import Instrument
 from ringfence.model.orders import CLOSED, Denied, Filled, Initialized, Order, OrderState
@@ -82,14 +81,14 @@ class OurBooks:
                 self.denied.add(name)
 
 
-def differences(venue: VenueBooks, ours: OurBooks, manager: Manager, instrument: Instrument) -> list[str]:
-    """All of them; empty = exactly once."""
+def differences(venue: VenueBooks, ours: OurBooks, gate: Book | None, instrument: Instrument) -> list[str]:
+    """All of them; empty = exactly once. ``gate``: the sub-ledger in a living gate's memory, if there is one."""
     return [
         *ours.wrong,
         *_orders(venue, ours),
         *_requests(venue, ours),
         *_fills(venue, ours),
-        *_money(venue, ours, manager, instrument),
+        *_money(venue, ours, gate, instrument),
     ]
 
 
@@ -142,11 +141,11 @@ def _fills(venue: VenueBooks, ours: OurBooks) -> list[str]:
     ]
 
 
-def _money(venue: VenueBooks, ours: OurBooks, manager: Manager, instrument: Instrument) -> list[str]:
+def _money(venue: VenueBooks, ours: OurBooks, gate: Book | None, instrument: Instrument) -> list[str]:
     wrong = []
     books = {"journal": ours.book}
-    if ours.fills or "stable" in manager.books:
-        books["gate"] = manager.books.get("stable", Book(cash={}, positions={}, fees={}))
+    if gate is not None:
+        books["gate"] = gate
     fees: dict[str, int] = {}
     held = Book(cash={}, positions={}, fees={})
     for one in venue.executions:

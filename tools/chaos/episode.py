@@ -19,6 +19,7 @@ from chaos.virtual import START_NS, Skewed, VirtualLoop
 from chaos.wire import Network
 from ringfence.model.money import parse
 from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.positions import Book
 from ringfence.model.records import Entry
 from ringfence.runtime.clock import ManualClock
 from ringfence.simulator.catalog import LISTED
@@ -78,6 +79,7 @@ class Episode:
         api = Api(self.venue, {TEST_CREDENTIAL.api_key: TEST_CREDENTIAL}, Limits(), Record())
         self.gateway = Gateway(self.venue, api, Hub(faults), faults, clock, self.plan.latency_ms)
         self.network = Network(self.gateway, Random(rng.random()))  # sim-ok: as above
+        self.network.kinds = self.plan.fates
         self.network.on_order = self._order_left
         self.rng = Random(rng.random())  # sim-ok: as above
         self.process: Process | None = None
@@ -354,7 +356,8 @@ class Episode:
         asked = self.gateway.api.record.since(0, 1 << 30)
         self.figures = (len(orders), len(executions))
         ours = OurBooks(entries, RULES)
-        found = differences(VenueBooks(orders, executions, delta, asked), ours, process.manager, RULES)
+        gate = process.manager.books.get("stable", Book(cash={}, positions={}, fees={}))
+        found = differences(VenueBooks(orders, executions, delta, asked), ours, gate, RULES)
         if process.journal.sequence != len(entries):
             found.append(f"the journal's sequence is {process.journal.sequence}, and it has {len(entries)} entries")
         told = [update.sequence for update in process.told.updates]

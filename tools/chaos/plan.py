@@ -7,7 +7,12 @@ import msgspec
 
 from ringfence.model.orders import OrderType, Side, TimeInForce
 
-KINDS: Final = ("limit", "limit", "limit", "market", "ioc", "maker", "fok")
+FATES: Final = (
+    *("request lost", "answer lost", "late request", "late answer", "silence", "lost and late"),
+    *("502 unexecuted", "504 executed", "twice", "refused"),
+)
+"""What may become of a request and its answer."""
+KINDS: Final = ("limit", "limit", "limit", "market", "ioc", "maker", "fok", "ioc")
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -67,6 +72,8 @@ class Plan(msgspec.Struct, frozen=True):
     stops: tuple[Stop, ...]
     latency_ms: int
     skew_ms: int
+    fates: tuple[str, ...]
+    """Few kinds at a time: some bugs need the same thing to happen again and again."""
     loss: float
     """Chance that something happens to a request."""
     order_loss: float
@@ -96,9 +103,10 @@ def plan(rng: Random) -> Plan:
         stops=tuple(_stop(rng, length) for _ in range(rng.choice((0, 0, 1)))),
         latency_ms=rng.choice((1, 5, 40)),
         skew_ms=rng.choice((0, 0, 0, -30_000, 3_000, 30_000)),
-        loss=rng.choice((0.0, 0.0, 0.02, 0.1, 0.3)),
-        order_loss=rng.choice((0.0, 0.1, 0.5)),
-        event_loss=rng.choice((0.0, 0.0, 0.1, 0.4)),
+        fates=tuple(rng.sample(FATES, rng.choice((1, 2, 2, 3, len(FATES))))),
+        loss=rng.choice((0.0, 0.0, 0.02, 0.1, 0.4)),
+        order_loss=rng.choice((0.0, 0.2, 0.7)),
+        event_loss=rng.choice((0.0, 0.0, 0.1, 0.5)),
         repeats=rng.choice((0.0, 0.3)),
         history=rng.choice((0, 0, 3)),
         first_fuse=rng.choice((0, 0, 0, rng.randint(1, 12))),
@@ -118,7 +126,7 @@ def _want(rng: Random, number: int, moment: float) -> Want:
         type=sort,
         time_in_force=force,
         quantity_lots=rng.choice((20, 100, rng.randint(20, 4000))),
-        away_ticks=rng.choice((0, 0, 2, -200, -2000, rng.randint(0, 20_000))),
+        away_ticks=rng.choice((0, 0, 2, -1, -1, -200, -2000, rng.randint(0, 20_000))),
         again_s=rng.choice((0.0, 0.0, 0.0, rng.uniform(0, 3))),
     )
 

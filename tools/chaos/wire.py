@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from chaos.life import Life
+from chaos.plan import FATES
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Venue as Address
 from ringfence.simulator.dialect import auth
@@ -28,10 +29,6 @@ from ringfence.venues.binance.rest import TIMEOUT_S, Rest
 from ringfence.venues.binance.trading import BinanceTrading
 
 ADDRESS: Final = "127.0.0.1"
-FATES: Final = (
-    *("request lost", "answer lost", "late request", "late answer", "silence", "lost and late"),
-    *("502 unexecuted", "504 executed", "twice", "refused"),
-)
 
 
 class Response:
@@ -49,6 +46,7 @@ class Network:
         self.gateway = gateway
         self.trouble = 0.0
         """Chance that something happens to a request."""
+        self.kinds: tuple[str, ...] = FATES
         self.order_trouble = 0.0
         """The same for orders and cancels."""
         self.event_loss = 0.0
@@ -66,7 +64,7 @@ class Network:
     def fate(self, method: str) -> str:
         if self._rng.random() >= (self.trouble if method == "GET" else max(self.trouble, self.order_trouble)):
             return ""
-        found = self._rng.choice(FATES)
+        found = self._rng.choice(self.kinds)
         if found == "twice" and method == "POST":
             return ""
         self.fates[found] = self.fates.get(found, 0) + 1
