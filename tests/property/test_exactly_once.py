@@ -12,6 +12,8 @@ FOUND = {
     2: "a refused cancel of an order on its way was an illegal transition",
     24: "absence was believed while the request could still arrive",
     122: "fills of an order that closed before its acknowledgement were booked as foreign",
+    159: "an instrument's rules that a full disk did not take were forgotten, and no replay succeeded again",
+    166: "a baseline that a full disk did not take was taken again later, and the fills before it were lost",
     449: "absence was believed right after a restart",
 }
 GUARDED = {

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from chaos.compare import OurBooks, VenueBooks, differences
 from chaos.life import Killed, Life
-from chaos.plan import Drop, Kill, Plan, Stop, Trouble, Want, plan
+from chaos.plan import Drop, Kill, Plan, Stop, Trouble, Want, full_disk, plan
 from chaos.process import KEY, SYMBOL, SYSTEM, Process, furnish
 from chaos.virtual import START_NS, Skewed, VirtualLoop
 from chaos.wire import Network
@@ -41,6 +41,8 @@ ACCOUNT: Final = TEST_CREDENTIAL.account
 RULES: Final = LISTED[SYMBOL].instrument
 SETTLE_S: Final = 240.0
 STEP_S: Final = 0.05
+FULL_DISK_EVERY: Final = 7
+"""Rare, since a gate that cannot write does little else."""
 PROFILE: Final = msgspec.structs.replace(
     PROFILES[SYMBOL], touch_median=0.02, aggressors=6.0, touches=8.0, bursts=0.7, deep_batches=0.5, deep_changes=3.0
 )
@@ -91,6 +93,7 @@ class Episode:
         self.anomalies: dict[str, int] = {}
         self.restart_at = 0.0
         self.ended = False
+        self.disk_full = False
         self.entries: list[Entry] = []
         self.figures = (0, 0)
         self.before: dict[str, int] = {}
@@ -167,6 +170,7 @@ class Episode:
         while not self.ended:
             life = Life(fuse, self.rng.random())
             fuse = 0
+            life.disk_full = self.disk_full
             self.lives.append(life)
             try:
                 self.process = Process(self.directory, self.machine, self.rng, self.network, life)
@@ -201,6 +205,8 @@ class Episode:
         parts: list[Want | Drop | Trouble | Kill | Stop] = [*self.plan.wants]
         parts += self.plan.drops
         parts += self.plan.troubles
+        if self.seed % FULL_DISK_EVERY == FULL_DISK_EVERY - 2:
+            parts.append(full_disk(self.rng, self.plan.length_s))
         parts += self.plan.kills
         parts += self.plan.stops
         for one in parts:
@@ -227,6 +233,8 @@ class Episode:
             case Trouble(_, "deaf"):
                 self.network.deaf = True
                 self.gateway.fault(Fault(kind="drop_streams"))
+            case Trouble(_, "disk_full"):
+                self._disk(full=True)
             case Trouble(_, kind, value):
                 self.gateway.fault(
                     Fault(kind=kind, symbol=SYMBOL, value=value if kind == "latency_ms" else 0,
@@ -238,7 +246,14 @@ class Episode:
             case ("over", Trouble(_, kind, _)):
                 self._over(kind)
 
+    def _disk(self, *, full: bool) -> None:
+        self.disk_full = full
+        for life in self.lives:
+            life.disk_full = full
+
     def _over(self, kind: str) -> None:
+        if kind == "disk_full":
+            self._disk(full=False)
         self.network.deaf = self.network.deaf and kind != "deaf"
         if kind == "latency_ms":
             self.gateway.fault(Fault(kind="latency_ms", value=self.plan.latency_ms))
@@ -269,7 +284,9 @@ class Episode:
             return
         app = process.app
         if self._in_process(lambda: app.observe(lambda at: app.guard.pushed(request, at))):
-            self.closed = self.closed or stop.severity != "ReduceOnly"
+            # what a full disk did not take cannot outlive a kill -9: known, and the gate stays halted until then
+            kept = not app.journal.error
+            self.closed = self.closed or (kept and stop.severity != "ReduceOnly")
 
     def _release(self) -> None:
         """A person cycles the KillSwitch; news of it reaches whoever lives."""
@@ -288,6 +305,7 @@ class Episode:
     async def _quiesce(self) -> None:
         self.network.trouble = self.network.order_trouble = self.network.event_loss = self.network.repeats = 0.0
         self.network.deaf = False
+        self._disk(full=False)
         self.gateway.fault(Fault(kind="clear"))
         self.gateway.fault(Fault(kind="latency_ms", value=self.plan.latency_ms))
         for life in self.lives:

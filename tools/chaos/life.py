@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from ringfence.runtime.clock import Clock
-from ringfence.runtime.journal import Journal
+from ringfence.runtime.journal import Journal, JournalError
 
 
 class Killed(BaseException):
@@ -19,6 +19,7 @@ class Life:
         self.ended = asyncio.Event()
         self.last = ""
         """What it was doing when it was killed."""
+        self.disk_full = False
         self._fuse = fuse
         self._torn = torn
 
@@ -60,5 +61,8 @@ class MortalJournal(Journal):
                 self._life.last = "torn journal write"
                 super()._write(cut)
             raise
+        if self._life.disk_full:
+            self.error = f"{self.path}: No space left on device"
+            raise JournalError(self.error)
         super()._write(data)
         self._life.step("journal written")

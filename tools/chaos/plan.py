@@ -115,6 +115,12 @@ def plan(rng: Random) -> Plan:
     )
 
 
+def full_disk(rng: Random, length: float) -> Trouble:
+    """The journal's volume takes nothing for a while, perhaps from the very start."""
+    at = rng.choice((0.0, rng.uniform(0, length)))
+    return Trouble(at, "disk_full", 0, at + rng.uniform(0.1, 3))
+
+
 def _want(rng: Random, number: int, moment: float) -> Want:
     kind = rng.choice(KINDS)
     force = {"ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}.get(kind, TimeInForce.GTC)

@@ -6,8 +6,8 @@ it awaits, logs or allocates more than it must. Everything else (reconciliation,
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -60,6 +60,14 @@ CHECK_US: Final = (1, 2, 3, 5, 10, 20, 50, 100, 1_000)
 """Upper bounds of the gate check's histogram, microseconds."""
 
 
+class Unwritten(NamedTuple):
+    """A note that waits for the journal, among the entries that do."""
+
+    kind: str
+    ts: int
+    body: object
+
+
 class Counters:
     """Plain integers, read at scrape time."""
 
@@ -110,7 +118,7 @@ class Execution:
         self.stream_up = False
         self.draining = False
         self._on_market = on_market
-        self._backlog: list[Entry] = []
+        self._backlog: list[Entry | Unwritten] = []
         self._latches = dict(guard.latches)
         self._releases = guard.releases
         self._cycle = guard.cycle
@@ -179,8 +187,11 @@ class Execution:
             sequence += 1
             self.publisher.send(OrderUpdate(self.config.service, sequence, entry.track, entry.event))
 
-    def _keep(self, entries: list[Entry]) -> None:
-        """What cannot be written waits; nothing is sent meanwhile, and the venue can tell it all again."""
+    def _keep(self, entries: Sequence[Entry | Unwritten]) -> None:
+        """What cannot be written waits, in its order: a cursor before its fills, or rules after them, would lose them.
+
+        Nothing is sent meanwhile, and the venue can tell its part again.
+        """
         if len(self._backlog) + len(entries) > BACKLOG_MAX:
             self.counters.backlog_dropped += len(entries)
             return
@@ -281,9 +292,14 @@ class Execution:
             self._on_market(body)
 
     def _note(self, kind: str, body: object) -> None:
+        note = Unwritten(kind, self.clock.wall_ns(), body)
+        if self._backlog:
+            self._keep([note])
+            return
         try:
-            self.journal.note(kind, self.clock.wall_ns(), body)
+            self.journal.note(*note)
         except JournalError as error:
+            self._keep([note])
             reason = str(error)
             self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, reason, now))
 
@@ -388,13 +404,9 @@ class Execution:
 
     def _retry_journal(self) -> None:
         if self._backlog:
-            try:
-                last = self.journal.append(self._backlog)
-            except JournalError:
+            if not self._write_backlog():
                 return
-            written, self._backlog = self._backlog, []
             self.journal.recovered()
-            self._publish(written, last)
         elif self.journal.error and not self.journal.sync_failed:
             with contextlib.suppress(JournalError):
                 self.journal.note("probe", self.clock.wall_ns(), None)
@@ -406,6 +418,26 @@ class Execution:
             self.observe(lambda now: self.guard.drop(JOURNAL, now))
         else:
             self.observe(lambda now: self.guard.met(JOURNAL, now))
+
+    def _write_backlog(self) -> bool:
+        """All that waits, in its order; False if the journal still refuses."""
+        while self._backlog:
+            entries: list[Entry] = []
+            for kept in self._backlog:
+                if isinstance(kept, Unwritten):
+                    break
+                entries.append(kept)
+            first = self._backlog[0]
+            try:
+                if isinstance(first, Unwritten):
+                    self.journal.note(*first)
+                else:
+                    last = self.journal.append(entries)
+                    self._publish(entries, last)
+            except JournalError:
+                return False
+            del self._backlog[: max(1, len(entries))]
+        return True
 
     async def ledger_keeper(self) -> None:
         """Save the loss ledger once a second where it changed; in a thread, since it waits for the disk."""
