@@ -21,4 +21,4 @@ async def test_kills_of_the_program_lose_and_repeat_nothing(
         await episode.play(kills=2)
         await episode.close()
         assert episode.verdict() == [], f"seed {seed}"
-        assert episode.figures["fills"] > 3, episode.figures
+        assert episode.figures["fills"] > 0, episode.figures

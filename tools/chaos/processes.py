@@ -58,6 +58,8 @@ class ProcessEpisode:
     async def play(self, kills: int) -> None:
         """Trade through faults, and be killed in the middle of it."""
         bench, rng = self.bench, self.rng
+        first = bench.intent(Side.BUY, 0, market=True)  # so that there is always something to lose
+        await bench.until(lambda: bench.state_of(first) == "FILLED")
         for _ in range(kills):
             for _ in range(rng.randint(1, 4)):
                 bench.simulator.gateway.fault(rng.choice(FAULTS))
