@@ -132,10 +132,10 @@ class World:
             return
         base: dict[str, Any] = {"client_order_id": live.order.client_order_id, "ts": WALL}
         self.numbers += 1
+        self.manager.event(symbol, Accepted(**base, venue_order_id=str(self.numbers)))
         if kind == "cancel":
             self.manager.event(symbol, Canceled(**base))
             return
-        self.manager.event(symbol, Accepted(**base, venue_order_id=str(self.numbers)))
         filled = Filled(
             **base,
             trade_id=str(self.numbers),
@@ -246,7 +246,10 @@ def test_tightening_leaves_nothing_working_above_the_limit(
     world.allocate(tighter)
     for output in world.manager.cancel_excess(WALL, MONO):
         if isinstance(output, Cancel):
-            world.manager.event(output.symbol, Canceled(client_order_id=output.client_order_id, ts=WALL))
+            # acknowledged first: the close of an order that was never acknowledged is asked for, not believed
+            base = {"client_order_id": output.client_order_id, "ts": WALL}
+            world.manager.event(output.symbol, Accepted(**base, venue_order_id=f"v{output.client_order_id}"))
+            world.manager.event(output.symbol, Canceled(**base))
     for name, weight in zip(("stable", "candidate"), shares, strict=True):
         for symbol in SYMBOLS:
             slot = world.gate.tracks[name].slot(world.gate.markets[symbol])
