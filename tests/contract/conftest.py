@@ -1,7 +1,8 @@
 """A real API server for contract tests: etcd and kube-apiserver on loopback, without root, gone after the run."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -21,3 +22,21 @@ def api_server() -> Iterator[localnode.NodeInfo]:
         pytest.skip(f"NO API SERVER, nothing was judged: {error}")
     yield found
     localnode.down(name, purge=True)
+
+
+@pytest.fixture(scope="session")
+def await_established() -> Callable[[Callable[..., str], list[str]], None]:
+    """Waits until CRDs are served, given what runs kubectl.
+
+    Not `kubectl wait --for=condition=`: asked before the server has written the first condition, it fails at once.
+    """
+    path = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
+
+    def wait(kubectl: Callable[..., str], names: list[str]) -> None:
+        until = time.monotonic() + 60
+        for name in names:
+            while kubectl("get", name, "-o", path) != "True":
+                assert time.monotonic() < until, f"{name} was not established within 60 s"
+                time.sleep(0.1)
+
+    return wait

@@ -5,6 +5,7 @@ Messages are compared because people act on them; every rule of the models has a
 
 import json
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,12 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(api_server: NodeInfo) -> Server:
+def server(api_server: NodeInfo, await_established: Callable[[Callable[..., str], list[str]], None]) -> Server:
     """With our CRDs and a namespace."""
     made = Server(api_server)
     made.kubectl("apply", "-f", str(ROOT / crdgen.CRDS))
     names = [f"crd/{kind.plural}.{api.GROUP}" for kind in api.KINDS]
-    made.kubectl("wait", "--for=condition=Established", "--timeout=20s", *names)
+    await_established(made.kubectl, names)
     made.kubectl("create", "namespace", NAMESPACE)
     return made
 

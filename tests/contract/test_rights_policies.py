@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server(await_established: Callable[[Callable[..., str], list[str]], None]) -> Iterator[Server]:
     """With our kinds, roles, people, one gate, and, once their cost was measured, the policies."""
     name = f"rights-{os.getpid()}"
     try:
@@ -48,6 +48,8 @@ def server() -> Iterator[Server]:
         pytest.skip(f"NO API SERVER, nothing was judged: {error}")
     made = Server(node)
     try:
+        made.must("apply", "-f", str(ROOT / crdgen.CRDS))
+        await_established(made.must, [f"crd/{kind.plural}.{api.GROUP}" for kind in api.KINDS])
         _prepare(made)
         made.before_ms = asyncio.run(_kill_patch_ms(node))
         for policy in policies.POLICIES:
@@ -61,9 +63,6 @@ def server() -> Iterator[Server]:
 def _prepare(server: Server) -> None:
     for namespace in (SPACE, OPERATOR.namespace):
         server.must("create", "namespace", namespace)
-    server.must("apply", "-f", str(ROOT / crdgen.CRDS))
-    names = [f"crd/{kind.plural}.{api.GROUP}" for kind in api.KINDS]
-    server.must("wait", "--for=condition=Established", "--timeout=30s", *names)
     server.make(*grants(), *gate_account(GATE), *gate_account("momentum-sim-paper"))
     for gate in (GATE, "momentum-sim-paper"):
         bound_to = ("--bound-object-kind", "Pod", "--bound-object-name", f"{gate}-0")
