@@ -109,7 +109,7 @@ def test_a_restricted_pod_writes_its_claim_and_is_reached(
 ) -> None:
     """Non-root, read-only, no capabilities: available, found by name, reached as pod and as Service from both sides."""
     cluster.apply(_claim(namespace), _deployment(namespace, platform_image), _service(namespace))
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=60s")
 
     volume = cluster.get("pvc", "journal", "-n", namespace)["spec"]["volumeName"]
     written = cluster.info.state_dir / "volumes" / volume / "written"
@@ -130,7 +130,7 @@ def test_a_released_volume_is_emptied_and_offered_again(
 ) -> None:
     """The next `up` recycles what a deleted claim has left."""
     cluster.apply(_claim(namespace), _deployment(namespace, platform_image))
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=60s")
     volume = cluster.get("pvc", "journal", "-n", namespace)["spec"]["volumeName"]
     cluster.kubectl("-n", namespace, "delete", "deployment/web", "pvc/journal", "--timeout=60s")
     eventually(lambda: cluster.get("pv", volume)["status"]["phase"] == "Released")
@@ -151,7 +151,7 @@ def _pid_is_alive(pid: int) -> bool:
 def test_a_second_node_comes_and_goes_unnoticed(cluster: Any, namespace: str, platform_image: str) -> None:
     """Its firewall rules, ports, pods and cgroups are its own: the first keeps its pod, unrestarted and reachable."""
     cluster.apply(_claim(namespace), _deployment(namespace, platform_image))
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=60s")
     before = _host_firewall()
     other = f"{cluster.info.name}-b"
     try:
@@ -188,7 +188,7 @@ def _host_firewall() -> list[str]:
 def test_a_killed_node_comes_back_with_its_pods(cluster: Any, namespace: str, platform_image: str) -> None:
     """Every process killed at once, as by the kernel; objects, images and journals are still there."""
     cluster.apply(_claim(namespace), _deployment(namespace, platform_image))
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Available", "deployment/web", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=60s")
     for pid in cluster.info.pids.values():
         os.kill(pid, signal.SIGKILL)
 
