@@ -9,7 +9,6 @@ import os
 import signal
 import time
 import urllib.request
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +33,7 @@ def sample(name: str, images: Images) -> str:
 
 
 @pytest.fixture(scope="module")
-def system(cluster: Cluster, operator: Images) -> Iterator[System]:
+def system(cluster: Cluster, operator: Images) -> System:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "trading"}}
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
     found = System(cluster, "momentum")
@@ -56,16 +55,8 @@ def pods(system: System) -> dict[str, Any]:
     return {pod["metadata"]["name"]: pod for pod in listed["items"]}
 
 
-def orders(system: System) -> list[dict[str, Any]]:
-    return [request for request in system.requests() if request["kind"] == "order"]
-
-
 def wait_active(system: System, timeout_s: float = 90) -> None:
-    wait_for(
-        "trading Active",
-        lambda: True if system.get("tsys", system.name).get("status", {}).get("trading") == "Active" else None,
-        timeout_s,
-    )
+    wait_for("trading Active", lambda: system.is_active() or None, timeout_s)
 
 
 def test_orders_fill_within_sixty_seconds_of_apply(system: System) -> None:
@@ -143,7 +134,7 @@ def test_a_deleted_deployment_comes_back(system: System) -> None:
 def test_kill_patch_stops_every_order(system: System, cluster: Cluster, operator_up: bool) -> None:
     """By the venue's own record: orders before the gate's closing time, none after it; all cancelled, all proven."""
     wait_active(system)
-    wait_for("trading again", lambda: orders(system) or None, 60)
+    wait_for("trading again", lambda: system.orders() or None, 60)
     if not operator_up:
         install.scale_operator(cluster, 0)
     generation = system.kill_switch()["metadata"]["generation"] + 1
@@ -153,7 +144,7 @@ def test_kill_patch_stops_every_order(system: System, cluster: Cluster, operator
     line = wait_for("the gate's own line", lambda: _closed(system, generation), 10)
     closed_ns = nanoseconds(line["closedAt"])
     wait_for("five more seconds at the venue", lambda: _venue_past(system, closed_ns + 5_000_000_000), 30)
-    late = [order for order in orders(system) if order["received_ns"] > closed_ns + 50_000_000]
+    late = [order for order in system.orders() if order["received_ns"] > closed_ns + 50_000_000]
     print(f"\n{line['pod']}: {line['state']} {line['latencyMs']} ms after its event, {line['workingOrders']} working")
     assert [] == late
     assert 0 == line["workingOrders"]
@@ -178,7 +169,7 @@ def test_direct_kill_with_the_api_server_stopped(system: System, cluster: Cluste
     if cluster.sort != "local":
         pytest.skip("freezing the API server needs our own node")
     wait_active(system)
-    wait_for("trading again", lambda: orders(system) or None, 60)
+    wait_for("trading again", lambda: system.orders() or None, 60)
     token = base64.b64decode(system.get("secret", f"{system.name}-{system.venue}-kill-token")["data"]["token"]).strip()
     address = {name: pod["status"]["podIP"] for name, pod in pods(system).items()}
     gate = address[f"{system.name}-{system.venue}-execution-0"]
@@ -257,7 +248,7 @@ def test_a_recreated_system_finds_its_switch_still_engaged(system: System, opera
         "the break in the new line", lambda: _line(system, "Cancel", "that no order explains", before_ns), 120
     )
     print(f"\nbefore the release: {line['reason']}")
-    assert [] == wait_for("the venue's record", lambda: orders(system), 30)
+    assert [] == wait_for("the venue's record", system.orders, 30)
     system.release()
     wait_active(system)
 
@@ -277,7 +268,7 @@ def test_a_paper_system_trades_through_paper(cluster: Cluster, system: System, o
     paper.kubectl("apply", "-f", "-", stdin=sample("meanrev-paper.yaml", operator))
     document = wait_for("fills on paper", lambda: _paper_fills(paper), 120)
     print(f"\non paper: {cash_of(document, f'{paper.venue}-paper')}")
-    assert [] == orders(paper)
+    assert [] == paper.orders()
     paper.kubectl("delete", "tsys", paper.name, timeout_s=90)
 
 
@@ -303,9 +294,9 @@ def test_what_cannot_run_says_why_and_trades_nothing(cluster: Cluster, operator:
 
     condition = wait_for(f"reason {expected}", shown, 120)
     print(f"\n{broken.name}: {condition['type']} {condition['reason']}: {condition['message']}")
-    if broken.get("tsys", broken.name)["status"].get("trading") == "Active":
+    if broken.is_active():
         # its gate is open: there is just nobody to send an order, and the venue's record shows it
-        assert [] == wait_for("the venue's record", lambda: orders(broken), 60)
+        assert [] == wait_for("the venue's record", broken.orders, 60)
     broken.kubectl("delete", "tsys", broken.name, timeout_s=90)
     broken.kubectl("delete", "killswitch", broken.name, "--ignore-not-found")
 

@@ -38,7 +38,7 @@ def trade(system: System, strategy_image: str) -> None:
     command(f"kubectl apply -n {NAMESPACE} -f {SAMPLE.relative_to(ROOT)}")
     system.kubectl("apply", "-f", "-", stdin=manifest)
     with step("the operator makes its services, and the gate opens"):
-        wait_for("trading Active", lambda: is_active(system), TRADING_TIMEOUT_S)
+        wait_for("trading Active", lambda: system.is_active() or None, TRADING_TIMEOUT_S)
     with step("orders go through the gate and fill at the simulated venue"):
         ledger = wait_for("fills at the venue", lambda: _filled(system), TRADING_TIMEOUT_S)
     command(f"kubectl get tsys -n {NAMESPACE}")
@@ -85,10 +85,6 @@ def _gone(system: System) -> bool | None:
     return True if not system.kubectl("get", "pods", "-l", selector, "-o", "name").strip() else None
 
 
-def is_active(system: System) -> bool | None:
-    return True if system.get("tsys", system.name).get("status", {}).get("trading") == "Active" else None
-
-
 def _filled(system: System) -> dict[str, Any] | None:
     ledger = system.ledger()
     return ledger if ledger["fills"] else None
@@ -98,7 +94,7 @@ def _orders_by(system: System, ns: int) -> list[dict[str, Any]] | None:
     """Every order that the venue has received, once its own clock is past ``ns``."""
     if system.venue_now_ns() <= ns:
         return None
-    return [request for request in system.requests() if request["kind"] == "order"]
+    return system.orders()
 
 
 def _balances(ledger: dict[str, Any]) -> str:

@@ -58,6 +58,14 @@ class System:
         found: list[dict[str, Any]] = document["requests"]
         return found
 
+    def orders(self) -> list[dict[str, Any]]:
+        """The same record without the cancel requests."""
+        return [request for request in self.requests() if request["kind"] == "order"]
+
+    def is_active(self) -> bool:
+        """Whether the system's gates let orders through."""
+        return bool(self.get("tsys", self.name).get("status", {}).get("trading") == "Active")
+
     def positions(self) -> dict[str, Any]:
         """What our portfolio service believes."""
         document: dict[str, Any] = self.fetch(f"deploy/{self.name}-portfolio", "http://127.0.0.1:8080/positions")
