@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
-from ringfence.execution.manager import Cancel, Manager
+from ringfence.execution.manager import Manager
+from ringfence.execution.outputs import Cancel
 from ringfence.model.approved import Approved
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE, notional

@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
-from ringfence.execution.manager import Cancel, Manager, Output, Query, Reconcile
+from ringfence.execution.manager import Manager
+from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import FOREIGN
 from ringfence.execution.status import Proof, StatusWriter

@@ -8,7 +8,7 @@ import structlog
 
 from ringfence.execution.app import Execution
 from ringfence.execution.grants import allocate, allocation_of, limits_text, verified
-from ringfence.execution.manager import Query
+from ringfence.execution.outputs import Query
 from ringfence.execution.reconcile import NOTE_BASELINE, NOTE_CURSORS, Verdict
 from ringfence.execution.state import FOREIGN
 from ringfence.kube.client import KubeClient

@@ -1,134 +1,54 @@
-"""The order manager: intents in, orders out, and every answer folded into orders, sub-ledgers and exposure. Pure.
+"""The order manager: intents in, orders out; stops, time and recovery. Pure.
 
 Each method takes what happened and the time, changes the state and returns outputs for the host to carry out in
 order: entries to journal and publish, orders to send, cancels, queries. An order's entries come before its send.
 Replaying the entries of a journal (``replay``) leads to the same state as having lived it.
 
-The venue's word is the truth about outcomes. An unknown outcome is settled by asking for the order by its client
-id; that the venue does not know it is proof only if it was asked after the request had ceased to be valid.
+Three layers of one state: `accounting` folds events, `outcomes` folds the venue's answers, this decides.
 """
 
-from collections import OrderedDict
 from typing import Final
 
-import msgspec
-
-from ringfence.execution import ids, losses
+from ringfence.execution import ids, losses, valuation
+from ringfence.execution.accounting import MILLISECOND_NS, Live
 from ringfence.execution.gate import Gate
-from ringfence.execution.state import FOREIGN, Slot, Track
-from ringfence.model.approved import Approved
-from ringfence.model.money import SCALE, notional
+from ringfence.execution.outcomes import Outcomes
+from ringfence.execution.outputs import Cancel, Output, Query
+from ringfence.execution.state import FOREIGN, Track
+from ringfence.model.money import notional
 from ringfence.model.orders import (
-    CLOSED,
-    Accepted,
     Canceled,
-    CancelRejected,
     Denied,
-    Expired,
-    Filled,
     Initialized,
     Order,
-    OrderEvent,
     OrderState,
-    OrderType,
-    OutcomeKnown,
     OutcomeUnknown,
     PendingCancel,
-    Rejected,
     Side,
     Submitted,
 )
-from ringfence.model.positions import Book
 from ringfence.model.records import Entry
-from ringfence.venues import api
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import CancelIntent, Intent
 
-MILLISECOND_NS: Final = 1_000_000
-QUERY_FIRST_NS: Final = 200 * MILLISECOND_NS
 QUERY_MAX_NS: Final = 2_000 * MILLISECOND_NS
 CANCEL_AGAIN_NS: Final = 500 * MILLISECOND_NS
-CLOCK_ERROR_NS: Final = 1_000 * MILLISECOND_NS
-"""Added to a request's validity before absence proves anything."""
-CLOSED_KEPT: Final = 20_000
-"""Closed orders that are remembered, for late fills and for cancels of what is gone."""
-TRADES_KEPT: Final = 50_000
 DENIALS_PER_S: Final = 50
 """Refusals that are journaled and told; a strategy that storms gets the rest counted only."""
-CODES_MAX: Final = 64
 
 
-class Cancel(msgspec.Struct, frozen=True):
-    symbol: str
-    client_order_id: str
-
-
-class Query(msgspec.Struct, frozen=True):
-    """Ask the venue for one order."""
-
-    symbol: str
-    client_order_id: str
-
-
-class Reconcile(msgspec.Struct, frozen=True):
-    """Something happened that only the venue's own lists explain."""
-
-    reason: str
-
-
-Output = Entry | Approved | Cancel | Query | Reconcile
-
-
-class Live:
-    """An order that may still execute, and what we are waiting for."""
-
-    __slots__ = ("cancel_again", "cancel_wanted", "counted", "order", "query_at", "query_gap", "sent_mono", "slot")
-
-    def __init__(self, order: Order, slot: Slot) -> None:
-        self.order = order
-        self.slot = slot
-        self.counted = 0
-        """Leaves that are in the slot."""
-        self.sent_mono = 0
-        """Its bytes have left by this monotonic time, or never will. Not wall time: that may be off by any amount."""
-        self.query_at = 0
-        """Monotonic time of the next query; 0 = none is due."""
-        self.query_gap = QUERY_FIRST_NS
-        self.cancel_wanted = False
-        self.cancel_again = 0
-
-
-class Manager:
+class Manager(Outcomes):
     """One account's orders. ``wall`` is UTC nanoseconds, ``mono`` monotonic nanoseconds."""
 
     def __init__(self, gate: Gate, prefix: str, currency: str, request_validity_ns: int) -> None:
-        self.gate = gate
-        self.guard = gate.guard
-        self.prefix = prefix
-        self.fence = 0
-        self.sequence = 0
-        """Of the last client order id."""
-        self.orders: dict[str, Order] = {}
-        self.live: dict[str, Live] = {}
-        self.books: dict[str, Book] = {}
+        super().__init__(gate, prefix, request_validity_ns)
         self.ledger = losses.LossLedger(accounts={})
-        self.trades: dict[str, OrderedDict[str, None]] = {}
-        """Trade ids by symbol, oldest first."""
-        self.venue_ids: dict[tuple[str, str], str] = {}
-        self.activity = 0
-        """Counts fills: two looks at the account compare only if it did not move between them."""
         self.intents = 0
         self.refusals: dict[str, int] = {}
         self.untold = 0
-        self.anomalies: dict[str, int] = {}
-        self.canceled_by_kill = 0
         self._currency = currency
-        self._validity_ns = request_validity_ns + CLOCK_ERROR_NS
-        self._intent_ids: dict[tuple[str, str], str] = {}
-        self._closed: OrderedDict[str, None] = OrderedDict()
         self._denial_mono = 0
         self._denials = DENIALS_PER_S
-        gate.tracks.setdefault(FOREIGN, Track(FOREIGN))
 
     # --- intents
 
@@ -180,109 +100,6 @@ class Manager:
             return []
         live = self.live.get(self._intent_ids.get((intent.track, intent.intent_id), ""))
         return [] if live is None else self._want_cancel(live, "asked for by the strategy", wall, mono)
-
-    # --- outcomes
-
-    def submitted(self, client_order_id: str, outcome: api.SubmitOutcome, wall: int, mono: int) -> list[Output]:
-        """How a send ended. The private stream may have told more already."""
-        order = self.orders.get(client_order_id)
-        live = self.live.get(client_order_id)
-        if live is not None:
-            live.sent_mono = min(live.sent_mono, mono)
-        # a stop may have asked for its cancel before it was sent: what became of the send is news all the same
-        waiting = order is not None and (
-            order.state is OrderState.SUBMITTED
-            or (order.state is OrderState.PENDING_CANCEL and not order.venue_order_id and not order.filled)
-        )
-        if order is None or not waiting:
-            if order is not None and isinstance(outcome, api.Accepted) and not order.venue_order_id:
-                return self._fold(
-                    Accepted(client_order_id=order.client_order_id, ts=wall, venue_order_id=outcome.venue_order_id)
-                )
-            return []
-        match outcome:
-            case api.Accepted(venue_order_id):
-                return self._fold(Accepted(client_order_id=client_order_id, ts=wall, venue_order_id=venue_order_id))
-            case api.Refused(code, reason):
-                return self._fold(Rejected(client_order_id=client_order_id, ts=wall, reason=f"{code} {reason}"))
-            case api.NotSent(reason):
-                return self._fold(Canceled(client_order_id=client_order_id, ts=wall, reason=f"NOT_SENT {reason}"))
-            case api.Unknown(reason):
-                outputs = self._fold(OutcomeUnknown(client_order_id=client_order_id, ts=wall, reason=reason))
-                self._ask_soon(client_order_id, mono)
-                return outputs
-
-    def canceled(self, client_order_id: str, outcome: api.CancelOutcome, wall: int, mono: int) -> list[Output]:
-        """How a cancel request ended; what became of the order comes as its own event."""
-        live = self.live.get(client_order_id)
-        if live is None:
-            return []
-        self._ask_soon(client_order_id, mono, at_once=isinstance(outcome, api.Refused))
-        if isinstance(outcome, api.Accepted | api.Unknown) or live.order.state is not OrderState.PENDING_CANCEL:
-            return []
-        reason = (
-            f"NOT_SENT {outcome.reason}" if isinstance(outcome, api.NotSent) else f"{outcome.code} {outcome.reason}"
-        )
-        return self._fold(CancelRejected(client_order_id=client_order_id, ts=wall, reason=reason))
-
-    def event(self, symbol: str, event: OrderEvent) -> list[Output]:
-        """One event of the venue's private stream. What is already known makes no entry."""
-        order = self.orders.get(event.client_order_id)
-        if order is None:
-            return [Reconcile(f"an event of an order that is not ours: {symbol} {event.client_order_id[:40]}")]
-        if self._is_known(order, event):
-            return []
-        if isinstance(event, Canceled | Expired) and not order.venue_order_id and not order.closed:
-            # its acknowledgement was lost, and with it perhaps fills: closed now, nobody could tell whose they are
-            return [Query(symbol, event.client_order_id)]
-        return self._fold(event)
-
-    def queried(
-        self, client_order_id: str, report: api.OrderReport | None, asked: int, wall: int, mono: int
-    ) -> list[Output]:
-        """The venue's answer about one order: its report, or None if it does not know it.
-
-        ``asked``: monotonic time before the question left. An answer may be older than it looks.
-        """
-        live = self.live.get(client_order_id)
-        if live is None:
-            return []
-        order = live.order
-        if report is None:
-            return self._absent(live, asked, wall, mono)
-        outputs: list[Output] = []
-        if not order.venue_order_id or order.unknown:
-            outputs += self._fold(
-                Accepted(client_order_id=client_order_id, ts=wall, venue_order_id=report.venue_order_id)
-            )
-        live.query_at = 0
-        if report.filled > order.filled:
-            # its trades come first: a close before its fills would be a close with the wrong quantity
-            live.query_at = mono + QUERY_FIRST_NS
-            outputs.append(Reconcile(f"fills of {client_order_id} are missing"))
-        elif report.state in CLOSED and not order.closed:
-            outputs += self._fold(_terminal(client_order_id, report, wall))
-        elif order.state is OrderState.PENDING_CANCEL:
-            self._ask_soon(client_order_id, mono)
-        return outputs
-
-    def query_failed(self, client_order_id: str, mono: int) -> None:
-        """Nothing is known: ask again."""
-        self._ask_soon(client_order_id, mono)
-
-    def _absent(self, live: Live, asked: int, wall: int, mono: int) -> list[Output]:
-        order = live.order
-        if asked < live.sent_mono + self._validity_ns:
-            self._ask_soon(order.client_order_id, mono)  # the request may still be on its way
-            return []
-        outputs: list[Output] = []
-        reason = "NEVER_ARRIVED the venue does not know it, and its request is no longer valid"
-        if order.venue_order_id:
-            reason = "FORGOTTEN the venue no longer knows it; its fills are kept"
-            self._anomaly(f"ORDER_FORGOTTEN {order.client_order_id}", wall)
-        if order.unknown:
-            outputs += self._fold(OutcomeKnown(client_order_id=order.client_order_id, ts=wall))
-        return outputs + self._fold(Canceled(client_order_id=order.client_order_id, ts=wall, reason=reason))
 
     # --- stops and time
 
@@ -351,37 +168,7 @@ class Manager:
         outputs.append(Cancel(order.symbol, order.client_order_id))
         return outputs
 
-    def _ask_soon(self, client_order_id: str, mono: int, *, at_once: bool = False) -> None:
-        live = self.live.get(client_order_id)
-        if live is not None:
-            live.query_at = mono + (0 if at_once else live.query_gap)
-
     # --- recovery
-
-    def replay(self, entry: Entry) -> None:
-        """Fold one entry of the journal, without outputs."""
-        event = entry.event
-        parts = ids.parse(event.client_order_id)
-        if parts is not None and parts.prefix == self.prefix:
-            self.sequence = max(self.sequence, parts.sequence)
-            self.fence = max(self.fence, parts.fence)
-        if isinstance(event, Initialized):
-            self.adopt(event)
-            return
-        if isinstance(event, Denied):
-            order = self.orders.get(event.client_order_id)
-            if order is not None:
-                self._forget(order)
-            return
-        if event.client_order_id in self.orders:
-            self._fold(event)
-
-    def adopt(self, event: Initialized) -> Entry:
-        """Take an order in: from the journal, or one that the venue told us of."""
-        track = self.gate.tracks.setdefault(event.track, Track(event.track))
-        track.remember(event.intent_id)
-        self._enter(Order(event), track)
-        return Entry(event.track, event)
 
     def recovered(self, wall: int, mono: int) -> list[Output]:
         """After the replay: what was in flight when the last process died has an unknown outcome."""
@@ -401,161 +188,9 @@ class Manager:
             live.query_at = live.sent_mono = mono  # the process that sent it has ended by now
         return outputs
 
-    # --- losses
-
     def evaluate(self, wall: int) -> None:
-        """Today's loss of each track and of the account, at prices that closing now would fetch."""
-        account = self.gate.account
-        total = 0
-        self.gate.loss_unknown = ""
-        for name, book in self.books.items():
-            worth = losses.value(book.cash, self._prices(book), self._currency, SCALE)
-            if isinstance(worth, str):
-                self.gate.loss_unknown = f"{worth} has no price in {self._currency}"
-                return
-            total += worth
-            track = self.gate.tracks.get(name)
-            if track is not None and name != FOREIGN:
-                day = self.ledger.update(name, worth, track.caps.loss, wall)
-                track.loss, track.loss_latched = self.ledger.loss(name), day.latched
-        day = self.ledger.update("", total, account.caps.loss, wall)
-        account.loss, account.loss_latched = self.ledger.loss(""), day.latched
-
-    def _prices(self, book: Book) -> dict[str, int]:
-        """By base asset: the bid for what is held, the ask for what is owed."""
-        prices = {}
-        for market in self.gate.markets.values():
-            rules = market.instrument
-            if rules is not None and rules.quote == self._currency:
-                prices[rules.base] = market.bid if book.cash.get(rules.base, 0) >= 0 else market.ask
-        return prices
-
-    # --- folding
-
-    def fold(self, event: OrderEvent) -> list[Output]:
-        """An event that reconciliation has derived."""
-        order = self.orders[event.client_order_id]
-        return [] if self._is_known(order, event) else self._fold(event)
-
-    def _is_known(self, order: Order, event: OrderEvent) -> bool:
-        match event:
-            case Filled():
-                return event.trade_id in order.trade_ids
-            case Accepted():
-                return order.venue_order_id == event.venue_order_id and not order.unknown
-            case Canceled():
-                return order.state is OrderState.CANCELED
-            case Expired():
-                return order.state is OrderState.EXPIRED
-            case Rejected():
-                return order.state is OrderState.REJECTED
-            case _:
-                return False
-
-    def _fold(self, event: OrderEvent) -> list[Output]:
-        order = self.orders[event.client_order_id]
-        anomaly = order.apply(event)
-        outputs: list[Output] = [Entry(order.track, event)]
-        if anomaly is not None:
-            self._anomaly(anomaly, event.ts)
-            if anomaly.startswith(("LATE_FILL", "ILLEGAL")):
-                outputs.append(Reconcile(anomaly))
-        if isinstance(event, Accepted):
-            self.venue_ids[order.symbol, event.venue_order_id] = order.client_order_id
-        elif isinstance(event, Filled) and (anomaly is None or not anomaly.startswith("DUPLICATE_FILL")):
-            self._fill(order, event)
-        elif isinstance(event, Canceled) and self.guard.severity >= Severity.CANCEL:
-            self.canceled_by_kill += 1
-        live = self.live.get(order.client_order_id)
-        if live is None and not order.closed:  # a late fill has opened it again
-            live = self._enter(order, self.gate.tracks[order.track])
-        if live is not None:
-            self._account(live)
-        return outputs
-
-    def _fill(self, order: Order, event: Filled) -> None:
-        track = self.gate.tracks[order.track]
-        market = self.gate.market(order.symbol)
-        rules = market.instrument
-        assert rules is not None  # noqa: S101 - rules are journaled before the first order of an instrument
-        book = self.books.get(order.track)
-        if book is None:
-            book = self.books[order.track] = Book(cash={}, positions={}, fees={})
-        position = book.fill(rules, order.side, event.quantity, event.price, event.commission, event.commission_asset)
-        slot = track.slot(market)
-        slot.position = position.quantity
-        slot.settle()
-        self.activity += 1
-        seen = self.trades.setdefault(order.symbol, OrderedDict())
-        seen[event.trade_id] = None
-        if len(seen) > TRADES_KEPT:
-            seen.popitem(last=False)
-
-    def _enter(self, order: Order, track: Track) -> Live:
-        track.remember(order.intent_id)
-        self.orders[order.client_order_id] = order
-        self._intent_ids[order.track, order.intent_id] = order.client_order_id
-        self._closed.pop(order.client_order_id, None)
-        live = Live(order, track.slot(self.gate.market(order.symbol)))
-        self.live[order.client_order_id] = live
-        if order.track != FOREIGN:
-            track.working += 1
-            self.gate.account.working += 1
-        return live
-
-    def _account(self, live: Live) -> None:
-        """Bring exposure and counts in line with the order."""
-        order, slot = live.order, live.slot
-        market, client_order_id = slot.market, order.client_order_id
-        leaves = order.leaves
-        if leaves != live.counted:
-            if order.side is Side.BUY:
-                slot.buys += leaves - live.counted
-            else:
-                slot.sells += leaves - live.counted
-            live.counted = leaves
-            slot.settle()
-        resting = market.resting_buys if order.side is Side.BUY else market.resting_sells
-        if order.unknown:
-            market.unknown.add(client_order_id)
-        elif market.unknown:
-            market.unknown.discard(client_order_id)
-        if not order.closed:
-            if order.price and order.type is not OrderType.MARKET:
-                resting[client_order_id] = order.price
-            return
-        resting.pop(client_order_id, None)
-        del self.live[client_order_id]
-        if order.track != FOREIGN:
-            self.gate.tracks[order.track].working -= 1
-            self.gate.account.working -= 1
-        self._closed[client_order_id] = None
-        if len(self._closed) > CLOSED_KEPT:
-            self._drop(self.orders[self._closed.popitem(last=False)[0]])
-
-    def _forget(self, order: Order) -> None:
-        """A refused intent: it never became an order."""
-        live = self.live.pop(order.client_order_id, None)
-        if live is not None and order.track != FOREIGN:
-            self.gate.tracks[order.track].working -= 1
-            self.gate.account.working -= 1
-        self._drop(order)
-
-    def _drop(self, order: Order) -> None:
-        self.orders.pop(order.client_order_id, None)
-        self.venue_ids.pop((order.symbol, order.venue_order_id), None)
-        self._intent_ids.pop((order.track, order.intent_id), None)
-
-    def _anomaly(self, text: str, wall: int) -> None:
-        code = text.partition(" ")[0]
-        self._count(self.anomalies, code)
-        if code == "OVERFILL":
-            self.guard.hold("overfill", Severity.REDUCE_ONLY, f"the venue filled more than was ordered: {text}", wall)
-
-    @staticmethod
-    def _count(counts: dict[str, int], code: str) -> None:
-        if code in counts or len(counts) < CODES_MAX:
-            counts[code] = counts.get(code, 0) + 1
+        """Today's loss of each track and of the account."""
+        valuation.evaluate(self.gate, self.books, self.ledger, self._currency, wall)
 
 
 def _initialized(client_order_id: str, intent: Intent, wall: int) -> Initialized:
@@ -572,15 +207,3 @@ def _initialized(client_order_id: str, intent: Intent, wall: int) -> Initialized
         price=intent.price,
         reduce_only=intent.reduce_only,
     )
-
-
-def _terminal(client_order_id: str, report: api.OrderReport, wall: int) -> OrderEvent:
-    match report.state:
-        case OrderState.REJECTED:
-            return Rejected(client_order_id=client_order_id, ts=wall, reason="told when asked")
-        case OrderState.EXPIRED:
-            return Expired(client_order_id=client_order_id, ts=wall, reason="told when asked", ts_venue=report.ts_venue)
-        case _:
-            return Canceled(
-                client_order_id=client_order_id, ts=wall, reason="told when asked", ts_venue=report.ts_venue
-            )

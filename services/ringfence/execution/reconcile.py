@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from ringfence.execution import ids
-from ringfence.execution.manager import Manager, Output, Query, Reconcile
+from ringfence.execution.manager import Manager
+from ringfence.execution.outputs import Output, Query, Reconcile
 from ringfence.execution.state import FOREIGN
 from ringfence.model.money import text
 from ringfence.model.orders import Accepted, Filled, Initialized, OrderType, Side, Submitted, TimeInForce

@@ -24,7 +24,8 @@ from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import AllocationKeeper, ReconcileLoop
-from ringfence.execution.manager import Manager, Output
+from ringfence.execution.manager import Manager
+from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.store import NOTE_FENCE, Paths, Store

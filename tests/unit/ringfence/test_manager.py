@@ -9,7 +9,9 @@ from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import parse as parse_id
 from ringfence.execution.ids import prefix
-from ringfence.execution.manager import CLOCK_ERROR_NS, Cancel, Manager, Output, Query, Reconcile
+from ringfence.execution.manager import Manager
+from ringfence.execution.outcomes import CLOCK_ERROR_NS
+from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
 from ringfence.execution.reconcile import Reconciler, entries
 from ringfence.execution.state import FOREIGN
 from ringfence.model.approved import Approved

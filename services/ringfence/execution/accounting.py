@@ -1,0 +1,232 @@
+"""Orders, sub-ledgers and exposure as a fold of order events, live or replayed. Pure."""
+
+from collections import OrderedDict
+from typing import Final
+
+from ringfence.execution import ids
+from ringfence.execution.gate import Gate
+from ringfence.execution.outputs import Output, Reconcile
+from ringfence.execution.state import FOREIGN, Slot, Track
+from ringfence.model.orders import (
+    Accepted,
+    Canceled,
+    Denied,
+    Expired,
+    Filled,
+    Initialized,
+    Order,
+    OrderEvent,
+    OrderState,
+    OrderType,
+    Rejected,
+    Side,
+)
+from ringfence.model.positions import Book
+from ringfence.model.records import Entry
+from ringfence.wire.kill import Severity
+
+MILLISECOND_NS: Final = 1_000_000
+QUERY_FIRST_NS: Final = 200 * MILLISECOND_NS
+CLOSED_KEPT: Final = 20_000
+"""Closed orders that are remembered, for late fills and for cancels of what is gone."""
+TRADES_KEPT: Final = 50_000
+CODES_MAX: Final = 64
+
+
+class Live:
+    """An order that may still execute, and what we are waiting for."""
+
+    __slots__ = ("cancel_again", "cancel_wanted", "counted", "order", "query_at", "query_gap", "sent_mono", "slot")
+
+    def __init__(self, order: Order, slot: Slot) -> None:
+        self.order = order
+        self.slot = slot
+        self.counted = 0
+        """Leaves that are in the slot."""
+        self.sent_mono = 0
+        """Its bytes have left by this monotonic time, or never will. Not wall time: that may be off by any amount."""
+        self.query_at = 0
+        """Monotonic time of the next query; 0 = none is due."""
+        self.query_gap = QUERY_FIRST_NS
+        self.cancel_wanted = False
+        self.cancel_again = 0
+
+
+class Accounting:
+    """One account's orders, whose they are, and what they may still lead to."""
+
+    def __init__(self, gate: Gate, prefix: str) -> None:
+        self.gate = gate
+        self.guard = gate.guard
+        self.prefix = prefix
+        self.fence = 0
+        self.sequence = 0
+        """Of the last client order id."""
+        self.orders: dict[str, Order] = {}
+        self.live: dict[str, Live] = {}
+        self.books: dict[str, Book] = {}
+        self.trades: dict[str, OrderedDict[str, None]] = {}
+        """Trade ids by symbol, oldest first."""
+        self.venue_ids: dict[tuple[str, str], str] = {}
+        self.activity = 0
+        """Counts fills: two looks at the account compare only if it did not move between them."""
+        self.anomalies: dict[str, int] = {}
+        self.canceled_by_kill = 0
+        self._intent_ids: dict[tuple[str, str], str] = {}
+        self._closed: OrderedDict[str, None] = OrderedDict()
+        gate.tracks.setdefault(FOREIGN, Track(FOREIGN))
+
+    # --- recovery
+
+    def replay(self, entry: Entry) -> None:
+        """Fold one entry of the journal, without outputs."""
+        event = entry.event
+        parts = ids.parse(event.client_order_id)
+        if parts is not None and parts.prefix == self.prefix:
+            self.sequence = max(self.sequence, parts.sequence)
+            self.fence = max(self.fence, parts.fence)
+        if isinstance(event, Initialized):
+            self.adopt(event)
+            return
+        if isinstance(event, Denied):
+            order = self.orders.get(event.client_order_id)
+            if order is not None:
+                self._forget(order)
+            return
+        if event.client_order_id in self.orders:
+            self._fold(event)
+
+    def adopt(self, event: Initialized) -> Entry:
+        """Take an order in: from the journal, or one that the venue told us of."""
+        track = self.gate.tracks.setdefault(event.track, Track(event.track))
+        track.remember(event.intent_id)
+        self._enter(Order(event), track)
+        return Entry(event.track, event)
+
+    # --- folding
+
+    def fold(self, event: OrderEvent) -> list[Output]:
+        """An event that reconciliation has derived."""
+        order = self.orders[event.client_order_id]
+        return [] if self._is_known(order, event) else self._fold(event)
+
+    def _is_known(self, order: Order, event: OrderEvent) -> bool:
+        match event:
+            case Filled():
+                return event.trade_id in order.trade_ids
+            case Accepted():
+                return order.venue_order_id == event.venue_order_id and not order.unknown
+            case Canceled():
+                return order.state is OrderState.CANCELED
+            case Expired():
+                return order.state is OrderState.EXPIRED
+            case Rejected():
+                return order.state is OrderState.REJECTED
+            case _:
+                return False
+
+    def _fold(self, event: OrderEvent) -> list[Output]:
+        order = self.orders[event.client_order_id]
+        anomaly = order.apply(event)
+        outputs: list[Output] = [Entry(order.track, event)]
+        if anomaly is not None:
+            self._anomaly(anomaly, event.ts)
+            if anomaly.startswith(("LATE_FILL", "ILLEGAL")):
+                outputs.append(Reconcile(anomaly))
+        if isinstance(event, Accepted):
+            self.venue_ids[order.symbol, event.venue_order_id] = order.client_order_id
+        elif isinstance(event, Filled) and (anomaly is None or not anomaly.startswith("DUPLICATE_FILL")):
+            self._fill(order, event)
+        elif isinstance(event, Canceled) and self.guard.severity >= Severity.CANCEL:
+            self.canceled_by_kill += 1
+        live = self.live.get(order.client_order_id)
+        if live is None and not order.closed:  # a late fill has opened it again
+            live = self._enter(order, self.gate.tracks[order.track])
+        if live is not None:
+            self._account(live)
+        return outputs
+
+    def _fill(self, order: Order, event: Filled) -> None:
+        track = self.gate.tracks[order.track]
+        market = self.gate.market(order.symbol)
+        rules = market.instrument
+        assert rules is not None  # noqa: S101 - rules are journaled before the first order of an instrument
+        book = self.books.get(order.track)
+        if book is None:
+            book = self.books[order.track] = Book(cash={}, positions={}, fees={})
+        position = book.fill(rules, order.side, event.quantity, event.price, event.commission, event.commission_asset)
+        slot = track.slot(market)
+        slot.position = position.quantity
+        slot.settle()
+        self.activity += 1
+        seen = self.trades.setdefault(order.symbol, OrderedDict())
+        seen[event.trade_id] = None
+        if len(seen) > TRADES_KEPT:
+            seen.popitem(last=False)
+
+    def _enter(self, order: Order, track: Track) -> Live:
+        track.remember(order.intent_id)
+        self.orders[order.client_order_id] = order
+        self._intent_ids[order.track, order.intent_id] = order.client_order_id
+        self._closed.pop(order.client_order_id, None)
+        live = Live(order, track.slot(self.gate.market(order.symbol)))
+        self.live[order.client_order_id] = live
+        if order.track != FOREIGN:
+            track.working += 1
+            self.gate.account.working += 1
+        return live
+
+    def _account(self, live: Live) -> None:
+        """Bring exposure and counts in line with the order."""
+        order, slot = live.order, live.slot
+        market, client_order_id = slot.market, order.client_order_id
+        leaves = order.leaves
+        if leaves != live.counted:
+            if order.side is Side.BUY:
+                slot.buys += leaves - live.counted
+            else:
+                slot.sells += leaves - live.counted
+            live.counted = leaves
+            slot.settle()
+        resting = market.resting_buys if order.side is Side.BUY else market.resting_sells
+        if order.unknown:
+            market.unknown.add(client_order_id)
+        elif market.unknown:
+            market.unknown.discard(client_order_id)
+        if not order.closed:
+            if order.price and order.type is not OrderType.MARKET:
+                resting[client_order_id] = order.price
+            return
+        resting.pop(client_order_id, None)
+        del self.live[client_order_id]
+        if order.track != FOREIGN:
+            self.gate.tracks[order.track].working -= 1
+            self.gate.account.working -= 1
+        self._closed[client_order_id] = None
+        if len(self._closed) > CLOSED_KEPT:
+            self._drop(self.orders[self._closed.popitem(last=False)[0]])
+
+    def _forget(self, order: Order) -> None:
+        """A refused intent: it never became an order."""
+        live = self.live.pop(order.client_order_id, None)
+        if live is not None and order.track != FOREIGN:
+            self.gate.tracks[order.track].working -= 1
+            self.gate.account.working -= 1
+        self._drop(order)
+
+    def _drop(self, order: Order) -> None:
+        self.orders.pop(order.client_order_id, None)
+        self.venue_ids.pop((order.symbol, order.venue_order_id), None)
+        self._intent_ids.pop((order.track, order.intent_id), None)
+
+    def _anomaly(self, text: str, wall: int) -> None:
+        code = text.partition(" ")[0]
+        self._count(self.anomalies, code)
+        if code == "OVERFILL":
+            self.guard.hold("overfill", Severity.REDUCE_ONLY, f"the venue filled more than was ordered: {text}", wall)
+
+    @staticmethod
+    @staticmethod
+    def _count(counts: dict[str, int], code: str) -> None:
+        if code in counts or len(counts) < CODES_MAX:
+            counts[code] = counts.get(code, 0) + 1
