@@ -384,8 +384,7 @@ def test_a_report_with_more_fills_waits_for_the_trades() -> None:
     [(OrderState.CANCELED, Canceled), (OrderState.EXPIRED, Expired), (OrderState.REJECTED, Rejected)],
 )
 def test_a_report_of_a_closed_order_closes_it(state: OrderState, kind: type) -> None:
-    rig = Rig()
-    name = rig.accept(rig.place())
+    name = (rig := Rig()).accept(rig.place())
     assert kinds(rig.manager.queried(name, report(name, state=state), WALL, WALL, MONO)) == [kind]
 
 
@@ -582,8 +581,7 @@ def test_balances_are_explained_by_baseline_and_ledgers() -> None:
 def test_nothing_is_sound_while_an_outcome_is_unknown() -> None:
     rig = Rig()
     rig.reconciler.first_look(balances(USDT="1"), {})
-    name = rig.place()
-    rig.manager.submitted(name, api.Unknown("x"), WALL, MONO)
+    rig.manager.submitted(name := rig.place(), api.Unknown("x"), WALL, MONO)
     assert not rig.reconciler.balances(balances(USDT="1"), 0, 1, WALL).sound
     assert name in rig.guard.reason
 
@@ -591,12 +589,12 @@ def test_nothing_is_sound_while_an_outcome_is_unknown() -> None:
 def test_todays_loss_is_valued_at_what_closing_would_fetch() -> None:
     """Held at the bid, owed at the ask, fees included; an asset without a price is unknown, not zero."""
     rig = Rig()
-    name = rig.accept(rig.place(quantity=10 * LOT))
+    rig.accept(name := rig.place(quantity=10 * LOT))
     rig.manager.evaluate(WALL)
     rig.manager.event(SYMBOL, filled(name, 10 * LOT, "1", PRICE, commission=money("50")))
     rig.gate.markets[SYMBOL].bid = PRICE - money("400")
     rig.manager.evaluate(WALL)
-    assert (rig.gate.account.loss, rig.gate.tracks["stable"].loss) == (money("450"), money("450"))
+    assert rig.gate.account.loss == rig.gate.tracks["stable"].loss == money("450")
     rig.manager.books["stable"].cash["BNB"] = -1
     rig.manager.evaluate(WALL)
     assert "BNB" in rig.gate.loss_unknown
