@@ -6,16 +6,28 @@ quantity, value, position, gross and loss are then scaled by the track's weight 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from ringfence.execution import ids
-from ringfence.execution.state import FOREIGN, UNLIMITED, Caps, Track
-from ringfence.runtime.config import ALLOCATION_KEY, LIMITS_KEY, Allocation, Limits
+from ringfence.execution.state import UNLIMITED, Caps, Track
+from ringfence.runtime.config import (
+    ALLOCATION_KEY,
+    CANDIDATE,
+    LIMITS_KEY,
+    SHADOW,
+    STABLE,
+    Allocation,
+    HandoverMode,
+    Limits,
+)
 
+TRACKS: Final = (STABLE, CANDIDATE, SHADOW)
 HASH_DIGITS: Final = 10
+_HANDOVER_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
 
@@ -50,11 +62,33 @@ def allocation_of(found: Mapping[str, Any]) -> Allocation:
         allocation = msgspec.json.decode(text, type=Allocation)
     except (msgspec.MsgspecError, ValueError) as error:
         raise ValueError(f"the allocation cannot be read: {error}") from error
+    _sane(allocation)
+    return allocation
+
+
+def _sane(allocation: Allocation) -> None:
+    """What types cannot say. Raises ValueError with field, value and rule."""
     names = [track.name for track in allocation.tracks]
     keys = [track.key for track in allocation.tracks if track.key]
-    if len(set(names)) < len(names) or len(set(keys)) < len(keys) or FOREIGN in names:
-        raise ValueError("the allocation names a track or a key twice, or a track 'foreign'")
-    return allocation
+    if len(set(names)) < len(names) or len(set(keys)) < len(keys):
+        raise ValueError("tracks: the allocation names a track or a key twice")
+    for name in names:
+        if name not in TRACKS:
+            raise ValueError(f"tracks: {name!r} must be one of {', '.join(TRACKS)}")
+    ids_seen = [handover.id for handover in allocation.handovers]
+    if len(set(ids_seen)) < len(ids_seen):
+        raise ValueError("handovers: an id appears twice")
+    for handover in allocation.handovers:
+        where = f"handovers: {handover.id!r}"
+        if not _HANDOVER_ID.fullmatch(handover.id):
+            raise ValueError(f"{where}: an id is 1 to 40 characters of [a-z0-9-]")
+        if handover.source not in TRACKS:
+            raise ValueError(f"{where}: source {handover.source!r} must be one of {', '.join(TRACKS)}")
+        adopts = handover.mode is HandoverMode.ADOPT
+        if adopts and (handover.target not in TRACKS or handover.target == handover.source):
+            raise ValueError(f"{where}: target {handover.target!r} must be another track than the source")
+        if not adopts and handover.target:
+            raise ValueError(f"{where}: target {handover.target!r} must be empty where positions are closed")
 
 
 def caps(limits: Limits, granted: Limits | None, weight: int) -> Caps:

@@ -6,6 +6,7 @@ document and the kill switch. Pure but for `load`.
 """
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -142,6 +143,8 @@ class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True)
     maker_fee_bps: int = 0
     taker_fee_bps: int = 0
     latency_ms: int = 0
+    copies: "Gate | None" = None
+    """Of paper: the execution whose live orders it simulates as twin. That execution must list us as subscriber."""
     lease_duration_s: int = 15
     intents_port: int = INTENTS_PORT
     events_port: int = EVENTS_PORT
@@ -170,6 +173,9 @@ class StrategyConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=T
     marketdata: tuple[Endpoint, ...]
     gate: Gate
     """Where this track's intents go: execution, or paper while its stage is Paper."""
+    gates: tuple[Gate, ...] = ()
+    """All gates that the allocation may move it to, ``gate`` among them: then track and gate follow the allocation
+    without a restart, and ``track`` and ``gate`` are only where it begins. Empty = it stays where it is."""
 
 
 class PortfolioConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -203,8 +209,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     book_stale_ms: int
 
 
+STABLE: Final = "stable"
+CANDIDATE: Final = "candidate"
+SHADOW: Final = "shadow"
+"""The stable of before a promotion, deciding on paper until the bake ends. Always in stage Paper."""
+
+
 class Track(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A track is a sub-ledger; the revision that trades on it may change (docs/adr: tracks)."""
+
     name: str
+    """stable, candidate or shadow."""
     revision: str
     stage: str
     """Paper, Canary or Live."""
@@ -213,7 +228,32 @@ class Track(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     grant: str
     """Name of the immutable ConfigMap that holds the limits granted to it."""
     key: str
-    """Z85 public key of its strategy: the only client whose intents count as this track's."""
+    """Z85 public key of its strategy: the only client whose intents count as this track's, and one that may read
+    the gate's events. A running strategy follows its key to the track and the gate that the allocation gives it."""
+
+
+class HandoverMode(StrEnum):
+    ADOPT = "Adopt"
+    """The source's positions become the target's by a book entry at the mark; the target's strategy is told."""
+    FLATTEN = "Flatten"
+    """The source's positions are closed at the venue, within bounds."""
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to become of one track's positions. Carried out once per id, however often it is read.
+
+    Until it is done its tracks take no new exposure; working orders of the source, and of a target whose revision
+    has changed, are canceled first. Promotion: candidate to stable, in the allocation that gives stable the new
+    revision. Abort: candidate to stable, in the allocation that no longer names the candidate. A promotion that does
+    not adopt the old stable's positions names two: Flatten of stable, then Adopt from candidate to stable.
+    """
+
+    id: str
+    """Unique for ever within the account, 1 to 40 characters of ``[a-z0-9-]``."""
+    source: str
+    target: str = ""
+    """Of Adopt."""
+    mode: HandoverMode
 
 
 class Allocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -224,8 +264,11 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     epoch: int
     tracks: tuple[Track, ...]
+    """At most one each of stable, candidate and shadow."""
     limits: Limits
     """The current spec's limits: tightening them acts at once, without a new grant."""
+    handovers: tuple[Handover, ...] = ()
+    """Carried out in this order. Leave one in until every execution reports it as Done."""
 
 
 ALLOCATION_KEY: Final = "allocation.json"

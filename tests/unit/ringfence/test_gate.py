@@ -11,7 +11,7 @@ from ringfence.execution.state import UNLIMITED
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
 from ringfence.model.orders import OrderType, Side, TimeInForce
-from ringfence.runtime.config import ALLOCATION_KEY, LIMITS_KEY, Allocation, Limits, Track
+from ringfence.runtime.config import ALLOCATION_KEY, LIMITS_KEY, Allocation, Handover, HandoverMode, Limits, Track
 from ringfence.runtime.guard import Guard
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
@@ -344,12 +344,33 @@ def test_a_grant_is_what_its_name_says() -> None:
 
 def test_an_allocation_must_be_unambiguous() -> None:
     """Twice the same track, twice the same key, or none at all."""
-    for tracks in ((track(), track()), (track(), track("candidate")), (track("foreign"),)):
+    for tracks, told in (
+        ((track(), track()), "twice"),
+        ((track(), track("candidate")), "twice"),
+        ((track("foreign"),), "'foreign' must be one of stable, candidate, shadow"),
+    ):
         text = msgspec.json.encode(Allocation(epoch=1, tracks=tracks, limits=LIMITS)).decode()
-        with pytest.raises(ValueError, match="twice"):
+        with pytest.raises(ValueError, match=told):
             allocation_of({"data": {ALLOCATION_KEY: text}})
     with pytest.raises(ValueError, match="no allocation"):
         allocation_of({"data": None})
+
+
+@pytest.mark.parametrize(
+    ("handovers", "told"),
+    [
+        ((Handover(id="a", source="x", target="stable", mode=HandoverMode.ADOPT),), "source 'x' must be one of"),
+        ((Handover(id="a", source="stable", target="stable", mode=HandoverMode.ADOPT),), "another track"),
+        ((Handover(id="a", source="stable", mode=HandoverMode.ADOPT),), "target '' must be another track"),
+        ((Handover(id="a", source="stable", target="candidate", mode=HandoverMode.FLATTEN),), "must be empty"),
+        ((Handover(id="A b", source="stable", mode=HandoverMode.FLATTEN),), "1 to 40 characters"),
+        ((Handover(id="a", source="stable", mode=HandoverMode.FLATTEN),) * 2, "appears twice"),
+    ],
+)
+def test_an_impossible_handover_is_refused_with_its_field(handovers: tuple[Handover, ...], told: str) -> None:
+    allocation = Allocation(epoch=1, tracks=(track(),), limits=LIMITS, handovers=handovers)
+    with pytest.raises(ValueError, match=told):
+        allocation_of({"data": {ALLOCATION_KEY: msgspec.json.encode(allocation).decode()}})
 
 
 def test_client_order_ids() -> None:
