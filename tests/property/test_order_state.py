@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ringfence.model.money import SCALE
 from ringfence.model.orders import (
+    BUSTS,
     CLOSED,
     IN_FLIGHT,
     OPEN,
@@ -16,8 +17,11 @@ from ringfence.model.orders import (
     CancelRejected,
     Denied,
     Expired,
+    FillBusted,
+    FillCorrected,
     Filled,
     Initialized,
+    ModifyRejected,
     Order,
     OrderEvent,
     OrderState,
@@ -25,10 +29,13 @@ from ringfence.model.orders import (
     OutcomeKnown,
     OutcomeUnknown,
     PendingCancel,
+    PendingUpdate,
     Rejected,
     Side,
     Submitted,
     TimeInForce,
+    Triggered,
+    Updated,
 )
 
 QUANTITY = 100
@@ -70,35 +77,41 @@ others: st.SearchStrategy[OrderEvent] = st.sampled_from(
         Expired(**BASE),
         OutcomeUnknown(**BASE, reason="r"),
         OutcomeKnown(**BASE),
+        Triggered(**BASE),
+        PendingUpdate(**BASE, quantity=QUANTITY // 2, price=SCALE),
+        ModifyRejected(**BASE, reason="r"),
     ]
 )
+corrections: st.SearchStrategy[OrderEvent] = st.one_of(
+    st.builds(lambda trade: FillBusted(**BASE, trade_id=str(trade)), st.integers(0, 6)),
+    st.builds(
+        lambda trade, quantity: FillCorrected(
+            **BASE, trade_id=str(trade), price=2 * SCALE, quantity=quantity, commission=0, commission_asset="BTC"
+        ),
+        st.integers(0, 6),
+        st.integers(1, 60),
+    ),
+)
+updates = st.builds(lambda quantity: Updated(**BASE, quantity=quantity, price=SCALE), st.integers(1, QUANTITY))
 events = st.lists(st.one_of(fills, others), max_size=30)
+all_events = st.lists(st.one_of(fills, others, corrections, updates), max_size=30)
 venue_events = st.lists(
     st.one_of(fills, st.sampled_from([Accepted(**BASE, venue_order_id="v"), PendingCancel(**BASE)])), max_size=15
 )
 
 
-@given(events)
+@given(all_events)
 def test_every_step_is_in_the_table_or_an_anomaly(sequence: list[OrderEvent]) -> None:
     """What a venue does against the table is kept as an anomaly and changes no state."""
     order = Order(FIRST)
     for event in sequence:
         before, known = order.state, len(order.anomalies)
+        undone = BUSTS.get(before, frozenset()) if isinstance(event, FillBusted | FillCorrected) else frozenset()
         anomaly = order.apply(event)
-        assert order.state is before or order.state in TRANSITIONS[before] or _acknowledged(before, order.state)
+        assert order.state is before or order.state in TRANSITIONS[before] | undone
         assert (anomaly is None) == (len(order.anomalies) == known)
         if anomaly is not None and anomaly.startswith("ILLEGAL"):
             assert order.state is before
-
-
-def _acknowledged(before: OrderState, after: OrderState) -> bool:
-    """A cancel that was refused goes back to where it came from."""
-    return before is OrderState.PENDING_CANCEL and after in {
-        OrderState.ACCEPTED,
-        OrderState.SUBMITTED,
-        OrderState.PARTIALLY_FILLED,
-        OrderState.TRIGGERED,
-    }
 
 
 @given(events)
@@ -141,7 +154,7 @@ def test_the_order_of_fills_and_acknowledgements_does_not_matter(sequence: list[
     assert (first.filled, first.value, first.closed) == (second.filled, second.value, second.closed)
 
 
-@given(events)
+@given(all_events)
 def test_replaying_events_gives_the_same_order(sequence: list[OrderEvent]) -> None:
     """A journal is enough."""
     first, second = Order(FIRST), Order(FIRST)
@@ -159,3 +172,70 @@ def test_the_classes_of_states_are_complete() -> None:
     assert not (IN_FLIGHT & CLOSED)
     for state in CLOSED:
         assert TRANSITIONS[state] <= {OrderState.PARTIALLY_FILLED, OrderState.FILLED}
+
+
+@given(st.lists(st.one_of(fills, corrections), max_size=15), st.randoms())
+def test_busts_and_corrections_count_the_same_whatever_is_heard_first(sequence: list[OrderEvent], rng: Any) -> None:
+    """A bust before its fill, a correction twice: what stands in the end is the same, exactly."""
+    once: dict[tuple[type, str], OrderEvent] = {}
+    for event in sequence:
+        assert isinstance(event, Filled | FillBusted | FillCorrected)
+        once.setdefault((type(event), event.trade_id), event)
+    shuffled = list(once.values()) * 2
+    rng.shuffle(shuffled)
+    first, second = Order(FIRST), Order(FIRST)
+    for order, mixed in ((first, list(once.values())), (second, shuffled)):
+        order.apply(Submitted(**BASE))
+        for event in mixed:
+            order.apply(event)
+    assert (first.filled, first.value, first.fills, first.busted) == (
+        second.filled,
+        second.value,
+        second.fills,
+        second.busted,
+    )
+    assert first.filled == sum(fill.quantity for fill in first.fills.values())
+    assert first.value == sum(fill.price * fill.quantity // SCALE for fill in first.fills.values())
+    assert not first.fills.keys() & first.busted
+
+
+@given(all_events)
+def test_what_may_still_execute_is_never_more_than_was_ordered(sequence: list[OrderEvent]) -> None:
+    """Neither an update nor a bust gives back more; a closed order executes nothing."""
+    order = Order(FIRST)
+    for event in sequence:
+        order.apply(event)
+        assert 0 <= order.leaves <= QUANTITY
+        if order.closed:
+            assert order.leaves == 0
+
+
+def test_a_modification_and_a_cancel_may_both_be_on_their_way() -> None:
+    """Each refusal leads back to what is still asked for, and at last to what the order was."""
+    order = Order(FIRST)
+    for event in (Submitted(**BASE), Accepted(**BASE, venue_order_id="v")):
+        order.apply(event)
+    states = []
+    for event in (
+        PendingUpdate(**BASE, quantity=50, price=SCALE),
+        PendingCancel(**BASE),
+        CancelRejected(**BASE, reason="r"),
+        ModifyRejected(**BASE, reason="r"),
+        PendingUpdate(**BASE, quantity=50, price=SCALE),
+        Updated(**BASE, quantity=50, price=SCALE),
+    ):
+        assert order.apply(event) is None
+        states.append(str(order.state))
+    assert states == ["PENDING_UPDATE", "PENDING_CANCEL", "PENDING_UPDATE", "ACCEPTED", "PENDING_UPDATE", "ACCEPTED"]
+    assert order.leaves == 50
+
+
+def test_a_bust_of_what_was_full_does_not_bring_it_back_to_the_book() -> None:
+    """The venue has matched it and is done with it."""
+    order = Order(FIRST)
+    order.apply(Submitted(**BASE))
+    fill: dict[str, Any] = {"price": SCALE, "commission": 0, "commission_asset": "BTC", "maker": True}
+    order.apply(Filled(**BASE, trade_id="1", quantity=60, **fill))
+    order.apply(Filled(**BASE, trade_id="2", quantity=40, **fill))
+    order.apply(FillBusted(**BASE, trade_id="2"))
+    assert (order.state, order.filled, order.leaves) == (OrderState.CANCELED, 60, 0)

@@ -123,3 +123,25 @@ def test_a_fee_that_takes_the_last_of_a_position_takes_its_cost() -> None:
     cost = position.cost
     position.take_fee(LOT)
     assert (position.quantity, position.cost, position.realised) == (0, 0, -cost)
+
+
+@given(sequences, st.data())
+def test_a_bust_leaves_assets_fees_and_quantity_as_if_the_trade_had_never_been(
+    sequence: list[Fill], data: st.DataObject
+) -> None:
+    """In whatever order busts and later trades come; profit at any mark is exact, only its split may differ."""
+    voided = data.draw(st.sets(st.integers(0, max(0, len(sequence) - 1)))) if sequence else set()
+    book, without = folded(sequence), folded([f for n, f in enumerate(sequence) if n not in voided])
+    for number in sorted(voided, reverse=data.draw(st.booleans())):
+        side, quantity, price, commission, asset = sequence[number]
+        book.undo(RULES, side, quantity, price, commission, asset)
+    for one in (book, without):
+        position = one.positions.get("BTCUSDT", Position())
+        assert one.cash.get("USDT", 0) == position.realised - position.cost - one.fees.get("USDT", 0)
+        assert position.quantity == one.cash.get("BTC", 0)
+    assert _nonzero(book.cash) == _nonzero(without.cash)
+    assert _nonzero(book.fees) == _nonzero(without.fees)
+
+
+def _nonzero(amounts: dict[str, int]) -> dict[str, int]:
+    return {asset: amount for asset, amount in amounts.items() if amount}

@@ -7,19 +7,23 @@ from ringfence.execution import ids
 from ringfence.execution.gate import Gate
 from ringfence.execution.outputs import Output, Reconcile
 from ringfence.execution.state import FOREIGN, Slot, Track
+from ringfence.model.order_table import fold
 from ringfence.model.orders import (
     Accepted,
     Canceled,
     Denied,
     Expired,
+    FillBusted,
+    FillCorrected,
     Filled,
     Initialized,
     Order,
     OrderEvent,
     OrderState,
-    OrderType,
     Rejected,
     Side,
+    Triggered,
+    Updated,
 )
 from ringfence.model.positions import Book
 from ringfence.model.records import Entry
@@ -31,6 +35,8 @@ CLOSED_KEPT: Final = 20_000
 """Closed orders that are remembered, for late fills and for cancels of what is gone."""
 TRADES_KEPT: Final = 50_000
 CODES_MAX: Final = 64
+EXPLAINED_BY_VENUE: Final = ("LATE_", "ILLEGAL", "FILL_", "BUST", "CORRECTION_", "UNASKED_")
+"""Irregularities after which the account is looked at as a whole."""
 
 
 class Live:
@@ -113,7 +119,15 @@ class Accounting:
     def _is_known(self, order: Order, event: OrderEvent) -> bool:
         match event:
             case Filled():
-                return event.trade_id in order.trade_ids
+                return event.trade_id in order.fills or event.trade_id in order.busted
+            case FillBusted():
+                return event.trade_id in order.busted
+            case FillCorrected():
+                return event in order.corrected.values()
+            case Triggered():
+                return order.state is OrderState.TRIGGERED or order.filled > 0 or order.closed
+            case Updated():
+                return order.update is None and (order.quantity, order.price) == (event.quantity, event.price)
             case Accepted():
                 return order.venue_order_id == event.venue_order_id and not order.unknown
             case Canceled():
@@ -127,16 +141,16 @@ class Accounting:
 
     def _fold(self, event: OrderEvent) -> list[Output]:
         order = self.orders[event.client_order_id]
-        anomaly = order.apply(event)
+        fill, undone, anomaly = fold(order, event)
         outputs: list[Output] = [Entry(order.track, event)]
         if anomaly is not None:
             self._anomaly(anomaly, event.ts)
-            if anomaly.startswith(("LATE_FILL", "ILLEGAL")):
+            if anomaly.startswith(EXPLAINED_BY_VENUE):
                 outputs.append(Reconcile(anomaly))
         if isinstance(event, Accepted):
             self.venue_ids[order.symbol, event.venue_order_id] = order.client_order_id
-        elif isinstance(event, Filled) and (anomaly is None or not anomaly.startswith("DUPLICATE_FILL")):
-            self._fill(order, event)
+        elif fill is not None or undone is not None:
+            self._book(order, fill, undone)
         elif isinstance(event, Canceled) and self.guard.severity >= Severity.CANCEL:
             self.canceled_by_kill += 1
         live = self.live.get(order.client_order_id)
@@ -146,7 +160,8 @@ class Accounting:
             self._account(live)
         return outputs
 
-    def _fill(self, order: Order, event: Filled) -> None:
+    def _book(self, order: Order, fill: Filled | None, undone: Filled | None) -> None:
+        """Bring one execution, its correction or its bust into its owner's sub-ledger."""
         track = self.gate.tracks[order.track]
         market = self.gate.market(order.symbol)
         rules = market.instrument
@@ -154,13 +169,15 @@ class Accounting:
         book = self.books.get(order.track)
         if book is None:
             book = self.books[order.track] = Book(cash={}, positions={}, fees={})
-        position = book.fill(rules, order.side, event.quantity, event.price, event.commission, event.commission_asset)
+        seen = self.trades.setdefault(order.symbol, OrderedDict())
         slot = track.slot(market)
-        slot.position = position.quantity
+        for one, change in ((undone, book.undo), (fill, book.fill)):
+            if one is not None:
+                position = change(rules, order.side, one.quantity, one.price, one.commission, one.commission_asset)
+                slot.position = position.quantity
+                seen[one.trade_id] = None
         slot.settle()
         self.activity += 1
-        seen = self.trades.setdefault(order.symbol, OrderedDict())
-        seen[event.trade_id] = None
         if len(seen) > TRADES_KEPT:
             seen.popitem(last=False)
 
@@ -194,8 +211,10 @@ class Accounting:
         elif market.unknown:
             market.unknown.discard(client_order_id)
         if not order.closed:
-            if order.price and order.type is not OrderType.MARKET:
+            if order.resting:
                 resting[client_order_id] = order.price
+            else:
+                resting.pop(client_order_id, None)
             return
         resting.pop(client_order_id, None)
         del self.live[client_order_id]

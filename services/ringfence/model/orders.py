@@ -10,28 +10,73 @@ from typing import Final
 import msgspec
 
 from ringfence.model.money import SCALE
+from ringfence.model.order_events import (
+    CONDITIONAL,
+    UNPRICED,
+    Accepted,
+    Canceled,
+    CancelRejected,
+    Denied,
+    Emulated,
+    Event,
+    Expired,
+    FillBusted,
+    FillCorrected,
+    Filled,
+    Initialized,
+    ModifyRejected,
+    OrderEvent,
+    OrderType,
+    OutcomeKnown,
+    OutcomeUnknown,
+    PendingCancel,
+    PendingUpdate,
+    Rejected,
+    Released,
+    Side,
+    Submitted,
+    TimeInForce,
+    Triggered,
+    Updated,
+)
 
-
-class Side(StrEnum):
-    BUY = "BUY"
-    SELL = "SELL"
-
-    @property
-    def sign(self) -> int:
-        """+1 for a buy, -1 for a sell."""
-        return 1 if self is Side.BUY else -1
-
-
-class OrderType(StrEnum):
-    LIMIT = "LIMIT"
-    MARKET = "MARKET"
-    LIMIT_MAKER = "LIMIT_MAKER"
-
-
-class TimeInForce(StrEnum):
-    GTC = "GTC"
-    IOC = "IOC"
-    FOK = "FOK"
+__all__ = [
+    "BUSTS",
+    "CLOSED",
+    "CONDITIONAL",
+    "IN_FLIGHT",
+    "OPEN",
+    "PENDING",
+    "TRANSITIONS",
+    "UNPRICED",
+    "Accepted",
+    "CancelRejected",
+    "Canceled",
+    "Denied",
+    "Emulated",
+    "Event",
+    "Expired",
+    "FillBusted",
+    "FillCorrected",
+    "Filled",
+    "Initialized",
+    "ModifyRejected",
+    "Order",
+    "OrderEvent",
+    "OrderState",
+    "OrderType",
+    "OutcomeKnown",
+    "OutcomeUnknown",
+    "PendingCancel",
+    "PendingUpdate",
+    "Rejected",
+    "Released",
+    "Side",
+    "Submitted",
+    "TimeInForce",
+    "Triggered",
+    "Updated",
+]
 
 
 class OrderState(StrEnum):
@@ -56,6 +101,8 @@ CLOSED: Final = frozenset({S.DENIED, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED
 IN_FLIGHT: Final = frozenset({S.SUBMITTED, S.PENDING_UPDATE, S.PENDING_CANCEL})
 OPEN: Final = frozenset({S.ACCEPTED, S.TRIGGERED, S.PARTIALLY_FILLED, S.PENDING_UPDATE, S.PENDING_CANCEL})
 
+PENDING: Final = frozenset({S.PENDING_UPDATE, S.PENDING_CANCEL})
+
 _WORKING = frozenset({S.PENDING_UPDATE, S.PENDING_CANCEL, S.CANCELED, S.EXPIRED, S.PARTIALLY_FILLED, S.FILLED})
 # From each state, the states that one event may lead to. Fills before the acknowledgement are legal (they
 # imply acceptance), and so is a fill after a cancel: the venue's matching had already happened.
@@ -67,7 +114,7 @@ TRANSITIONS: Final[dict[OrderState, frozenset[OrderState]]] = {
     S.ACCEPTED: _WORKING | {S.REJECTED, S.TRIGGERED},
     S.TRIGGERED: _WORKING,
     S.PARTIALLY_FILLED: _WORKING,
-    S.PENDING_UPDATE: _WORKING | {S.ACCEPTED, S.TRIGGERED, S.REJECTED},
+    S.PENDING_UPDATE: _WORKING | {S.SUBMITTED, S.ACCEPTED, S.TRIGGERED, S.REJECTED},
     S.PENDING_CANCEL: _WORKING | {S.SUBMITTED, S.ACCEPTED, S.TRIGGERED, S.REJECTED},
     S.CANCELED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
     S.EXPIRED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
@@ -75,106 +122,21 @@ TRANSITIONS: Final[dict[OrderState, frozenset[OrderState]]] = {
     S.FILLED: frozenset(),
     S.DENIED: frozenset(),
 }
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
-    """Something that happened to one order. Times are UTC nanoseconds."""
-
-    client_order_id: str
-    ts: int
-    """When we learnt of it (receive time of the host that recorded it)."""
-
-
-class Initialized(Event, frozen=True, kw_only=True):
-    """The intent as it was accepted for checking, stored before anything else happens."""
-
-    intent_id: str
-    track: str
-    symbol: str
-    side: Side
-    type: OrderType
-    time_in_force: TimeInForce
-    quantity: int
-    price: int
-    """Limit price; 0 for a market order."""
-    reduce_only: bool = False
-
-
-class Denied(Event, frozen=True, kw_only=True):
-    """Refused by our own gate; every failed check with its values."""
-
-    reasons: tuple[str, ...]
-
-
-class Submitted(Event, frozen=True, kw_only=True):
-    """Handed to the wire: from here on the outcome belongs to the venue."""
-
-
-class Accepted(Event, frozen=True, kw_only=True):
-    venue_order_id: str
-    ts_venue: int = 0
-
-
-class Rejected(Event, frozen=True, kw_only=True):
-    """Refused by the venue, proven by its own answer."""
-
-    reason: str
-
-
-class PendingCancel(Event, frozen=True, kw_only=True):
-    reason: str = ""
-
-
-class CancelRejected(Event, frozen=True, kw_only=True):
-    reason: str
-
-
-class Canceled(Event, frozen=True, kw_only=True):
-    reason: str = ""
-    ts_venue: int = 0
-
-
-class Expired(Event, frozen=True, kw_only=True):
-    reason: str = ""
-    ts_venue: int = 0
-
-
-class Filled(Event, frozen=True, kw_only=True):
-    """One execution. ``trade_id`` is unique within venue, account and instrument, and dedups."""
-
-    trade_id: str
-    price: int
-    quantity: int
-    commission: int
-    commission_asset: str
-    maker: bool
-    ts_venue: int = 0
-
-
-class OutcomeUnknown(Event, frozen=True, kw_only=True):
-    """No proof of what the venue did (time-out, 5xx, disconnect): not a state, a flag with a reason."""
-
-    reason: str
-
-
-class OutcomeKnown(Event, frozen=True, kw_only=True):
-    """A query by client order id has settled an unknown outcome; the events that it proves follow."""
-
-
-OrderEvent = (
-    Initialized
-    | Denied
-    | Submitted
-    | Accepted
-    | Rejected
-    | PendingCancel
-    | CancelRejected
-    | Canceled
-    | Expired
-    | Filled
-    | OutcomeUnknown
-    | OutcomeKnown
-)
+# A bust takes a fill back: the order is as if it had never been filled, but what was full stays off the book.
+BUSTS: Final[dict[OrderState, frozenset[OrderState]]] = {
+    S.PARTIALLY_FILLED: frozenset({S.ACCEPTED, S.TRIGGERED}),
+    S.FILLED: frozenset({S.CANCELED}),
+}
+_STEPS: Final[dict[type[Event], OrderState]] = {
+    Denied: S.DENIED,
+    Emulated: S.EMULATED,
+    Released: S.RELEASED,
+    Submitted: S.SUBMITTED,
+    Rejected: S.REJECTED,
+    Canceled: S.CANCELED,
+    Expired: S.EXPIRED,
+}
+"""Events that say the state themselves."""
 
 
 class Order:
@@ -183,20 +145,28 @@ class Order:
     __slots__ = (
         "anomalies",
         "before_pending",
+        "busted",
         "client_order_id",
+        "corrected",
+        "display",
         "filled",
+        "fills",
+        "group",
         "intent_id",
         "price",
         "quantity",
         "reduce_only",
+        "replaces",
         "side",
         "state",
+        "stop_price",
         "symbol",
         "time_in_force",
         "track",
-        "trade_ids",
+        "trailing_bps",
         "type",
         "unknown",
+        "update",
         "value",
         "venue_order_id",
     )
@@ -211,14 +181,25 @@ class Order:
         self.time_in_force = event.time_in_force
         self.quantity = event.quantity
         self.price = event.price
+        self.stop_price = event.stop_price
+        self.trailing_bps = event.trailing_bps
+        self.display = event.display
+        self.group = event.group
+        self.replaces = event.replaces
         self.reduce_only = event.reduce_only
         self.state = OrderState.INITIALIZED
         self.before_pending = OrderState.ACCEPTED
+        """Where a refused cancel or modification leads back to."""
+        self.update: PendingUpdate | None = None
+        """The modification that has not been answered."""
         self.venue_order_id = ""
         self.filled = 0
         self.value = 0
         """Sum of price times quantity over the fills, scaled by 1e-8."""
-        self.trade_ids: set[str] = set()
+        self.fills: dict[str, Filled] = {}
+        """By trade id, as they stand now: corrected, and without the busted ones."""
+        self.busted: set[str] = set()
+        self.corrected: dict[str, FillCorrected] = {}
         self.unknown = False
         self.anomalies: list[str] = []
 
@@ -231,6 +212,20 @@ class Order:
     def closed(self) -> bool:
         return self.state in CLOSED
 
+    @property
+    def protective(self) -> bool:
+        """It guards a position: it can only reduce, and waits for a price (or is one of two such that exclude each
+        other). Whether its leaves are within the position is for who knows the position."""
+        return self.reduce_only and (self.type in CONDITIONAL or self.group != "")
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is on the book at its price, as far as we know, so that another order of ours may meet it."""
+        if self.closed or self.type in UNPRICED:
+            return False
+        waiting = (self.state, self.before_pending)[self.state in PENDING]
+        return self.type not in CONDITIONAL or waiting in {S.TRIGGERED, S.PARTIALLY_FILLED}
+
     def apply(self, event: OrderEvent) -> str | None:
         """Fold one event. Returns what was irregular about it (also kept in ``anomalies``), or None."""
         anomaly = self._apply(event)
@@ -242,62 +237,156 @@ class Order:
         match event:
             case Initialized():
                 return f"DUPLICATE_INITIALIZED {event.client_order_id}"
-            case Denied():
-                return self._move(S.DENIED)
-            case Submitted():
-                return self._move(S.SUBMITTED)
+            case Denied() | Emulated() | Released() | Submitted():
+                return self._move(_STEPS[type(event)])
+            case Rejected() | Canceled() | Expired():
+                self.unknown = False
+                self.update = None
+                return self._move(_STEPS[type(event)])
             case Accepted():
                 return self._accept(event)
-            case Rejected():
-                self.unknown = False
-                return self._move(S.REJECTED)
-            case PendingCancel():
-                if self.state is not S.PENDING_CANCEL:
-                    self.before_pending = self.state
-                return self._move(S.PENDING_CANCEL)
-            case CancelRejected():
-                return self._move(self.before_pending) if self.state is S.PENDING_CANCEL else None
-            case Canceled():
-                self.unknown = False
-                return self._move(S.CANCELED)
-            case Expired():
-                self.unknown = False
-                return self._move(S.EXPIRED)
+            case Triggered():
+                return self._trigger()
             case Filled():
                 return self._fill(event)
+            case FillBusted():
+                return self._bust(event)
+            case FillCorrected():
+                return self._correct(event)
             case OutcomeUnknown():
                 self.unknown = True
                 return None
             case OutcomeKnown():
                 self.unknown = False
                 return None
+            case _:
+                return self._change(event)
+
+    def _change(self, event: PendingUpdate | Updated | ModifyRejected | PendingCancel | CancelRejected) -> str | None:
+        """Modifications and cancels that are asked for and answered. Both may be on their way at once."""
+        match event:
+            case PendingUpdate():
+                if self.closed:
+                    return f"ILLEGAL_TRANSITION {self.state} -> {S.PENDING_UPDATE}"
+                self.update = event
+                return None if self.state is S.PENDING_CANCEL else self._pend(S.PENDING_UPDATE)
+            case Updated():
+                return self._updated(event)
+            case ModifyRejected():
+                self.update = None
+                return self._move(self.before_pending) if self.state is S.PENDING_UPDATE else None
+            case PendingCancel():
+                return self._pend(S.PENDING_CANCEL)
+            case CancelRejected():
+                if self.state is not S.PENDING_CANCEL:
+                    return None
+                return self._move(S.PENDING_UPDATE if self.update is not None else self.before_pending)
+
+    def _pend(self, state: OrderState) -> str | None:
+        if self.state not in PENDING and state in TRANSITIONS[self.state]:
+            self.before_pending = self.state
+        return self._move(state)
 
     def _accept(self, event: Accepted) -> str | None:
         self.unknown = False
         self.venue_order_id = event.venue_order_id
-        if self.state is S.PENDING_CANCEL and self.before_pending is S.SUBMITTED:
-            self.before_pending = S.ACCEPTED  # where a refused cancel leads back to
+        if self.state in PENDING and self.before_pending is S.SUBMITTED:
+            self.before_pending = S.ACCEPTED
         # An acknowledgement that arrives after a fill or a cancel request proves nothing new.
         return None if self.state is not S.SUBMITTED else self._move(S.ACCEPTED)
 
+    def _trigger(self) -> str | None:
+        if self.state in PENDING:
+            if self.before_pending is not S.PARTIALLY_FILLED:
+                self.before_pending = S.TRIGGERED
+            return None
+        return None if self.filled else self._move(S.TRIGGERED)  # a fill has said so already
+
+    def _updated(self, event: Updated) -> str | None:
+        asked, self.update = self.update, None
+        if self.closed:
+            return f"LATE_UPDATE state={self.state} quantity={event.quantity}"
+        self.quantity, self.price = event.quantity, event.price
+        if self.filled >= self.quantity:
+            self._move(S.FILLED)
+        elif self.state is S.PENDING_UPDATE:
+            self._move(self.before_pending)
+        return self._overfill() or (None if asked is not None else f"UNASKED_UPDATE quantity={event.quantity}")
+
+    # --- executions
+
     def _fill(self, event: Filled) -> str | None:
-        if event.trade_id in self.trade_ids:
+        if event.trade_id in self.fills:
             return f"DUPLICATE_FILL trade_id={event.trade_id}"
-        self.trade_ids.add(event.trade_id)
+        if event.trade_id in self.busted:
+            return f"BUSTED_FILL trade_id={event.trade_id}"
+        corrected = self.corrected.get(event.trade_id)
+        self._count(event if corrected is None else _restated(event, corrected))
         self.unknown = False
-        self.filled += event.quantity
-        self.value += event.price * event.quantity // SCALE
         late = f"LATE_FILL state={self.state} trade_id={event.trade_id}" if self.closed else None
+        self._advance()
+        return self._overfill() or late
+
+    def _advance(self) -> None:
+        """After more was filled: a close is opened again by what it did not know of."""
         if self.filled >= self.quantity:
             if self.state is not S.FILLED:
                 self._move(S.FILLED)
-        elif self.state is S.PENDING_CANCEL:
+        elif self.state in PENDING:
             self.before_pending = S.PARTIALLY_FILLED
         elif self.state not in CLOSED:
             self._move(S.PARTIALLY_FILLED)
-        if self.filled > self.quantity:
-            return f"OVERFILL filled={self.filled} quantity={self.quantity} trade_id={event.trade_id}"
-        return late
+
+    def _bust(self, event: FillBusted) -> str | None:
+        if event.trade_id in self.busted:
+            return None
+        self.busted.add(event.trade_id)
+        fill = self.fills.pop(event.trade_id, None)
+        if fill is None:
+            return f"BUST_BEFORE_FILL trade_id={event.trade_id}"
+        self._uncount(fill)
+        self._retreat()
+        return f"FILL_BUSTED trade_id={event.trade_id} quantity={fill.quantity} price={fill.price}"
+
+    def _correct(self, event: FillCorrected) -> str | None:
+        known = self.corrected.get(event.trade_id)
+        if known is not None and (known == event or event.ts_venue < known.ts_venue):
+            return None
+        self.corrected[event.trade_id] = event
+        fill = self.fills.pop(event.trade_id, None)
+        if fill is None:
+            return f"CORRECTION_BEFORE_FILL trade_id={event.trade_id}"
+        self._uncount(fill)
+        self._count(_restated(fill, event))
+        if event.quantity < fill.quantity:
+            self._retreat()
+        else:
+            self._advance()
+        return self._overfill() or f"FILL_CORRECTED trade_id={event.trade_id}"
+
+    def _retreat(self) -> None:
+        """After less is filled than was: nothing comes back to the venue's book by that."""
+        unfilled = S.TRIGGERED if self.type in CONDITIONAL else S.ACCEPTED
+        if self.state is S.FILLED and self.filled < self.quantity:
+            self.state = S.CANCELED
+        elif not self.filled and self.state is S.PARTIALLY_FILLED:
+            self.state = unfilled
+        elif not self.filled and self.state in PENDING and self.before_pending is S.PARTIALLY_FILLED:
+            self.before_pending = unfilled
+
+    def _count(self, fill: Filled) -> None:
+        self.fills[fill.trade_id] = fill
+        self.filled += fill.quantity
+        self.value += fill.price * fill.quantity // SCALE
+
+    def _uncount(self, fill: Filled) -> None:
+        self.filled -= fill.quantity
+        self.value -= fill.price * fill.quantity // SCALE
+
+    def _overfill(self) -> str | None:
+        if self.filled <= self.quantity:
+            return None
+        return f"OVERFILL filled={self.filled} quantity={self.quantity}"
 
     def _move(self, to: OrderState) -> str | None:
         if to is self.state:
@@ -306,3 +395,13 @@ class Order:
             return f"ILLEGAL_TRANSITION {self.state} -> {to}"
         self.state = to
         return None
+
+
+def _restated(fill: Filled, event: FillCorrected) -> Filled:
+    return msgspec.structs.replace(
+        fill,
+        price=event.price,
+        quantity=event.quantity,
+        commission=event.commission,
+        commission_asset=event.commission_asset,
+    )

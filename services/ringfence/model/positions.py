@@ -85,5 +85,25 @@ class Book(msgspec.Struct, kw_only=True):
                 position.take_fee(commission)
         return position
 
+    def undo(
+        self, instrument: Instrument, side: Side, quantity: int, price: int, commission: int, commission_asset: str
+    ) -> Position:
+        """Take one execution back (a bust): assets, fees and quantity are as if it had never been.
+
+        What it had won or lost stays where it is now, in ``realised`` or in the cost of what is held; their sum at
+        any mark is exactly that of the ledger without the execution.
+        """
+        position = self.positions.setdefault(instrument.symbol, Position())
+        if commission:
+            self.fees[commission_asset] = self.fees.get(commission_asset, 0) - commission
+            self._move(commission_asset, commission)
+            if commission_asset == instrument.base:
+                position.take_fee(-commission)
+        position.trade(side.opposite, quantity, price)
+        amount = notional(price, quantity)
+        self._move(instrument.quote, side.sign * amount)
+        self._move(instrument.base, -side.sign * quantity)
+        return position
+
     def _move(self, asset: str, amount: int) -> None:
         self.cash[asset] = self.cash.get(asset, 0) + amount

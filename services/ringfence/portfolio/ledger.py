@@ -33,6 +33,7 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     side: Side
     price: int
     quantity: int
+    """Negative: an execution told before is taken back."""
     commission: int
     commission_asset: str
     maker: bool
@@ -53,16 +54,17 @@ class TrackLedger:
         self._day = 0
         self._today: dict[str, int] = {}
 
-    def fill(self, instrument: Instrument, side: Side, fill: Filled) -> None:
-        """Fold one execution in."""
+    def fill(self, instrument: Instrument, side: Side, fill: Filled, *, undone: bool = False) -> None:
+        """Fold one execution in, or take one back that the venue has busted or restated."""
         before = dict(self.book.cash)
         position = self.book.positions.get(instrument.symbol)
         realised = 0 if position is None else position.realised
-        position = self.book.fill(instrument, side, fill.quantity, fill.price, fill.commission, fill.commission_asset)
+        change = self.book.undo if undone else self.book.fill
+        position = change(instrument, side, fill.quantity, fill.price, fill.commission, fill.commission_asset)
         won = position.realised - realised
         sums = self.gains if won > 0 else self.losses
         sums[instrument.symbol] = sums.get(instrument.symbol, 0) + abs(won)
-        self.fills += 1
+        self.fills += -1 if undone else 1
         self._count_today(fill.ts // DAY_NS, before)
 
     def _count_today(self, day: int, before: dict[str, int]) -> None:
@@ -92,7 +94,7 @@ class GateLedger:
         """Fills of orders of which nothing is known; the books are not complete if there are any."""
         self.anomalies = 0
         self.orders = OrderTable()
-        self.held: dict[str, list[tuple[Order, OrderUpdate, Filled]]] = {}
+        self.held: dict[str, list[tuple[Order, OrderUpdate, Filled, bool]]] = {}
         """Fills of instruments whose rules are not known yet."""
         self.fills: deque[FillRow] = deque(maxlen=FILLS_KEPT)
 
@@ -114,8 +116,8 @@ class Ledger:
             return
         self.instruments[instrument.symbol] = instrument
         for gate in self.gates.values():
-            for order, update, fill in gate.held.pop(instrument.symbol, ()):
-                self._fill(gate, order, update, fill)
+            for order, update, fill, undone in gate.held.pop(instrument.symbol, ()):
+                self._fill(gate, order, update, fill, undone)
 
     def update(self, update: OrderUpdate) -> None:
         """Fold one event of a gate. Each sequence once and in order: the feed sees to that."""
@@ -125,12 +127,15 @@ class Ledger:
         gate.anomalies += applied.anomaly is not None
         if applied.order is None:
             gate.unknown_fills += isinstance(update.event, Filled)
-        elif applied.fill is not None:
-            gate.fills.append(_row(applied.order, update, applied.fill))
+            return
+        for fill, undone in ((applied.undone, True), (applied.fill, False)):
+            if fill is None:
+                continue
+            gate.fills.append(_row(applied.order, update, fill, -1 if undone else 1))
             if applied.order.symbol in self.instruments:
-                self._fill(gate, applied.order, update, applied.fill)
+                self._fill(gate, applied.order, update, fill, undone)
             else:
-                gate.held.setdefault(applied.order.symbol, []).append((applied.order, update, applied.fill))
+                gate.held.setdefault(applied.order.symbol, []).append((applied.order, update, fill, undone))
 
     def restart(self, gate: str) -> None:
         """The gate has begun a new journal: what the old one said is gone."""
@@ -141,9 +146,9 @@ class Ledger:
         wanted = [one for one in self.gates.values() if gate is None or one.name == gate]
         return [row for one in wanted for row in one.fills if row.sequence > after]
 
-    def _fill(self, gate: GateLedger, order: Order, update: OrderUpdate, fill: Filled) -> None:
+    def _fill(self, gate: GateLedger, order: Order, update: OrderUpdate, fill: Filled, undone: bool) -> None:
         track = gate.tracks.setdefault(update.track, TrackLedger())
-        track.fill(self.instruments[order.symbol], order.side, fill)
+        track.fill(self.instruments[order.symbol], order.side, fill, undone=undone)
 
 
 def positions(track: TrackLedger) -> dict[str, Position]:
@@ -151,7 +156,7 @@ def positions(track: TrackLedger) -> dict[str, Position]:
     return dict(sorted(track.book.positions.items()))
 
 
-def _row(order: Order, update: OrderUpdate, fill: Filled) -> FillRow:
+def _row(order: Order, update: OrderUpdate, fill: Filled, sign: int) -> FillRow:
     return FillRow(
         gate=update.gate,
         sequence=update.sequence,
@@ -161,7 +166,7 @@ def _row(order: Order, update: OrderUpdate, fill: Filled) -> FillRow:
         symbol=order.symbol,
         side=order.side,
         price=fill.price,
-        quantity=fill.quantity,
+        quantity=sign * fill.quantity,
         commission=fill.commission,
         commission_asset=fill.commission_asset,
         maker=fill.maker,

@@ -61,7 +61,7 @@ class Desk:
         self._sent: dict[str, tuple[int, Intent]] = {}
         self._cancel_asked: dict[str, int] = {}
         self._positions = {symbol: Position() for symbol in self.symbols}
-        self._held: dict[str, list[tuple[Side, Filled]]] = {}
+        self._held: dict[str, list[tuple[Side, Filled, bool]]] = {}
         self._broken = ""
 
     # --- Context: what the author may ask
@@ -157,8 +157,8 @@ class Desk:
         if instrument.symbol not in self._positions:
             return
         self._rules[instrument.symbol] = instrument
-        for side, fill in self._held.pop(instrument.symbol, ()):
-            self._move(instrument.symbol, side, fill)
+        for side, fill, undone in self._held.pop(instrument.symbol, ()):
+            self._move(instrument.symbol, side, fill, undone)
 
     def saw_status(self, status: FeedStatus) -> None:
         self._status[status.symbol] = status
@@ -184,6 +184,8 @@ class Desk:
             self._by_intent[order.intent_id] = order
         if isinstance(event, CancelRejected):
             self._cancel_asked.pop(order.intent_id, None)
+        if applied.undone is not None:
+            self._booked(order, applied.undone, undone=True)
         fill = None if applied.fill is None else self._filled(order, applied.fill)
         changed = order.state is not applied.before
         return fill, _change(order, event) if changed else None
@@ -270,10 +272,7 @@ class Desk:
         self.notices.append(OrderChange(intent.intent_id, intent.symbol, intent.side, state, reason, 0))
 
     def _filled(self, order: Order, fill: Filled) -> Fill:
-        if order.symbol in self._rules:
-            self._move(order.symbol, order.side, fill)
-        elif order.symbol in self._positions:
-            self._held.setdefault(order.symbol, []).append((order.side, fill))
+        self._booked(order, fill)
         return Fill(
             order.intent_id,
             order.symbol,
@@ -286,11 +285,23 @@ class Desk:
             fill.ts,
         )
 
-    def _move(self, symbol: str, side: Side, fill: Filled) -> None:
+    def _booked(self, order: Order, fill: Filled, *, undone: bool = False) -> None:
+        if order.symbol in self._rules:
+            self._move(order.symbol, order.side, fill, undone)
+        elif order.symbol in self._positions:
+            self._held.setdefault(order.symbol, []).append((order.side, fill, undone))
+
+    def _move(self, symbol: str, side: Side, fill: Filled, undone: bool) -> None:
         position = self._positions[symbol]
+        fee = fill.commission if fill.commission_asset == self._rules[symbol].base else 0
+        if undone:
+            if fee:
+                position.take_fee(-fee)
+            position.trade(side.opposite, fill.quantity, fill.price)
+            return
         position.trade(side, fill.quantity, fill.price)
-        if fill.commission_asset == self._rules[symbol].base:
-            position.take_fee(fill.commission)
+        if fee:
+            position.take_fee(fee)
 
 
 def _change(order: Order, event: OrderEvent) -> OrderChange:
