@@ -21,7 +21,20 @@ SAMPLES = ROOT / "manifests" / "samples"
 GOOD = sorted([*SAMPLES.glob("*.yaml"), *SAMPLES.glob("cannot-run/*.yaml")])
 BAD = sorted(SAMPLES.glob("invalid/*.yaml"))
 NAMESPACE = "crds"
-SYSTEM_COLUMNS = ["NAME", "STAGE", "WEIGHT", "GOAL", "TRADING", "READY", "REVISION", "AGE", "REASON"]
+SYSTEM_COLUMNS = [
+    "NAME",
+    "STAGE",
+    "WEIGHT",
+    "GOAL",
+    "TRADING",
+    "READY",
+    "REVISION",
+    "AGE",
+    "VERDICT",
+    "NEXT",
+    "WAITS",
+    "REASON",
+]
 SWITCH_COLUMNS = ["NAME", "ENGAGED", "ACTION", "GATES", "ORDERS", "REASON", "BY", "AGE"]
 
 pytestmark = [pytest.mark.apiserver]

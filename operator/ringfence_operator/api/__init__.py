@@ -7,9 +7,11 @@ in an environment that has nothing else.
 
 from typing import Final
 
-from ringfence_operator.api import killswitch, tradingsystem
+from ringfence_operator.api import evaluation, killswitch, promotion, tradingsystem
+from ringfence_operator.api.evaluation import Evaluation, EvaluationSpec, EvaluationStatus
 from ringfence_operator.api.killswitch import KillSwitch, KillSwitchSpec, KillSwitchStatus, Severity, severity
 from ringfence_operator.api.meta import API_VERSION, CATEGORY, GROUP, VERSION, Condition, Kind, Metadata, sentence
+from ringfence_operator.api.promotion import Promotion, PromotionSpec, PromotionStatus
 from ringfence_operator.api.revision import (
     canonical_json,
     content_hash,
@@ -18,10 +20,10 @@ from ringfence_operator.api.revision import (
     revision_hash,
     revision_json,
 )
+from ringfence_operator.api.rollout import Rollout, RolloutStatus, Stage
 from ringfence_operator.api.tradingsystem import (
     Limits,
     Service,
-    Stage,
     Strategy,
     Track,
     Trading,
@@ -31,7 +33,7 @@ from ringfence_operator.api.tradingsystem import (
     Venue,
 )
 
-KINDS: Final[tuple[Kind, ...]] = (tradingsystem.KIND, killswitch.KIND)
+KINDS: Final[tuple[Kind, ...]] = (tradingsystem.KIND, killswitch.KIND, evaluation.KIND, promotion.KIND)
 """Every kind that a CRD is generated for."""
 
 __all__ = [
@@ -41,12 +43,20 @@ __all__ = [
     "KINDS",
     "VERSION",
     "Condition",
+    "Evaluation",
+    "EvaluationSpec",
+    "EvaluationStatus",
     "KillSwitch",
     "KillSwitchSpec",
     "KillSwitchStatus",
     "Kind",
     "Limits",
     "Metadata",
+    "Promotion",
+    "PromotionSpec",
+    "PromotionStatus",
+    "Rollout",
+    "RolloutStatus",
     "Service",
     "Severity",
     "Stage",

@@ -57,6 +57,11 @@ def list_map(*keys: str) -> JsonDict:
     return {LIST_TYPE: "map", LIST_MAP_KEYS: list(keys)}
 
 
+def atomic_list() -> JsonDict:
+    """Extension of a list that is written as a whole: its order means something."""
+    return {LIST_TYPE: "atomic"}
+
+
 def cel(*rules: JsonDict) -> JsonDict:
     """The rules as an extension of a schema."""
     return {RULES: [*rules]}

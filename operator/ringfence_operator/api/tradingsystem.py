@@ -34,8 +34,8 @@ from ringfence_operator.api.meta import (
     list_map,
     rule,
 )
+from ringfence_operator.api.rollout import PlatformStatus, Rollout, RolloutStatus, Stage
 
-Stage = Literal["Paper", "Canary", "Live"]
 Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Starting", "Unknown"]
 VenueName = Annotated[str, Field(pattern=LABEL_PATTERN, min_length=1, max_length=VENUE_NAME_LENGTH_MAX)]
 
@@ -329,6 +329,7 @@ class TradingSystemSpec(Spec):
     venues: Annotated[tuple[Venue, ...], Field(min_length=1, max_length=4, json_schema_extra=list_map("name"))]
     """Where it trades, 1 to 4; each is one account."""
     limits: Limits
+    rollout: Rollout = Rollout()
     journal: Journal = Journal()
 
     def venue(self, name: str) -> Venue:
@@ -396,6 +397,14 @@ class TradingSystemStatus(Status):
     """The limits revision that the spec asks for."""
     stable: Track | None = None
     """The revision that trades."""
+    candidate: Track | None = None
+    """The revision on its way, beside stable."""
+    shadow: Track | None = None
+    """The revision before stable, which goes on deciding on paper until the bake ends: what a rollback goes to."""
+    rollout: RolloutStatus | None = None
+    """How far the revision on its way is, and what it waits for."""
+    platform: PlatformStatus | None = None
+    """Which image of the platform runs."""
     services: Annotated[tuple[Service, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()
     """Its workloads."""
 
@@ -425,6 +434,9 @@ KIND: Final = Kind(
         condition_column("Ready", "Ready", "status", "Whether all that the spec asks for is so."),
         Column("Revision", ".status.revision", "string", "The strategy revision that the spec asks for."),
         AGE,
+        Column("Verdict", ".status.rollout.verdict", "string", "What its measurements say.", priority=1),
+        Column("Next", ".status.rollout.next", "string", "The next step.", priority=1),
+        Column("Waits", ".status.rollout.waitsFor", "string", "What the next step waits for.", priority=1),
         condition_column("Reason", "Ready", "reason", "Why it is or is not ready.", priority=1),
     ),
     rules=(

@@ -1,8 +1,7 @@
 """What `decide` is told, what it keeps, and what it answers. Frozen values only.
 
-`State` is what survives in status: whoever reads it after a crash continues where the last pass ended. A second
-track and the objects of a staged rollout (Evaluations, Promotions) are added to `State` and `Observation`; the
-shape of the loop stays.
+`State` is what survives in status: whoever reads it after a crash continues where the last pass ended. What was
+measured survives in Evaluation objects, whose values are in `analysis`.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from ringfence_operator.rollout.evidence import EvaluationState, MetricSpec, Verdict
 from ringfence_operator.rollout.health import Problem
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -23,6 +23,46 @@ class Stage(StrEnum):
     LIVE = "Live"
 
 
+class Mode(StrEnum):
+    """How positions pass from one track to another."""
+
+    ADOPT = "Adopt"
+    FLATTEN = "Flatten"
+
+
+class Purpose(StrEnum):
+    """What a handover is for, and so what follows it."""
+
+    PROMOTE = "Promote"
+    ROLL_BACK = "RollBack"
+    DEMOTE = "Demote"
+    SUPERSEDE = "Supersede"
+
+
+# --- what people want
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """One step. All defaults are filled in; `duration` and `metrics` are what leaving it takes."""
+
+    stage: Stage
+    weight: int
+    """Percent; 0 in Paper, 100 in Live."""
+    duration_s: int = 0
+    """Session time. Of Live: the bake."""
+    min_orders: int = 0
+    min_episodes: int = 0
+    approval: bool = False
+    """Entering takes a Promotion."""
+    metrics: tuple[MetricSpec, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """As people read it."""
+        return f"{self.stage} {self.weight}%" if self.stage is Stage.CANARY else str(self.stage)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutSpec:
     """The part of a TradingSystem's spec that decides how far it may go."""
@@ -30,6 +70,22 @@ class RolloutSpec:
     goal: Stage
     simulated: bool
     """Every venue is a Simulator: there is no real money."""
+    stages: tuple[StageSpec, ...] = ()
+    """Empty only where there is no real money: at once as far as the goal."""
+    handover: Mode = Mode.ADOPT
+    to_paper: bool = False
+    """A failed revision goes to Paper, not just one step back."""
+    rollback_revisions: int = 1
+    no_data_timeout_s: int = 3600
+    paused: bool = False
+    abort: str = ""
+    """Revision to take back to Paper."""
+    retry: int = 0
+    order_value_max: int = 0
+    """Largest value of one order at weight 100, scaled by 1e-8; 0 = not told."""
+
+
+# --- what is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +103,81 @@ class TrackState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a revision does not go on until somebody retries or brings another."""
+
+    revision: str
+    reason: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """Positions on their way. Both tracks' weights stay until execution says that its books agree."""
+
+    purpose: Purpose
+    giver: str
+    """Track: stable or candidate."""
+    taker: str
+    """Track: stable, candidate or shadow; empty: positions are closed, whatever the mode."""
+    mode: Mode
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Earned:
+    """A revision that finished its bake: within the window, it may come back without stages."""
+
+    revision: str
+    grant: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Of the revision on its way (`State.rising`) in its present step."""
+
+    session_ms: int = 0
+    """Time with fresh data and the gate Active, not paused."""
+    attempt: int = 1
+    """Counts up with each entry into a step, retries and demotions too: names the Evaluation."""
+    silent_since: datetime | None = None
+    """Since when no usable measurement came; None while they come."""
+    baking: bool = False
+    """Live, and watched for the bake."""
+    returning: bool = False
+    """An earlier revision that comes back without stages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """What the next pass needs of this one."""
 
     stable: TrackState | None = None
-    """None only before the first pass."""
+    """None only before the first pass. The first revision of all climbs as stable: there is nothing beside it."""
+    candidate: TrackState | None = None
+    """A newer revision on its way."""
+    shadow: TrackState | None = None
+    """The stable before, deciding on paper until the bake ends: what a rollback goes to."""
+    progress: Progress | None = None
+    """None where nothing is on its way and nothing bakes."""
+    clock: datetime | None = None
+    """Latest time seen while something was on its way. Nothing rises while the clock is behind it."""
+    failure: Failure | None = None
+    retry: int = 0
+    """Last spec.rollout.retry that was honoured."""
+    handover: Handover | None = None
+    earned: tuple[Earned, ...] = ()
+    """Newest first."""
+
+    @property
+    def rising(self) -> TrackState | None:
+        """The track that is on its way, or bakes."""
+        return self.candidate or self.stable
+
+
+# --- what was seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +223,45 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionSeen:
+    """An approval, as far as it decides."""
+
+    name: str
+    uid: str
+    raises: bool
+    """Only the limits (action Raise)."""
+    revision: str
+    stage: Stage
+    evaluation: str
+    """UID; empty for Raise."""
+    grant: str
+    """Hash of the limits that it acknowledges."""
+    by: str
+    expires: datetime
+    """Made at (by the API server's clock) plus validFor."""
+    final: bool = False
+    """Its status says Used, Expired or Refused already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationSeen:
+    """The Evaluation of the rising track's present step."""
+
+    name: str
+    uid: str
+    """Empty: not made yet."""
+    state: EvaluationState = field(default_factory=EvaluationState)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoverSeen:
+    """What execution says of the handover that was asked for."""
+
+    state: Literal["Running", "Done", "Refused"]
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """Everything that was read, as far as it decides anything."""
 
@@ -113,6 +278,28 @@ class Observation:
     stop: Stop = Stop()
     conditions: tuple[Condition, ...] = ()
     """As reported by the last pass."""
+    fresh: bool = False
+    """Market data is fresh in the gate of the rising track, and it says so now. Unknown is False."""
+    orders: int | None = None
+    """Sent by the rising track since its step began; None = not known."""
+    episodes: int | None = None
+    """Traded by it since then; None = not known."""
+    evaluation: EvaluationSeen | None = None
+    """None: not read, or not made yet."""
+    promotions: tuple[PromotionSeen, ...] = ()
+    looser: tuple[str, ...] = ()
+    """Fields in which the spec's limits are looser than what stable was granted, such as limits.order.valueMax."""
+    adopts: bool | None = None
+    """Whether the taker of a handover has on_adopt; None = not known."""
+    handover: HandoverSeen | None = None
+    """Of `State.handover`, by execution; None: no word of it yet."""
+    starved: bool | None = None
+    """The candidate has weight and gets nothing, because the others use all of the limit."""
+    min_notional: int | None = None
+    """Smallest order value that the venue takes, the largest over instruments, scaled by 1e-8; None = not known."""
+
+
+# --- what is answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +309,34 @@ class Event:
     type: Literal["Normal", "Warning"]
     reason: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionResult:
+    """What became of an approval: for its status."""
+
+    name: str
+    state: Literal["Waiting", "Used", "Expired", "Refused"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """An Evaluation that is over: for its status."""
+
+    name: str
+    outcome: Literal["Promoted", "Failed", "Aborted", "Superseded", "RolledBack"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a person wants to know of the rollout."""
+
+    next: str = ""
+    """The next step, such as Canary 25%; empty where there is none."""
+    waits_for: str = ""
+    """In one sentence."""
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +350,8 @@ class Decision:
     events: tuple[Event, ...] = field(default=())
     requeue_s: float | None = None
     """Look again after this, even if nothing happens."""
+    outlook: Outlook = Outlook()
+    evaluation: str = ""
+    """The Evaluation that should be there and be measured into, for `state.rising`; empty: none."""
+    promotions: tuple[PromotionResult, ...] = ()
+    ended: tuple[Ended, ...] = ()

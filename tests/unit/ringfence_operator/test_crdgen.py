@@ -191,6 +191,8 @@ class TestKinds:
         }
         assert shown == {
             "TradingSystem": ["STAGE", "WEIGHT", "GOAL", "TRADING", "READY", "REVISION", "AGE"],
+            "Evaluation": ["SYSTEM", "REVISION", "STAGE", "WEIGHT", "VERDICT", "OUTCOME", "AGE"],
+            "Promotion": ["SYSTEM", "REVISION", "STAGE", "BY", "STATE", "AGE"],
             "KillSwitch": ["ENGAGED", "ACTION", "GATES", "ORDERS", "REASON", "BY", "AGE"],
         }
 
