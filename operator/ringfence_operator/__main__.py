@@ -18,6 +18,7 @@ import structlog
 from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError
 from ringfence.kube.kubeconfig import KubeconfigError
+from ringfence.runtime.alerts import Alerts
 from ringfence_operator import handlers, heartbeat
 from ringfence_operator.admission import HOLD_S, Admission, watch_over
 from ringfence_operator.entropy import SystemEntropy, jitter
@@ -73,7 +74,9 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     metrics = Metrics()
     async with _client() as client, aiohttp.ClientSession(trust_env=False) as session:
-        world = World(client, settings, SystemEntropy(), metrics, system_now)
+        alerts = Alerts(settings.alerting, lambda: int(system_now().timestamp() * 1e9))
+        metrics.collect(alerts.families)
+        world = World(client, settings, SystemEntropy(), metrics, system_now, alerts)
         admission = Admission(required=settings.policies_required)
         queues = _queues(world, session, admission)
         async with serving(settings.http_port, queues, metrics, admission):
@@ -90,13 +93,14 @@ async def _until(
         asyncio.create_task(queues.systems.run(), name="systems"),
         asyncio.create_task(queues.kills.run(), name="kills"),
         asyncio.create_task(_beat(world, queues), name="heartbeat"),
+        asyncio.create_task(_tell(world), name="alerts"),
         asyncio.create_task(_watch(settings, queues, stop), name="watches"),
         asyncio.create_task(watch_over(world.client, admission, world.metrics), name="policies"),
         asyncio.create_task(stop.wait(), name="stop"),
     ]
     done, rest = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    watches = parts[3]
+    watches = next(part for part in parts if part.get_name() == "watches")
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(asyncio.wait([watches])), 5.0)
     for part in rest:
@@ -115,6 +119,12 @@ async def _watch(settings: Settings, queues: handlers.Queues, stop: asyncio.Even
         standalone=True,
         stop_flag=stop,
     )
+
+
+async def _tell(world: World) -> None:
+    """Alerts to Alertmanager; for as long as the operator runs, also where there is none to tell."""
+    await world.alerts.run()
+    await asyncio.Event().wait()
 
 
 async def _beat(world: World, queues: handlers.Queues) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ringfence.kube import resources
 from ringfence.kube.client import Manifest
 from ringfence.wire import kill
+from ringfence.wire.alerts import GateFacts, StopFacts, holding
 from ringfence_operator import interpret
 from ringfence_operator.api import Condition as ConditionModel
 from ringfence_operator.api import KillSwitchStatus
@@ -42,6 +43,7 @@ async def kill_pass(
     namespace, name = key
     seen = await observe_switch(world.client, namespace, name)
     if seen is None:  # deleted: the systems that it covered have to be looked at without it
+        world.alerts.show(f"{namespace}/{name}", ())  # gates that it leaves latched tell that themselves
         for left in (await world.client.list(resources.TRADING_SYSTEM, namespace)).items:
             wake((namespace, str(left["metadata"]["name"])))
         return None
@@ -53,6 +55,9 @@ async def kill_pass(
         await _push(world, session, seen, asked, late, arrived)
     for system in sorted(covered):
         wake((namespace, system))
+    now = int(world.now().timestamp() * 1e9)
+    stops = stop_facts(seen, asked, covered, gates, lines, now)
+    world.alerts.show(f"{namespace}/{name}", (alert for stop in stops for alert in holding(stop, now)))
     summary = await _report(world, seen, asked, frozenset(pod.name for pod in gates), lines)
     if not summary.complete:
         return AGAIN_S
@@ -95,6 +100,43 @@ def lines_of(switch: Manifest) -> dict[str, Line]:
         if raw.get("uid") in (None, "", switch["metadata"].get("uid")):
             found[str(raw.get("pod"))] = line(raw)
     return found
+
+
+def stop_facts(
+    seen: SwitchSeen,
+    asked: Asked,
+    covered: frozenset[str],
+    gates: tuple[Pod, ...],
+    lines: Mapping[str, Line],
+    now: int,
+) -> tuple[StopFacts, ...]:
+    """Each system that the switch stops, for the alerts. It began when an earlier pass saw it engaged, or now."""
+    _, reason = kill.of_switch(seen.switch.get("spec"))
+    before = interpret.conditions_of(_models((seen.switch.get("status") or {}).get("conditions") or ()))
+    began = (int(c.since.timestamp() * 1e9) for c in before if (c.type, c.status) == ("Engaged", "True"))
+    since = min(now, next(began, now))
+    found = []
+    for system in sorted(covered):
+        own = [pod for pod in gates if seen.owners[pod.name] == system]
+        found.append(
+            StopFacts(
+                namespace=seen.switch["metadata"]["namespace"],
+                system=system,
+                severity=kill.Severity(asked.severity),
+                reason=f"KillSwitch {seen.switch['metadata']['name']}" + (f": {reason}" if reason else ""),
+                since=since,
+                gates=tuple(
+                    GateFacts(
+                        pod=pod.name,
+                        closed=acknowledged(asked, lines.get(pod.name)),
+                        working=lines[pod.name].working_orders if pod.name in lines else None,
+                        paper=pod.service == "paper",
+                    )
+                    for pod in own
+                ),
+            )
+        )
+    return tuple(found)
 
 
 async def _push(

@@ -1,8 +1,11 @@
 """What the operator measures of itself. Labels have few values: never a system's name."""
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 _FAST_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _PASS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -12,6 +15,7 @@ class Metrics:
     """All metrics of the operator, registered once."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._registry = registry
         self.reconciles = Counter(
             "ringfence_operator_reconciles",
             "Passes over one object, by outcome.",
@@ -52,3 +56,15 @@ class Metrics:
             "Age of the newest own heartbeat that came back through the watch.",
             registry=registry,
         )
+
+    def collect(self, families: Callable[[], Iterable[Metric]]) -> None:
+        """Export what another part counts itself."""
+        self._registry.register(_Collected(families))
+
+
+class _Collected(Collector):
+    def __init__(self, families: Callable[[], Iterable[Metric]]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families()

@@ -1,8 +1,11 @@
 """What an installation decides: read from the environment once, at start. Pure but for `from_environ`'s argument."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
+
+from ringfence.runtime.config import Alerting
 
 FIELD_MANAGER: Final = "ringfence-operator"
 """Owner of every field that we apply, as managedFields shows it."""
@@ -30,6 +33,8 @@ class Settings:
     journal_size: str = "1Gi"
     monitoring_namespaces: tuple[str, ...] = ("monitoring",)
     """From where metrics may be scraped."""
+    alerting: Alerting = field(default_factory=Alerting)
+    """Alertmanagers that the operator and every gate tell, and where people find the runbooks."""
     policies_required: bool = True
     """Refuse to reconcile while an admission policy is missing."""
     log_level: str = "info"
@@ -58,12 +63,33 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         journal_access_mode=mode,
         journal_size=environ.get("RINGFENCE_JOURNAL_SIZE") or "1Gi",
         monitoring_namespaces=_words(environ.get("RINGFENCE_MONITORING_NAMESPACES", "monitoring")),
+        alerting=Alerting(
+            alertmanagers=tuple(
+                _url("RINGFENCE_ALERTMANAGERS", url) for url in _words(environ.get("RINGFENCE_ALERTMANAGERS", ""))
+            ),
+            runbooks=_url("RINGFENCE_RUNBOOKS", environ.get("RINGFENCE_RUNBOOKS", "")),
+        ),
         policies_required=_one_of(environ, "RINGFENCE_POLICIES_REQUIRED", "true", ("true", "false")) == "true",
         log_level=_one_of(environ, "RINGFENCE_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         http_port=_between(environ, "RINGFENCE_HTTP_PORT", 8080, 1, 65_535),
         workers=_between(environ, "RINGFENCE_WORKERS", 8, 1, 64),
         resync_s=float(_between(environ, "RINGFENCE_RESYNC_SECONDS", 600, 10, 86_400)),
     )
+
+
+def _url(name: str, url: str) -> str:
+    """An http(s) URL without credentials: it is written into ConfigMaps."""
+    if not url:
+        return ""
+    try:
+        found = urlsplit(url)
+        whole = found.scheme in {"http", "https"} and bool(found.hostname) and (found.port or 1) > 0
+        whole = whole and found.username is None and not found.query
+    except ValueError:
+        whole = False
+    if not whole:
+        raise SettingsError(f"{name} has {url!r}; an http or https URL without credentials is needed")
+    return url.rstrip("/")
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ringfence.kube.client import KubeClient
+from ringfence.runtime.alerts import Alerts
 from ringfence_operator.entropy import Entropy
 from ringfence_operator.metrics import Metrics
 from ringfence_operator.settings import Settings
@@ -22,6 +23,7 @@ class World:
     entropy: Entropy
     metrics: Metrics
     now: Callable[[], datetime]
+    alerts: Alerts
 
 
 def system_now() -> datetime:

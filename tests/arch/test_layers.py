@@ -8,8 +8,8 @@ import pytest
 
 from sources import Code, Module, listed, within
 
-CONTRACTS: Final = ("ringfence.runtime.config", "ringfence.wire", "ringfence.kube")
-"""All that the control plane may know of the services."""
+CONTRACTS: Final = ("ringfence.runtime.alerts", "ringfence.runtime.config", "ringfence.wire", "ringfence.kube")
+"""All that the control plane may know of the services; alerts, because both have to tell Alertmanager the same."""
 SHARED: Final = ("model", "wire", "runtime", "kube", "venues", "sdk")
 """Parts of `ringfence` that services are made of; every other package there is a service."""
 HOSTS: Final = {

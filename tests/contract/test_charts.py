@@ -255,6 +255,7 @@ def test_the_operator_understands_its_environment(helm: str, values: Path | None
         assert (read.journal_storage_class, read.journal_access_mode) == ("fast", "ReadWriteOnce")
         assert (read.journal_size, read.workers, read.resync_s) == ("10Gi", 4, 60.0)
         assert read.monitoring_namespaces == ("monitoring", "observability")
+        assert read.alerting.alertmanagers == ("http://alertmanager.monitoring:9093",)
     source = Path(settings.__file__).read_text()
     assert [name for name in environ if name.startswith("RINGFENCE_") and name not in source] == []
 

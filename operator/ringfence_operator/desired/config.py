@@ -127,6 +127,7 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         kill_switch_configmap=names.kill_switch_name(plan.system),
         allocation_configmap=names.allocation_name(plan.system),
         labels=dict(plan.labels),
+        alerting=plan.settings.alerting,
         paper_balances=dict(venue.paper_balances) if paper else {},
         maker_fee_bps=venue.maker_fee_bps if paper else 0,
         taker_fee_bps=venue.taker_fee_bps if paper else 0,

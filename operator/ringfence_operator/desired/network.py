@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
 from ringfence.runtime import config as contract
 from ringfence_operator.desired.labels import SERVICE, SYSTEM, VENUE, Manifest, selector, system_labels
@@ -61,6 +62,7 @@ def _gate(plan: Plan, venue: VenuePlan | None) -> Rules:
     ), (
         _egress([_of(plan, "marketdata", venue)], contract.MARKETDATA_PORT),
         {"ports": [_port(number) for number in API_SERVER_PORTS]},
+        *_to_alertmanagers(plan),
     )
 
 
@@ -95,6 +97,13 @@ def _to_venue(plan: Plan, venue: VenuePlan | None) -> Manifest:
     if venue is not None and venue.simulator is not None:
         return _egress([_of(plan, "simulator", venue)], contract.SIMULATOR_PORT)
     return {"ports": [_port(443), _port(9443)]}
+
+
+def _to_alertmanagers(plan: Plan) -> tuple[Manifest, ...]:
+    """By their ports: they may run in any cluster."""
+    found = {urlsplit(url) for url in plan.settings.alerting.alertmanagers}
+    ports = sorted({url.port or (443 if url.scheme == "https" else 80) for url in found})
+    return ({"ports": [_port(port) for port in ports]},) if ports else ()
 
 
 def _dns() -> Manifest:

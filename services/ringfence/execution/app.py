@@ -22,6 +22,7 @@ from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
 from ringfence.model.approved import Approved
 from ringfence.model.orders import OrderEvent
 from ringfence.model.records import Entry
+from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Publisher
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import GateConfig
@@ -87,6 +88,7 @@ class Execution:
 
     publisher: Publisher
     status: StatusWriter
+    alerts: Alerts
     lease: LeaseCore
     on_allocation: Callable[[dict[str, Any] | None], None]
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from ringfence.execution import ids, metrics
+from ringfence.execution import alarms, ids, metrics
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.documents import install
 from ringfence.execution.gate import Gate
@@ -32,6 +32,7 @@ from ringfence.execution.store import NOTE_FENCE, Paths, Store
 from ringfence.kube.client import KubeClient
 from ringfence.kube.kubeconfig import KubeconfigError
 from ringfence.runtime import config as configs
+from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import GateConfig
@@ -120,6 +121,7 @@ class Gated:
         app, replayed = self._recover()
         self.bus = Bus(config.service, self.session, self._keys())
         self._open_sockets(app)
+        app.alerts = Alerts(config.alerting, self.clock.wall_ns)
         app.status = StatusWriter(
             self.client, config.namespace, self.pod, config.system, config.service, app.guard, app.proof
         )
@@ -138,6 +140,7 @@ class Gated:
         endpoint = KillEndpoint(app, self.clock, self.places.kill_token, self.pod)
         install(host, app, loop, self.session)
         host.collect(lambda: metrics.families(app, loop, leader, app.status))
+        host.collect(app.alerts.families)
         app.perform(replayed)
         async with endpoint.serve(config.kill_port):
             await app.venue.start(app)
@@ -254,6 +257,8 @@ class Gated:
         spawn(app.status.run(self.clock.wall_ns), "status lines")
         spawn(app.ticks((lambda: None) if config.paper else leader.check), "ticks")
         spawn(app.ledger_keeper(), "loss ledger")
+        spawn(app.alerts.run(), "alerts")
+        spawn(alarms.watch(app, loop, self.pod), "alarms")
 
     async def _stop(self, app: Execution, leader: Leader) -> None:
         clean = await app.drained(DRAIN_S)

@@ -67,6 +67,15 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     log_level: str = "info"
 
 
+class Alerting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where alerts go."""
+
+    alertmanagers: tuple[str, ...] = ()
+    """Base URLs of Alertmanagers, such as ``http://alertmanager.monitoring:9093``; each is told. Empty = none."""
+    runbooks: str = ""
+    """URL under which people find docs/runbooks; empty = alerts name the file alone."""
+
+
 class Venue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to reach a venue that speaks the Binance spot protocol (a real one or the simulator)."""
 
@@ -146,6 +155,7 @@ class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True)
     copies: "Gate | None" = None
     """Of paper: the execution whose live orders it simulates as twin. That execution must list us as subscriber."""
     lease_duration_s: int = 15
+    alerting: Alerting = Alerting()
     intents_port: int = INTENTS_PORT
     events_port: int = EVENTS_PORT
     kill_port: int = KILL_PORT

@@ -170,6 +170,10 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         ("RINGFENCE_WORKERS", "many"),
         ("RINGFENCE_LOG_LEVEL", "loud"),
         ("RINGFENCE_JOURNAL_ACCESS_MODE", "ReadWriteMany"),
+        ("RINGFENCE_ALERTMANAGERS", "http://a:9093,alertmanager:9093"),
+        ("RINGFENCE_ALERTMANAGERS", "http://me:secret@a:9093"),
+        ("RINGFENCE_ALERTMANAGERS", "http://a:port"),
+        ("RINGFENCE_RUNBOOKS", "docs"),
     ):
         with pytest.raises(SettingsError, match=name):
             from_environ(good | {name: value})
