@@ -7,6 +7,8 @@ from ringfence.execution import ids
 from ringfence.execution.gate import Gate
 from ringfence.execution.outputs import Output, Reconcile
 from ringfence.execution.state import FOREIGN, Slot, Track
+from ringfence.execution.trips import Trips
+from ringfence.model.instrument import Instrument
 from ringfence.model.order_table import fold
 from ringfence.model.orders import (
     Accepted,
@@ -74,6 +76,7 @@ class Accounting:
         self.trades: dict[str, OrderedDict[str, None]] = {}
         """Trade ids by symbol, oldest first."""
         self.venue_ids: dict[tuple[str, str], str] = {}
+        self.trips = Trips()
         self.activity = 0
         """Counts fills: two looks at the account compare only if it did not move between them."""
         self.anomalies: dict[str, int] = {}
@@ -171,11 +174,18 @@ class Accounting:
             book = self.books[order.track] = Book(cash={}, positions={}, fees={})
         seen = self.trades.setdefault(order.symbol, OrderedDict())
         slot = track.slot(market)
-        for one, change in ((undone, book.undo), (fill, book.fill)):
+        for one, change, sign in ((undone, book.undo, -1), (fill, book.fill, 1)):
             if one is not None:
                 position = change(rules, order.side, one.quantity, one.price, one.commission, one.commission_asset)
+                if order.track != FOREIGN:
+                    before, fee = slot.position, sign * _fee(rules, one.commission, one.commission_asset)
+                    self.trips.position(
+                        order.track, order.symbol, before, position.quantity, position.realised, fee, rules.lot
+                    )
                 slot.position = position.quantity
                 seen[one.trade_id] = None
+        if fill is not None and undone is None and order.track != FOREIGN:
+            self.trips.execution(order.track, order.symbol, order.side, order.client_order_id, fill.ts)
         slot.settle()
         self.activity += 1
         if len(seen) > TRADES_KEPT:
@@ -249,3 +259,11 @@ class Accounting:
     def _count(counts: dict[str, int], code: str) -> None:
         if code in counts or len(counts) < CODES_MAX:
             counts[code] = counts.get(code, 0) + 1
+
+
+def _fee(rules: Instrument, commission: int, asset: str) -> int:
+    """What a round trip pays beside its price: a base asset's fee is in the position, and what one in a third asset
+    is worth is not known here, so it counts as the least amount there is."""
+    if asset == rules.base:
+        return 0
+    return commission if asset == rules.quote else min(commission, 1)

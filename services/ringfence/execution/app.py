@@ -15,6 +15,7 @@ import structlog
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
+from ringfence.execution.protection import Protection
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import FOREIGN
 from ringfence.execution.status import Proof, StatusWriter
@@ -114,6 +115,7 @@ class Execution:
         self.manager = manager
         self.reconciler = reconciler
         self.counters = Counters()
+        self.protection = Protection(gate, manager, self._note)
         self.proof = Proof()
         self.balances: dict[str, api.VenueBalance] = {}
         self.wake_reconciler = asyncio.Event()
@@ -226,12 +228,19 @@ class Execution:
     async def _send(self, order: Approved) -> None:
         refused = self.may_send(order)
         outcome = api.NotSent(refused) if refused else await self.venue.submit(order, self.may_send)
+        traffic = self.protection.traffic
+        if not isinstance(outcome, api.NotSent):
+            traffic.request(failed=isinstance(outcome, api.Unknown))
+            traffic.orders += 1
+            traffic.rejected += isinstance(outcome, api.Refused)
         self.perform(
             self.manager.submitted(order.client_order_id, outcome, self.clock.wall_ns(), self.clock.monotonic_ns())
         )
 
     async def _cancel(self, symbol: str, client_order_id: str) -> None:
         outcome = await self.venue.cancel(symbol, client_order_id)
+        if not isinstance(outcome, api.NotSent):
+            self.protection.traffic.request(failed=isinstance(outcome, api.Unknown))
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
         self.perform(self.manager.canceled(client_order_id, outcome, wall, mono))
 
@@ -240,9 +249,11 @@ class Execution:
         try:
             report = await self.venue.order(symbol, client_order_id)
         except api.VenueError as error:
+            self.protection.traffic.request(failed=True)
             log.info("query failed", client_order_id=client_order_id, reason=str(error))
             self.manager.query_failed(client_order_id, self.clock.monotonic_ns())
             return
+        self.protection.traffic.request(failed=False)
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
         self.perform(self.manager.queried(client_order_id, report, asked, wall, mono))
 
@@ -337,9 +348,11 @@ class Execution:
         if guard.latches != self._latches:
             self._latches = dict(guard.latches)
             self._note(NOTE_LATCHES, tuple(self._latches.values()))
-        if guard.releases != self._releases:
+        released = guard.releases != self._releases
+        if released:
             self._releases = guard.releases
             self._released()
+        self.protection.guard_changed(released=released, wall=self.clock.wall_ns())
         if guard.cycle != self._cycle:
             self._cycle = guard.cycle
             self.wake_reconciler.set()
@@ -366,6 +379,17 @@ class Execution:
         self.proof.canceled = self.manager.canceled_by_kill
         self.status.touch()
 
+    def protect(self) -> None:
+        """One round of the breakers."""
+        if self.draining:
+            return
+
+        def look(now: int) -> None:
+            for one in self.protection.round(now, self.clock.monotonic_ns()):
+                log.error("breaker tripped", breaker=one.key, severity=one.severity, evidence=one.evidence)
+
+        self.observe(look)
+
     # --- time
 
     async def ticks(self, check_lease: Callable[[], None]) -> None:
@@ -384,6 +408,7 @@ class Execution:
                 self._conditions()
                 if self.gate.account.caps.loss:
                     self.manager.evaluate(self.clock.wall_ns())
+                self.protect()
             if turn % (5 * SLOW_EVERY) == 0:
                 self.publish_state()
             await asyncio.sleep(TICK_S)

@@ -215,7 +215,9 @@ class Gate:
             found.append(f"LOSS_UNKNOWN reason={self.loss_unknown}")
         if track.loss_latched or track.loss >= track.caps.loss:
             found.append(f"LOSS_DAY_REACHED track={track.name} loss={text(track.loss)} limit={text(track.caps.loss)}")
+        found += track.losses
         account = self.account
+        found += account.losses
         if account.loss_latched or account.loss >= account.caps.loss:
             found.append(f"LOSS_DAY_REACHED loss={text(account.loss)} limit={text(account.caps.loss)}")
 

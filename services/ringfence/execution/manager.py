@@ -42,8 +42,15 @@ class Manager(Outcomes):
 
     def __init__(self, gate: Gate, prefix: str, currency: str, request_validity_ns: int) -> None:
         super().__init__(gate, prefix, request_validity_ns)
-        self.ledger = losses.LossLedger(accounts={})
+        self.ledger = losses.LossLedger(owners={})
+        self.calendar = losses.Calendar()
+        self.capital = 0
+        """Of the system, in its currency: what percentages of losses are of."""
         self.intents = 0
+        self.checked = 0
+        """Intents of strategies that may send, checked while nothing stopped them."""
+        self.failed = 0
+        """Those of them that were refused."""
         self.refusals: dict[str, int] = {}
         self.untold = 0
         self._currency = currency
@@ -60,8 +67,11 @@ class Manager(Outcomes):
             # not journaled: a stranger must not be able to fill the disk
             self._count(self.refusals, "SENDER_NOT_ALLOWED")
             return []
+        active = self.guard.severity is Severity.NONE  # refusals of a stopped gate say nothing of the strategy
+        self.checked += active
         refused = self.gate.check(intent, wall, mono)
         if refused:
+            self.failed += active
             return self._deny(intent, track, refused, wall, mono)
         self.sequence += 1
         client_order_id = ids.make(self.prefix, track.mark, self.fence, self.sequence)
@@ -189,8 +199,10 @@ class Manager(Outcomes):
         return outputs
 
     def evaluate(self, wall: int) -> None:
-        """Today's loss of each track and of the account."""
-        valuation.evaluate(self.gate, self.books, self.ledger, self._currency, wall)
+        """What each track and the account have lost."""
+        valuation.evaluate(
+            self.gate, self.books, self.ledger, self.trips, self.calendar, self._currency, self.capital, wall
+        )
 
 
 def _initialized(client_order_id: str, intent: Intent, wall: int) -> Initialized:

@@ -162,6 +162,7 @@ class Gated:
         prefix = ids.prefix(config.namespace, config.system)
         validity_ns = 0 if config.paper else config.venue.recv_window_ms * MILLISECOND_NS
         manager = Manager(gate, prefix, config.currency, validity_ns)
+        manager.capital = config.capital
         reconciler = Reconciler(manager, guard)
         try:
             journal = Journal(self.places.journal / JOURNAL_FILE, clock)
@@ -173,6 +174,7 @@ class Gated:
         manager.ledger.open_journal(journal.created)
         venue, on_market = self._venue(manager, reconciler)
         app = Execution(config, clock, venue, store, guard, gate, manager, reconciler, on_market)
+        app.protection.restored(store.breakers, wall)
         log.info("recovered", records=count, orders=len(manager.live), torn_bytes=journal.torn_bytes)
         return app, manager.recovered(wall, clock.monotonic_ns())
 

@@ -10,9 +10,11 @@ from typing import Final
 
 import msgspec
 
+from ringfence.execution.breakers import Open
 from ringfence.execution.grants import verified
 from ringfence.execution.losses import LossLedger
 from ringfence.execution.manager import Manager
+from ringfence.execution.protection import NOTE_ACKNOWLEDGED, NOTE_BREAKERS, Acknowledged, Protection
 from ringfence.execution.reconcile import Reconciler
 from ringfence.model.instrument import Instrument
 from ringfence.model.records import Entry
@@ -44,11 +46,14 @@ class Store:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._directory = journal.path.parent
+        self.breakers: tuple[Open, ...] = ()
+        """Those that were open when the journal ended."""
 
     def replay(self, manager: Manager, reconciler: Reconciler, guard: Guard, wall: int) -> int:
         """Fold the whole journal; returns the number of records. Raises JournalError."""
         count = 0
         latches: tuple[Latch, ...] = ()
+        breakers: tuple[Open, ...] = ()
         for _, record in self.journal.replay():
             count += 1
             if isinstance(record, Entry):
@@ -58,11 +63,16 @@ class Store:
                 manager.gate.market(rules.symbol).instrument = rules
             elif record.kind == NOTE_LATCHES:
                 latches = msgspec.json.decode(record.body, type=tuple[Latch, ...])
+            elif record.kind == NOTE_BREAKERS:
+                breakers = msgspec.json.decode(record.body, type=tuple[Open, ...])
+            elif record.kind == NOTE_ACKNOWLEDGED:
+                Protection.forget(manager, msgspec.json.decode(record.body, type=Acknowledged))
             elif record.kind == NOTE_FENCE:
                 manager.fence = max(manager.fence, msgspec.json.decode(record.body, type=int))
             else:
                 reconciler.restore(record.kind, record.body)
         guard.restore(latches, wall)
+        self.breakers = breakers
         return count
 
     # --- the loss ledger
@@ -73,7 +83,7 @@ class Store:
         try:
             return msgspec.json.decode(path.read_bytes(), type=LossLedger)
         except FileNotFoundError:
-            return LossLedger(accounts={})
+            return LossLedger(owners={})
         except (OSError, msgspec.MsgspecError) as error:
             raise JournalError(f"{path} cannot be read ({error}); {LEDGER_NOTE}") from error
 

@@ -1,36 +1,92 @@
-"""Today's loss of each track and of the account, at prices that closing now would fetch. Pure."""
+"""What each track and the account have lost, at prices that closing now would fetch, and what that refuses. Pure."""
+
+from collections.abc import Iterator
 
 from ringfence.execution import losses
 from ringfence.execution.gate import Gate
-from ringfence.execution.state import FOREIGN
-from ringfence.model.money import SCALE
+from ringfence.execution.losses import Calendar, LossLedger, Owner
+from ringfence.execution.state import FOREIGN, LossCaps, Track
+from ringfence.execution.trips import Trips
+from ringfence.model.money import SCALE, text
 from ringfence.model.positions import Book
 
 
-def evaluate(gate: Gate, books: dict[str, Book], ledger: losses.LossLedger, currency: str, wall: int) -> None:
-    """Value every sub-ledger and bring the gate's losses up to date."""
+def evaluate(
+    gate: Gate,
+    books: dict[str, Book],
+    ledger: LossLedger,
+    trips: Trips,
+    calendar: Calendar,
+    currency: str,
+    capital: int,
+    wall: int,
+) -> None:
+    """Value every sub-ledger and bring the gate's losses up to date. ``capital``: of the system, in its currency."""
     account = gate.account
     total = 0
+    worths: dict[str, int] = {}
     gate.loss_unknown = ""
     for name, book in books.items():
-        worth = losses.value(book.cash, _prices(gate, book, currency), currency, SCALE)
+        worth = losses.value(book.cash, prices(gate, book, currency), currency, SCALE)
         if isinstance(worth, str):
+            # what was lost before stays lost: nothing is refreshed, and new exposure waits for a price
             gate.loss_unknown = f"{worth} has no price in {currency}"
             return
         total += worth
-        track = gate.tracks.get(name)
-        if track is not None and name != FOREIGN:
-            day = ledger.update(name, worth, track.caps.loss, wall)
-            track.loss, track.loss_latched = ledger.loss(name), day.latched
-    day = ledger.update("", total, account.caps.loss, wall)
-    account.loss, account.loss_latched = ledger.loss(""), day.latched
+        worths[name] = worth
+    for track in gate.tracks.values():
+        if track.name != FOREIGN:
+            allocated = capital * track.weight // 100
+            owner = ledger.update(track.name, worths.get(track.name, 0), allocated, calendar, wall)
+            _tell(track, f"track={track.name} ", owner, ledger, trips.streak(track.name))
+    owner = ledger.update("", total, capital, calendar, wall)
+    _tell(account, "", owner, ledger, 0)
 
 
-def _prices(gate: Gate, book: Book, currency: str) -> dict[str, int]:
+def _tell(track: Track, who: str, owner: Owner, ledger: LossLedger, streak: int) -> None:
+    caps = track.caps
+    name = "" if not who else track.name
+    track.loss = owner.loss("day")
+    # a limit of 0 (no weight) refuses by itself and latches nothing
+    track.loss_latched = ledger.latch(name, "day", 0 < caps.loss <= track.loss) and owner.periods["day"].latched
+    track.losses = tuple(_refusals(who, name, owner, ledger, caps.losses, streak))
+
+
+def _refusals(who: str, name: str, owner: Owner, ledger: LossLedger, caps: LossCaps, streak: int) -> Iterator[str]:
+    """All but the day's loss in currency, which the gate compares itself."""
+    day = owner.loss_share("day")
+    if 0 < caps.day_share <= day:
+        yield f"LOSS_DAY_REACHED {who}loss_percent={percent(day)} limit_percent={percent(caps.day_share)}"
+    for period, most, most_share in (
+        ("week", caps.week, caps.week_share),
+        ("month", caps.month, caps.month_share),
+    ):
+        loss, lost_share = owner.loss(period), owner.loss_share(period)
+        if ledger.latch(name, period, 0 < most <= loss or 0 < most_share <= lost_share):
+            told = f"loss={text(loss)} limit={text(most)}"
+            if 0 < most_share <= lost_share:
+                told = f"loss_percent={percent(lost_share)} limit_percent={percent(most_share)}"
+            yield f"LOSS_{period.upper()}_REACHED {who}{told}"
+    if 0 < caps.rolling <= owner.rolling:
+        yield f"LOSS_ROLLING_REACHED {who}loss={text(owner.rolling)} limit={text(caps.rolling)} hours=24"
+    drawdown = owner.drawdown
+    if 0 < caps.drawdown_reduce <= drawdown:
+        limit = percent(caps.drawdown_reduce)
+        yield f"DRAWDOWN_REACHED {who}drawdown_percent={percent(drawdown)} limit_percent={limit}"
+    if 0 < caps.streak <= streak:
+        yield f"LOSSES_IN_A_ROW {who}losses={streak} limit={caps.streak}"
+
+
+def percent(part: int) -> str:
+    """A share as people read it: 0.035 (scaled) is ``3.5``."""
+    return text(part * 100)
+
+
+def prices(gate: Gate, book: Book, currency: str) -> dict[str, int]:
     """By base asset: the bid for what is held, the ask for what is owed."""
-    prices = {}
+    found = {}
     for market in gate.markets.values():
         rules = market.instrument
         if rules is not None and rules.quote == currency:
-            prices[rules.base] = market.bid if book.cash.get(rules.base, 0) >= 0 else market.ask
-    return prices
+            found[rules.base] = market.bid if book.cash.get(rules.base, 0) >= 0 else market.ask
+    return found

@@ -86,6 +86,8 @@ class Guard:
         self.ignored_old = 0
         self.releases = 0
         """How often the system's own KillSwitch was seen engaged and then released: each one is a person's decision."""
+        self.released_by = ""
+        """Who last released (or engaged and never released) the system's own switch, by its own word."""
         self.switches: dict[str, Switch] = {}
         self.latches: dict[str, Latch] = {}
         self.sources: dict[str, Source] = {}
@@ -175,6 +177,8 @@ class Guard:
             self._pushed.pop(uid, None)
             self.sources.pop(f"push/{uid}", None)
         if name == self._system:
+            spec = found.get("spec")
+            self.released_by = str(spec.get("releasedBy") or "") if isinstance(spec, Mapping) else ""
             if known is not None and known.uid == uid and known.severity >= Severity.CANCEL > severity:
                 self.releases += 1
             self._cycle_latches(uid, generation, severity)
@@ -227,6 +231,12 @@ class Guard:
             if before is None or Severity.parse(before.severity, Severity.CANCEL) < severity:
                 self._latch(Latch(name="direct", severity=severity.word, reason=f"direct kill by {reason}"))
         self._settle(now)
+
+    def latch(self, name: str, severity: Severity, reason: str, now: int) -> None:
+        """One of the gate's own stops (a breaker) that only a person ends, however long ago its cause went away."""
+        if name not in self.latches:
+            self._latch(Latch(name=name, severity=severity.word, reason=reason))
+            self._settle(now)
 
     def _latch(self, latch: Latch) -> None:
         own = self.switches.get(self._system)

@@ -6,7 +6,6 @@ import pytest
 from ringfence.execution.gate import Gate, walk
 from ringfence.execution.grants import allocate, allocation_of, caps, limits_text, verified
 from ringfence.execution.ids import LENGTH_MAX, make, parse, prefix, revision_mark
-from ringfence.execution.losses import DAY_NS, LossLedger
 from ringfence.execution.state import UNLIMITED
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
@@ -389,26 +388,3 @@ def test_client_order_ids() -> None:
     assert parse("x-web-123") is None
     with pytest.raises(ValueError, match="longer than"):
         make(prefix("ns", "system"), "abc123", 36**6, 36**9)
-
-
-def test_the_loss_ledger_turns_at_midnight_and_survives_journals() -> None:
-    """What happens overnight counts in the new day; a new journal starts from what the old one knew."""
-    ledger = LossLedger(accounts={})
-    ledger.open_journal(1)
-    day = 19_000 * DAY_NS
-    ledger.update("", 0, 100, day)
-    ledger.update("", -60, 100, day + 1)
-    assert ledger.loss("") == 60
-    ledger.update("", -90, 100, day + DAY_NS)
-    assert ledger.loss("") == 30, "lost overnight"
-    ledger.open_journal(2)
-    ledger.update("", 0, 100, day + DAY_NS + 1)
-    assert ledger.loss("") == 30, "the new journal knows of nothing, the ledger does"
-    for _ in range(3):
-        account = ledger.update("", -80, 100, day + DAY_NS + 2)
-    assert account.latched
-    ledger.update("", 50, 100, day + DAY_NS + 3)
-    assert account.latched, "a price that jumps back does not open the gate"
-    ledger.update("", 50, 100, day)
-    assert account.latched, "nor does a clock that was set back"
-    assert not ledger.update("", 50, 100, day + 2 * DAY_NS).latched

@@ -1,0 +1,219 @@
+"""What the gate watches itself for: readings for the breakers, and what an open one does. Pure but for its outputs.
+
+`readings` looks; `Protection` feeds the breakers, latches the guard, and turns a person's release of the system's
+KillSwitch into an acknowledgement. The host carries the notes to the journal.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from ringfence.execution.breakers import LATCH, RULES, Breakers, Open, Ratio, Reading
+from ringfence.execution.gate import STATUS_STALE_NS, Gate
+from ringfence.execution.manager import Manager
+from ringfence.execution.state import FOREIGN, Track
+from ringfence.execution.valuation import percent
+from ringfence.model.money import SCALE, text
+from ringfence.wire.kill import Severity
+
+NOTE_BREAKERS: Final = "breakers"
+"""All open breakers, whenever that changes."""
+NOTE_ACKNOWLEDGED: Final = "acknowledged"
+"""A person let go: who, and of which breakers."""
+POSITION_MARGIN: Final = 110
+"""Percent of a position limit that fills must carry a position beyond: approvals are made at prices that move."""
+FROM_FILLS: Final = frozenset({"losses-in-a-row", "repeated-executions"})
+"""Their counts start anew once acknowledged."""
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
+    by: str
+    breakers: tuple[str, ...]
+
+
+class Traffic:
+    """Requests to the venue and how they ended. Plain integers that only grow."""
+
+    __slots__ = ("blind", "failed", "looks", "orders", "rejected", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.failed = 0
+        """Time-outs, 5xx, disconnects: nobody knows what the venue did."""
+        self.orders = 0
+        self.rejected = 0
+        self.looks = 0
+        self.blind = 0
+        """Looks at market data that found an instrument unusable."""
+
+    def request(self, *, failed: bool) -> None:
+        self.requests += 1
+        self.failed += failed
+
+
+class Protection:
+    """One gate's breakers at work."""
+
+    def __init__(self, gate: Gate, manager: Manager, note: Callable[[str, object], None]) -> None:
+        self.breakers = Breakers()
+        self.traffic = Traffic()
+        self.acknowledged: Acknowledged | None = None
+        """The last one."""
+        self._gate = gate
+        self._guard = gate.guard
+        self._manager = manager
+        self._note = note
+        self._ratios = {name: Ratio() for name in ("checks", "rejects", "connectivity", "market-data")}
+        self._held: dict[tuple[str, str], int] | None = None
+
+    def restored(self, found: tuple[Open, ...], wall: int) -> None:
+        """Breakers of an earlier process. A latch that a crash kept from the disk is set again."""
+        self.breakers.restore(found)
+        for one in found:
+            if not one.track and LATCH + one.key not in self._guard.latches:
+                self._latch(one, wall)
+        self._refuse()
+
+    def round(self, wall: int, mono: int) -> list[Open]:
+        """Look at everything once; returns what has tripped."""
+        tripped = self.breakers.read(self._readings(mono), wall)
+        if tripped:
+            self._note(NOTE_BREAKERS, tuple(self.breakers.open.values()))
+            for one in tripped:
+                if not one.track:
+                    self._latch(one, wall)
+        self._refuse()
+        return tripped
+
+    def guard_changed(self, *, released: bool, wall: int) -> None:
+        """After each change of the guard: a breaker whose latch a person let go is acknowledged.
+
+        ``released``: the system's own switch was engaged and has been released just now.
+        """
+        keys = [
+            one.key
+            for one in self.breakers.open.values()
+            if (released if one.track else LATCH + one.key not in self._guard.latches)
+        ]
+        if not keys:
+            return
+        closed = self.breakers.acknowledge(keys)
+        self.acknowledged = Acknowledged(by=self._guard.released_by, breakers=tuple(one.key for one in closed))
+        self._note(NOTE_ACKNOWLEDGED, self.acknowledged)
+        self._note(NOTE_BREAKERS, tuple(self.breakers.open.values()))
+        self.forget(self._manager, self.acknowledged)
+        for one in closed:
+            if one.name in self._ratios:
+                self._ratios[one.name].restart()
+        self._refuse()
+
+    @staticmethod
+    def forget(manager: Manager, acknowledged: Acknowledged) -> None:
+        """What an acknowledgement does to counts that are folded from fills; also in a replay."""
+        if any(key.partition("/")[0] in FROM_FILLS for key in acknowledged.breakers):
+            manager.trips.acknowledge()
+
+    def _latch(self, one: Open, wall: int) -> None:
+        self._guard.latch(LATCH + one.key, Severity.parse(one.severity, Severity.CANCEL), one.reason, wall)
+
+    def _refuse(self) -> None:
+        for track in self._gate.tracks.values():
+            refusals = self.breakers.refusals(track.name)
+            if refusals:
+                track.losses = tuple(dict.fromkeys((*track.losses, *refusals)))
+
+    # --- looking
+
+    def _readings(self, mono: int) -> Iterator[Reading]:
+        yield from self._losses()
+        yield from self._positions()
+        yield from self._ratios_now(mono)
+        for track in self._own():
+            yield from self._counts(track)
+
+    def _own(self) -> list[Track]:
+        return [track for track in self._gate.tracks.values() if track.name != FOREIGN]
+
+    def _losses(self) -> Iterator[Reading]:
+        account = self._gate.account
+        limit = account.caps.loss
+        known = not self._gate.loss_unknown
+        evidence = f"loss={text(account.loss)} limit={text(limit)}"
+        yield Reading("loss-day", known and 0 < limit <= account.loss, evidence)
+        for track in (account, *self._own()):
+            name = "" if track is account else track.name
+            halt = track.caps.losses.drawdown_halt
+            owner = self._manager.ledger.owner(name)
+            evidence = (
+                f"drawdown_percent={percent(owner.drawdown)} limit_percent={percent(halt)} "
+                f"equity={text(owner.equity)} high_water_mark={text(owner.peak)}"
+            )
+            yield Reading("drawdown", known and 0 < halt <= owner.drawdown, evidence, name)
+
+    def _positions(self) -> Iterator[Reading]:
+        """Fills that carried the account beyond its limit. What a price or a tighter limit did is no breach."""
+        held = {
+            (track.name, symbol): slot.position
+            for track in self._own()
+            for symbol, slot in track.slots.items()
+            if slot.position
+        }
+        before, self._held = self._held, held
+        if before is None:
+            return
+        limit = self._gate.account.caps.position
+        for (name, symbol), quantity in held.items():
+            if abs(quantity) <= abs(before.get((name, symbol), 0)):
+                continue
+            worth = sum(self._worth(*key, amount) for key, amount in held.items() if key[1] == symbol)
+            if worth * 100 > limit * POSITION_MARGIN:
+                told = f"symbol={symbol} value={text(worth)} limit={text(limit)} by={name} held={text(quantity)}"
+                yield Reading("position", holds=True, evidence=told)
+
+    def _worth(self, name: str, symbol: str, quantity: int) -> int:
+        """At what was paid or at the market, whichever is less: a breach must not be a matter of price."""
+        market = self._gate.markets[symbol]
+        book = self._manager.books.get(name)
+        average = book.positions[symbol].average if book and symbol in book.positions else 0
+        known = [price for price in (average, market.ask) if price > 0]
+        return abs(quantity) * min(known) // SCALE if known else 0
+
+    def _ratios_now(self, mono: int) -> Iterator[Reading]:
+        manager, traffic, caps = self._manager, self.traffic, self._gate.account.caps.breakers
+        traffic.looks += 1
+        traffic.blind += any(
+            market.unusable or mono - market.status_mono > STATUS_STALE_NS
+            for market in self._gate.markets.values()
+            if market.worst or market.resting_buys or market.resting_sells
+        )
+        for name, total, bad, limit in (
+            ("checks", manager.checked, manager.failed, caps.checks),
+            ("rejects", traffic.orders, traffic.rejected, caps.rejects),
+            ("connectivity", traffic.requests, traffic.failed, caps.connectivity),
+            ("market-data", traffic.looks, traffic.blind, caps.market_data),
+        ):
+            yield self._ratios[name].reading(name, total, bad, limit, mono)
+
+    def _counts(self, track: Track) -> Iterator[Reading]:
+        caps, trips = track.caps.losses, self._manager.trips
+        streak = trips.streak(track.name)
+        evidence = f"losses={streak} limit={caps.streak}"
+        yield Reading("losses-in-a-row", 0 < caps.streak <= streak, evidence, track.name)
+        repeated = trips.repeated(track.name, caps.repeated, caps.repeated_ns)
+        evidence = f"executions={caps.repeated} window_s={caps.repeated_ns // 1_000_000_000} on={repeated!r}"
+        yield Reading("repeated-executions", bool(repeated), evidence, track.name)
+
+
+def document(protection: Protection) -> dict[str, Any]:
+    """For people: which are open, since when and why, and who closed the last ones."""
+    breakers = protection.breakers
+    last = protection.acknowledged
+    return {
+        "open": {
+            key: {"severity": one.severity, "evidence": one.evidence, "at": one.at}
+            for key, one in sorted(breakers.open.items())
+        },
+        "trips": {name: breakers.trips.get(name, 0) for name in RULES},
+        "acknowledged": {"by": last.by, "breakers": list(last.breakers)} if last else None,
+    }

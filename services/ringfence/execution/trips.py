@@ -1,0 +1,87 @@
+"""Streaks and storms: losing round trips in a row, and executions repeated without a person. A fold over fills; pure.
+
+A round trip is a position from flat to flat (less than a lot) or through it; its result is what was realised less
+fees. A win ends the streak. Executions repeat when orders of one track, in one instrument, on one side, are filled
+again and again (RTS 6 Article 15(3)). Both are rebuilt from the journal, so that no restart and no midnight forgets
+them; a person's acknowledgement, which is in the journal too, starts both anew.
+"""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from ringfence.model.orders import Side
+
+EXECUTIONS_KEPT: Final = 1_000
+"""Most repeated executions that a limit can ask for."""
+
+
+class Trip(msgspec.Struct):
+    """A round trip that is open. Quote currency scaled by 1e-8."""
+
+    realised: int
+    """The position's sum when it began."""
+    fees: int = 0
+
+
+class Trips:
+    """Of all tracks. ``Manager._fill`` feeds it, live and in a replay alike."""
+
+    def __init__(self) -> None:
+        self.streaks: dict[str, int] = {}
+        """Losing round trips in a row by track."""
+        self.completed = 0
+        self._open: dict[tuple[str, str], Trip] = {}
+        self._times: dict[tuple[str, str, Side], deque[int]] = {}
+        self._last: dict[tuple[str, str, Side], str] = {}
+
+    def position(self, track: str, symbol: str, before: int, after: int, realised: int, fee: int, lot: int) -> None:
+        """One fill moved a position; ``realised``: the position's sum after it, ``fee`` paid outside the base asset."""
+        key = (track, symbol)
+        trip = self._open.get(key)
+        if trip is None or abs(before) < lot:
+            # what the opening fill realised is what a fee in the base asset took: at most a rest of the last trip
+            trip = self._open[key] = Trip(realised)
+        trip.fees += fee
+        flat = abs(after) < lot
+        if not flat and (abs(before) < lot or (before > 0) == (after > 0)):
+            return
+        del self._open[key]
+        if not flat:
+            self._open[key] = Trip(realised)
+        if abs(before) < lot:
+            return  # dust that came and went is no trip
+        self.completed += 1
+        result = realised - trip.realised - trip.fees
+        if result < 0:
+            self.streaks[track] = self.streaks.get(track, 0) + 1
+        elif result > 0:
+            self.streaks[track] = 0
+
+    def execution(self, track: str, symbol: str, side: Side, client_order_id: str, ts: int) -> None:
+        """An order was executed; further fills of the same order are the same execution. ``ts``: UTC nanoseconds."""
+        key = (track, symbol, side)
+        if self._last.get(key) == client_order_id:
+            return
+        self._last[key] = client_order_id
+        times = self._times.get(key)
+        if times is None:
+            times = self._times[key] = deque(maxlen=EXECUTIONS_KEPT)
+        times.append(ts)
+
+    def streak(self, track: str) -> int:
+        return self.streaks.get(track, 0)
+
+    def repeated(self, track: str, count: int, window_ns: int) -> str:
+        """What was last executed ``count`` times within the window, as ``symbol side``; empty if nothing was."""
+        for (name, symbol, side), times in self._times.items():
+            if name == track and 0 < count <= len(times) and times[-1] - times[-count] <= window_ns:
+                return f"{symbol} {side}"
+        return ""
+
+    def acknowledge(self) -> None:
+        """A person has looked."""
+        self.streaks.clear()
+        self._times.clear()
+        self._last.clear()
