@@ -143,7 +143,7 @@ class Protection:
         yield Reading("loss-day", known and 0 < limit <= account.loss, evidence)
         for track in (account, *self._own()):
             name = "" if track is account else track.name
-            halt = track.caps.losses.drawdown_halt
+            halt = track.loss_caps.drawdown_halt
             owner = self._manager.ledger.owner(name)
             evidence = (
                 f"drawdown_percent={percent(owner.drawdown)} limit_percent={percent(halt)} "
@@ -180,7 +180,7 @@ class Protection:
         return abs(quantity) * min(known) // SCALE if known else 0
 
     def _ratios_now(self, mono: int) -> Iterator[Reading]:
-        manager, traffic, caps = self._manager, self.traffic, self._gate.account.caps.breakers
+        manager, traffic, caps = self._manager, self.traffic, self._gate.account.breaker_caps
         traffic.looks += 1
         traffic.blind += any(
             market.unusable or mono - market.status_mono > STATUS_STALE_NS
@@ -196,7 +196,7 @@ class Protection:
             yield self._ratios[name].reading(name, total, bad, limit, mono)
 
     def _counts(self, track: Track) -> Iterator[Reading]:
-        caps, trips = track.caps.losses, self._manager.trips
+        caps, trips = track.loss_caps, self._manager.trips
         streak = trips.streak(track.name)
         evidence = f"losses={streak} limit={caps.streak}"
         yield Reading("losses-in-a-row", 0 < caps.streak <= streak, evidence, track.name)

@@ -7,8 +7,7 @@ Money is scaled by 1e-8; ``mono`` times are monotonic nanoseconds of this proces
 from collections import OrderedDict
 from typing import Final
 
-import msgspec
-
+from ringfence.execution.thresholds import NO_BREAKER_CAPS, NO_LOSS_CAPS
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE
 from ringfence.wire.messages import BookTop, FeedStatus, Level, Quote
@@ -99,50 +98,14 @@ class Slot:
         self.market.worst += self.worst - before
 
 
-class LossCaps(msgspec.Struct, frozen=True):
-    """What an owner may lose. Currency scaled by 1e-8, shares of its equity scaled alike; 0 = not limited."""
-
-    week: int = 0
-    month: int = 0
-    rolling: int = 0
-    """In any 24 hours."""
-    day_share: int = 0
-    week_share: int = 0
-    month_share: int = 0
-    drawdown_reduce: int = 0
-    drawdown_halt: int = 0
-    streak: int = 0
-    """Losing round trips in a row."""
-    repeated: int = 0
-    """Executions on one side of one instrument within ``repeated_ns``, without a person's word between them."""
-    repeated_ns: int = 0
-
-
-NO_LOSS_CAPS: Final = LossCaps()
-
-
-class BreakerCaps(msgspec.Struct, frozen=True):
-    """Shares of failures, scaled by 1e-8, above which a breaker trips; 0 = not watched."""
-
-    checks: int = 0
-    rejects: int = 0
-    connectivity: int = 0
-    market_data: int = 0
-
-
-NO_BREAKER_CAPS: Final = BreakerCaps()
-
-
 class Caps:
     """Limits as plain numbers; what is not limited is UNLIMITED."""
 
     __slots__ = (
-        "breakers",
         "collar_bps",
         "gross",
         "lifetime_ns",
         "loss",
-        "losses",
         "message_ns",
         "position",
         "quantity",
@@ -158,8 +121,6 @@ class Caps:
         self.position = 0
         self.gross = 0
         self.loss = 0
-        self.losses = NO_LOSS_CAPS
-        self.breakers = NO_BREAKER_CAPS
         self.working = 0
         self.rate = 0
         self.message_ns = UNLIMITED
@@ -174,9 +135,11 @@ class Track:
 
     __slots__ = (
         "barred",
+        "breaker_caps",
         "caps",
         "key",
         "loss",
+        "loss_caps",
         "loss_latched",
         "losses",
         "mark",
@@ -197,6 +160,8 @@ class Track:
         self.ungranted = f"GRANT_MISSING track={name}"
         """The refusal of its new exposure; empty while a valid grant is known."""
         self.key = ""
+        self.loss_caps = NO_LOSS_CAPS
+        self.breaker_caps = NO_BREAKER_CAPS
         self.mark = "000000"
         """Stands for the revision in client order ids."""
         self.weight = 0

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from ringfence.execution import losses
 from ringfence.execution.gate import Gate
 from ringfence.execution.losses import Calendar, LossLedger, Owner
-from ringfence.execution.state import FOREIGN, LossCaps, Track
+from ringfence.execution.state import FOREIGN, Track
+from ringfence.execution.thresholds import LossCaps
 from ringfence.execution.trips import Trips
 from ringfence.model.money import SCALE, text
 from ringfence.model.positions import Book
@@ -49,7 +50,7 @@ def _tell(track: Track, who: str, owner: Owner, ledger: LossLedger, streak: int)
     track.loss = owner.loss("day")
     # a limit of 0 (no weight) refuses by itself and latches nothing
     track.loss_latched = ledger.latch(name, "day", 0 < caps.loss <= track.loss) and owner.periods["day"].latched
-    track.losses = tuple(_refusals(who, name, owner, ledger, caps.losses, streak))
+    track.losses = tuple(_refusals(who, name, owner, ledger, track.loss_caps, streak))
 
 
 def _refusals(who: str, name: str, owner: Owner, ledger: LossLedger, caps: LossCaps, streak: int) -> Iterator[str]:
