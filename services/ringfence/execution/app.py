@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
+from ringfence.execution.evidence import Evidence
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
@@ -116,6 +117,7 @@ class Execution:
         self.reconciler = reconciler
         self.counters = Counters()
         self.protection = Protection(gate, manager, self._note)
+        self.evidence = Evidence(gate.markets, self._revision_of)
         self.proof = Proof()
         self.balances: dict[str, api.VenueBalance] = {}
         self.wake_reconciler = asyncio.Event()
@@ -143,6 +145,9 @@ class Execution:
             self.counters.checks.observe(self.clock.monotonic_ns() - mono)
             if outputs:
                 self.perform(outputs)
+            track = self.gate.tracks.get(body.track)
+            if track is not None and track.key == sender_key:
+                self.evidence.asked(body.track, passed=bool(outputs) and type(outputs[-1]) is Approved)
         elif type(body) is CancelIntent:
             wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
             self.perform(self.manager.cancel_intent(body, sender_key, wall, mono))
@@ -174,6 +179,7 @@ class Execution:
 
     def record(self, entries: list[Entry]) -> None:
         """Journal, then publish under the journal's numbers."""
+        self.evidence.entries(entries, self.clock.monotonic_ns())
         if self._backlog:
             self._keep(entries)
             return
@@ -276,6 +282,10 @@ class Execution:
             # events may have been missed: only a reconciliation that begins from here on proves anything
             self.observe(lambda now: self.guard.missed(RECONCILED, "not since the stream broke", now))
         self.wake_reconciler.set()
+
+    def _revision_of(self, track: str) -> str:
+        found = self.gate.tracks.get(track)
+        return "" if found is None else found.revision
 
     def publish_account(self) -> None:
         held = tuple(Balance(asset, b.free, b.locked) for asset, b in sorted(self.balances.items()))
@@ -405,6 +415,8 @@ class Execution:
                 self.touch_status()
             if turn % SLOW_EVERY == 0:
                 check_lease()
+                self.evidence.expect(self.gate.tracks)
+                self.evidence.tick(self.clock.monotonic_ns())
                 self._conditions()
                 if self.gate.account.caps.loss:
                     self.manager.evaluate(self.clock.wall_ns())

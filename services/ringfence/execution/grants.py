@@ -129,6 +129,7 @@ def allocate(
         weight = 100 if paper else max(0, min(100, entry.weight))
         track.key = entry.key
         track.mark = ids.revision_mark(entry.revision)
+        track.revision = entry.revision
         track.weight = weight
         track.caps = caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight)
         track.barred = (

@@ -20,6 +20,7 @@ def families(app: Execution, loop: ReconcileLoop, leader: Leader, status: Status
     yield from _guard(app, leader)
     yield from _orders(app)
     yield from _losses(app)
+    yield from _evidence(app)
     yield from _durability(app, loop, status)
 
 
@@ -98,6 +99,53 @@ def _losses(app: Execution) -> Iterable[Metric]:
         gain.add_metric([track.name], max(0, -track.loss) / SCALE)
         limit.add_metric([track.name], track.caps.loss / SCALE)
     yield from (loss, gain, limit)
+
+
+_COUNTS: Final = (
+    ("intents", "Intents of this revision's strategy that were checked"),
+    ("refused", "Those of them that were refused"),
+    ("orders", "Orders handed to the wire"),
+    ("rejected", "Orders that the venue refused"),
+    ("fills", "Executions"),
+    ("passive_fills", "Executions of resting orders"),
+)
+_EPISODES: Final = (
+    ("slippage_bps", "Fill price against the middle when the intent arrived, basis points; positive is a cost"),
+    ("markout_bps", "Middle 10 s after a passive fill against its price, basis points; negative is a loss"),
+)
+
+
+def _evidence(app: Execution) -> Iterable[Metric]:
+    """By track and revision. Of episodes: how many, and the sums from which mean and variance follow."""
+    evidence, labels = app.evidence, ["track", "revision"]
+    for name, text in _COUNTS:
+        counted = CounterMetricFamily(f"{P}track_{name}", text, labels=labels)
+        for owner, record in evidence.records.items():
+            counted.add_metric(owner, getattr(record, name))
+        yield counted
+    for name, text in _EPISODES:
+        parts = {
+            part: CounterMetricFamily(f"{P}{name}_episodes{suffix}", f"{text}; {of}", labels=labels)
+            for part, suffix, of in (
+                ("count", "", "episodes that are over"),
+                ("positive", "_positive", "sum of their means above zero"),
+                ("negative", "_negative", "sum of their means below zero, as a positive number"),
+                ("squares", "_squares", "sum of the squares of their means"),
+            )
+        }
+        for owner, record in evidence.records.items():
+            moments = getattr(record, name.removesuffix("_bps")).moments
+            for part, family in parts.items():
+                family.add_metric(owner, getattr(moments, part))
+        yield from parts.values()
+    yield _counter("self_matches", "Trades of which both sides were ours", evidence.self_matches)
+    yield _counter(
+        "overfills", "Times that the venue filled more than was ordered", app.manager.anomalies.get("OVERFILL", 0)
+    )
+    yield _gauge("breaks", "Assets whose balance no order explains", len(app.reconciler.breaks))
+    mono = app.clock.monotonic_ns()
+    ages = [mono - live.sent_mono for live in app.manager.live.values() if live.order.unknown]
+    yield _gauge("unknown_age_seconds", "Age of the oldest unknown outcome; 0 = none", max([0, *ages]) / 1e9)
 
 
 def _durability(app: Execution, loop: ReconcileLoop, status: StatusWriter) -> Iterable[Metric]:

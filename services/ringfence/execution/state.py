@@ -144,6 +144,7 @@ class Track:
         "losses",
         "mark",
         "name",
+        "revision",
         "seen",
         "slots",
         "token_mono",
@@ -164,6 +165,8 @@ class Track:
         self.breaker_caps = NO_BREAKER_CAPS
         self.mark = "000000"
         """Stands for the revision in client order ids."""
+        self.revision = ""
+        """What trades on it now, in full; empty before an allocation has said so."""
         self.weight = 0
         self.caps = Caps()
         self.working = 0

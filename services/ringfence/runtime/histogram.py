@@ -1,7 +1,8 @@
 """Durations as plain integers, exported as a Prometheus histogram at scrape time."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from prometheus_client.metrics_core import HistogramMetricFamily
@@ -24,12 +25,14 @@ class Histogram:
         self.counts[bisect_left(self._bounds_ns, ns)] += 1
         self.sum_ns += ns
 
-    def family(self, name: str, documentation: str) -> HistogramMetricFamily:
+    def family(
+        self, name: str, documentation: str, labels: Mapping[str, str] = MappingProxyType({})
+    ) -> HistogramMetricFamily:
         buckets: list[tuple[str, float]] = []
         total = 0
         for bound_ns, count in zip((*self._bounds_ns, None), self.counts, strict=True):
             total += count
             buckets.append(("+Inf" if bound_ns is None else str(bound_ns / 1e9), float(total)))
-        family = HistogramMetricFamily(name, documentation)
-        family.add_metric([], buckets, self.sum_ns / 1e9)
+        family = HistogramMetricFamily(name, documentation, labels=[*labels])
+        family.add_metric([*labels.values()], buckets, self.sum_ns / 1e9)
         return family

@@ -8,8 +8,8 @@ from ringfence.runtime.histogram import Histogram
 from ringfence.strategy.engine import StrategyEngine
 
 
-def families(engine: StrategyEngine, latency: Histogram) -> Iterable[Metric]:
-    """Metrics of one strategy. The track is a label of the pod and is added by Prometheus."""
+def families(engine: StrategyEngine, latency: Histogram, revision: str, started_s: float) -> Iterable[Metric]:
+    """Metrics of one strategy, by its revision: the track that it trades on may change while it runs."""
     desk = engine.desk
     counters = (
         ("decisions", "Market events that the author's code was asked about", engine.decisions),
@@ -25,10 +25,21 @@ def families(engine: StrategyEngine, latency: Histogram) -> Iterable[Metric]:
         ),
     )
     for name, text, value in counters:
-        yield CounterMetricFamily(f"ringfence_strategy_{name}", text, value=value)
-    ready = 0 if engine.waiting_for else 1
-    yield GaugeMetricFamily("ringfence_strategy_ready", "1 while decisions are possible, else 0", value=ready)
+        counter = CounterMetricFamily(f"ringfence_strategy_{name}", text, labels=["revision"])
+        counter.add_metric([revision], value)
+        yield counter
+    ready = GaugeMetricFamily("ringfence_strategy_ready", "1 while decisions are possible, else 0", labels=["revision"])
+    ready.add_metric([revision], 0 if engine.waiting_for else 1)
+    yield ready
+    started = GaugeMetricFamily(
+        "ringfence_strategy_started_seconds",
+        "When this process began, UTC seconds: changes are restarts",
+        labels=["revision"],
+    )
+    started.add_metric([revision], started_s)
+    yield started
     yield latency.family(
         "ringfence_strategy_tick_to_intent_seconds",
         "From the receipt of market data by marketdata to the intent that it led to leaving this process",
+        {"revision": revision},
     )

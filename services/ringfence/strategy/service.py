@@ -83,7 +83,7 @@ async def strategy(host: Host) -> AsyncIterator[None]:
     try:
         serving = StrategyHost(host, config, bus, engine)
         events = feed.EventFeed(bus, config.gate, serving, host.clock)
-        host.collect(lambda: families(engine, serving.latency))
+        host.collect(lambda: families(engine, serving.latency, config.revision, session / 1e9))
         host.collect(lambda: feed.families([events]))
         serving.tell_health()
         host.spawn(events.run(), "events")
