@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import math
 import os
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +18,10 @@ import pytest_asyncio
 from aiohttp import web
 
 import localnode
+from ringfence_operator.cluster.measure import Measurer, Subject
 from ringfence_operator.cluster.prometheus import Failure, Prometheus, Reason, Sample
+from ringfence_operator.rollout import queries
+from ringfence_operator.rollout.evidence import MetricSpec, NonInferior, Queries, Ratio, Sums, Within
 
 LOOKBACK_S = 3.0
 PAGE = """\
@@ -261,3 +266,48 @@ async def test_a_server_that_is_no_prometheus_is_never_believed(body: bytes, rea
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="address"):
         Prometheus(None, url)  # type: ignore[arg-type]
+
+
+@pytest.mark.asyncio
+async def test_every_query_of_the_library_is_one_that_prometheus_understands(prometheus: Prometheus) -> None:
+    """Without its series each has no data, which is neither an error nor a number, whatever names are filled in."""
+    ours = {"window": queries.window(30), "gate": "execution", "track": "stable"}  # these words are the operator's own
+    values = dict.fromkeys(queries.NAMES, 'a"b\\c') | ours
+    for name, entry in queries.LIBRARY.items():
+        parts = entry.queries
+        for query in (parts.value, parts.negative, parts.total, parts.samples, parts.squares, entry.fresh):
+            if query:
+                answer = await ask(prometheus, queries.resolved(query, values))
+                assert isinstance(answer, Failure), name
+                assert Reason.EMPTY is answer.reason, f"{name}: {answer}"
+
+
+@pytest.mark.asyncio
+async def test_a_reading_has_a_number_or_a_reason_and_never_both(prometheus: Prometheus) -> None:
+    """Values, ratios and comparisons; absent, NaN and broken queries; and an outage, which is asked about once."""
+    names = dict.fromkeys(queries.NAMES, "1") | {"window": "5s"}
+    subject = Subject(names=names, stable=names | {"revision": "2"})
+    sums = Queries(value="good", negative="zero", samples="hits_total", squares='several{a="$(revision)"}')
+    metrics = [
+        MetricSpec(name="value", rule=Within(0, 3), queries=Queries(value="good", samples="hits_total")),
+        MetricSpec(name="ratio", rule=Ratio(0.1), queries=Queries(value="misses_total", total="hits_total")),
+        MetricSpec(name="sums", rule=NonInferior(1.0), queries=sums),
+        MetricSpec(name="absent", rule=Within(0, 3), queries=Queries(value="renamed")),
+        MetricSpec(name="nan", rule=Within(0, 3), queries=Queries(value="zero / zero")),
+        MetricSpec(name="broken", rule=Within(0, 3), queries=Queries(value="good(")),
+        MetricSpec(name="unbound", rule=Within(0, 3), queries=Queries(value="good{a='$(nothing)'}")),
+        MetricSpec(name="unknown", rule=Within(0, 3)),
+    ]
+    found = await Measurer(prometheus, datetime.now(UTC)).readings(metrics, subject)
+    by_name = {reading.metric: reading for reading in found}
+    assert [metric.name for metric in metrics] == [reading.metric for reading in found]
+    assert (2.5, 12.0, "") == (by_name["value"].value, by_name["value"].samples, by_name["value"].error)
+    assert (0.0, 12.0) == (by_name["ratio"].value, by_name["ratio"].total)
+    assert Sums(count=12, positive=2.5, negative=0, squares=1) == by_name["sums"].candidate
+    assert Sums(count=12, positive=2.5, negative=0, squares=2) == by_name["sums"].stable
+    assert (None, "") == (by_name["absent"].value, by_name["absent"].error)
+    assert by_name["nan"].value is not None
+    assert math.isnan(by_name["nan"].value)
+    for name in ("broken", "unbound", "unknown"):
+        assert (None, True) == (by_name[name].value, bool(by_name[name].error)), name
+    assert by_name["value"].age_s is None, "no gate is scraped here, so a query of one's own has no proof of freshness"

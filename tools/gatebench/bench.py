@@ -327,6 +327,14 @@ class Bench:
         ):
             return await response.json()
 
+    async def metrics(self) -> str:
+        """The page that Prometheus scrapes."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.ports['http']}/metrics") as response,
+        ):
+            return await response.text()
+
     async def kill(self, severity: str = "Cancel", token: bytes = TOKEN) -> tuple[int, Any]:
         request = KillRequest(severity=severity, reason="test", by="t", ts=CLOCK.wall_ns(), source="direct")
         body, headers = signed(token, request)

@@ -50,11 +50,11 @@ class Measurer:
         if asked is None:
             return Reading(metric=metric.name, at=self._at, error=f"{metric.name} has no query")
         fresh = queries.FRESH if known is None or metric.queries is not None else known.fresh
-        if isinstance(metric.rule, NonInferior):
-            return await self._compared(metric, asked, fresh, subject)
         try:
             text = queries.resolved(asked.value, subject.names)
             others = [queries.resolved(query, subject.names) for query in (asked.total, asked.samples) if query]
+            if isinstance(metric.rule, NonInferior):
+                return await self._compared(metric, asked, fresh, subject)
         except KeyError as error:
             return Reading(metric=metric.name, at=self._at, query=asked.value, error=f"$({error.args[0]}) is not known")
         value, age, *rest = await asyncio.gather(
