@@ -57,21 +57,19 @@ class Measurer:
                 return await self._compared(metric, asked, fresh, subject)
         except KeyError as error:
             return Reading(metric=metric.name, at=self._at, query=asked.value, error=f"$({error.args[0]}) is not known")
-        value, age, *rest = await asyncio.gather(
-            self._ask(text, metric.freshness_s),
-            self._age(fresh, subject.names),
-            *(self._ask(other, metric.freshness_s) for other in others),
+        value, age, rest = await asyncio.gather(
+            self._ask(text, metric.freshness_s), self._age(fresh, subject.names), self._all(others, metric.freshness_s)
         )
-        error = _error([value, *rest])
+        wrong = _error([value, *rest])
         numbers = [_number(found) for found in rest]
         return Reading(
             metric=metric.name,
             at=self._at,
             query=text if not asked.total else f"{text} / {others[0]}",
-            error=error,
-            value=None if error else _shown(value),
-            total=numbers[0] if asked.total and not error else None,
-            samples=numbers[-1] if asked.samples and not error else None,
+            error=wrong,
+            value=None if wrong else _shown(value),
+            total=numbers[0] if asked.total and not wrong else None,
+            samples=numbers[-1] if asked.samples and not wrong else None,
             age_s=age,
         )
 
@@ -99,9 +97,8 @@ class Measurer:
 
     async def _sums(self, asked: Queries, names: Mapping[str, str], lookback_s: float) -> Sums | Failure:
         parts = (asked.samples, asked.value, asked.negative or "vector(0)", asked.squares)
-        found = await asyncio.gather(*(self._ask(queries.resolved(part, names), lookback_s) for part in parts))
         numbers = []
-        for one in found:
+        for one in await self._all([queries.resolved(part, names) for part in parts], lookback_s):
             if isinstance(one, Failure):
                 return one
             numbers.append(one.value)
@@ -112,6 +109,9 @@ class Measurer:
         """Seconds since the newest sample of a selector; None where there was none for an hour."""
         newest = f"time() - max(timestamp({queries.resolved(selector, names)}))"
         return _number(await self._ask(newest, AGE_LOOKBACK_S))
+
+    async def _all(self, asked: Sequence[str], lookback_s: float) -> list[Sample | Failure]:
+        return list(await asyncio.gather(*(self._ask(query, lookback_s) for query in asked)))
 
     async def _ask(self, query: str, lookback_s: float) -> Sample | Failure:
         async with self._free:

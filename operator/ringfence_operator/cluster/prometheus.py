@@ -147,7 +147,7 @@ class Prometheus:
         except TimeoutError:
             return Failure(Reason.UNREACHABLE, f"no answer within {self._limits.total:g} s from {self.url}")
         except (aiohttp.ClientError, OSError) as error:
-            return Failure(Reason.UNREACHABLE, _short(f"{self.url}: {error or type(error).__name__}"))
+            return Failure(Reason.UNREACHABLE, _short(f"{self.url}: {str(error) or type(error).__name__}"))
         if body is None:
             return Failure(Reason.MALFORMED, f"an answer of more than {ANSWER_MAX} bytes")
         try:
@@ -160,8 +160,8 @@ class Prometheus:
         match document:
             case {"warnings": [first, *_]}:
                 return Failure(Reason.WARNINGS, _short(str(first)))
-            case {"status": "success", "data": {"resultType": str()} as data}:
-                return data
+            case {"status": "success", "data": {"resultType": str(kind), "result": result}}:
+                return {"resultType": kind, "result": result}
             case _:
                 return Failure(Reason.MALFORMED, "answered 200 with something that is no result")
 
