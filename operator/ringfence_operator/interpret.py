@@ -5,7 +5,6 @@ Pure. Everything that knows both the wire form of our kinds and the values of `r
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from ringfence.runtime import config
@@ -18,6 +17,7 @@ from ringfence_operator.cluster.observe import Seen
 from ringfence_operator.desired import config as documents
 from ringfence_operator.desired import plan as names
 from ringfence_operator.desired.plan import Observed, Plan, SimulatorPlan, VenuePlan
+from ringfence_operator.limits import gate_limits, scaled
 from ringfence_operator.rollout.health import Pod, Problem, problem
 from ringfence_operator.rollout.state import (
     Condition,
@@ -33,7 +33,6 @@ from ringfence_operator.rollout.state import (
 )
 from ringfence_operator.settings import Settings
 
-SCALE: Final = 10**8
 BINANCE_FEE_BPS: Final = "10"
 """Standard spot fee, for fills that paper simulates; real fees come with real fills."""
 BINANCE_LATENCY_MS: Final = 20
@@ -117,7 +116,7 @@ def observation(system: TradingSystem, seen: Seen) -> Observation:
     return Observation(
         generation=system.metadata.generation,
         revision=revision_hash(system.spec.strategy),
-        grant=documents.grant(limits(system.spec.limits)),
+        grant=documents.grant(gate_limits(system.spec.limits, system.spec.capital)),
         workloads=workloads_seen(system, seen),
         missing=missing(system, seen),
         gates=tuple(gates(own, seen.pods)),
@@ -237,7 +236,7 @@ def plan(system: TradingSystem, seen: Seen, track: TrackState, stop: Stop, setti
         capital=scaled(spec.capital),
         currency=spec.currency,
         venues=tuple(_venue(system, venue) for venue in spec.venues),
-        limits=limits(spec.limits),
+        limits=gate_limits(spec.limits, spec.capital),
         stable=track,
         stop=stop,
         mirror=mirrored_stop(system, seen),
@@ -291,33 +290,6 @@ def _venue(system: TradingSystem, venue: Venue) -> VenuePlan:
     )
 
 
-def limits(found: kinds.Limits) -> config.Limits:
-    """The spec's limits as the gate reads them: exact integers."""
-    order, position, market = found.order, found.position, found.market
-    return config.Limits(
-        order_quantity_max=None if order.quantity_max is None else scaled(order.quantity_max),
-        order_value_max=scaled(order.value_max),
-        collar_bps=scaled(order.collar_bps),
-        messages_per_second=order.messages_per_second,
-        working_orders=order.working_orders,
-        duplicate_window_ms=order.duplicate_window_ms,
-        approved_lifetime_ms=order.approved_lifetime_ms,
-        position_max=scaled(position.per_instrument),
-        gross_max=scaled(position.gross),
-        loss_day_max=scaled(found.loss.day),
-        quote_stale_ms=market.quote_stale_ms,
-        book_stale_ms=market.book_stale_ms,
-    )
-
-
-def scaled(text: str) -> int:
-    """A decimal text in units of 1e-8, exactly. The CRD admits no more than eight decimals; more is an error here."""
-    value = Decimal(text) * SCALE
-    if value != value.to_integral_value():
-        raise ValueError(f"{text} has more than eight decimals")
-    return int(value)
-
-
 # --- what is reported
 
 
@@ -331,7 +303,7 @@ def status(system: TradingSystem, seen: Seen, decided: Decision) -> dict[str, An
         weight=stable.weight if stable else None,
         trading=decided.trading,
         revision=stable.revision if stable else None,
-        limits_revision=documents.grant(limits(system.spec.limits)),
+        limits_revision=documents.grant(gate_limits(system.spec.limits, system.spec.capital)),
         stable=_track(stable) if stable else None,
         services=tuple(_service(system, seen, workload) for workload in workloads_seen(system, seen)),
     ).dump()

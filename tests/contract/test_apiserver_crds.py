@@ -286,4 +286,4 @@ class TestWhatPeopleSee:
 
     def test_explain_answers(self, server: Server) -> None:
         """With units and bounds."""
-        assert "milliseconds" in server.kubectl("explain", "tsys.spec.limits.order.duplicateWindowMs")
+        assert "milliseconds" in server.kubectl("explain", "tsys.spec.limits.order.approvedLifetimeMs")

@@ -171,7 +171,7 @@ async def test_limits_are_revisions_and_the_allocation_moves_on(space: Space) ->
     async def look() -> Any:
         found = await space.get(resources.CONFIG_MAP, "momentum-allocation")
         new = json.loads(found["data"]["allocation.json"])
-        return new if new["limits"]["loss_day_max"] == 100 * 10**8 else None
+        return new if new["limits"]["loss_day"] == 100 * 10**8 else None
 
     new = await eventually("tightened", look)
     grant = await space.get(resources.CONFIG_MAP, new["tracks"][0]["grant"])
@@ -463,7 +463,7 @@ async def test_killing_the_operator_at_any_moment_changes_nothing(
         found = await space.get(resources.TRADING_SYSTEM, "momentum")
         allocation = json.loads(children["ConfigMap", "momentum-allocation"]["data"]["allocation.json"])
         expected = interpret.limits(TradingSystem.parse(found).spec.limits)
-        assert allocation["limits"]["loss_day_max"] == expected.loss_day_max == 281 * 10**8
+        assert allocation["limits"]["loss_day"] == expected.loss_day == 281 * 10**8
         assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
         assert found["status"]["stable"]["stage"] == "Live"
         keys = {key[1]: item["data"] for key, item in children.items() if key[0] == "Secret"}

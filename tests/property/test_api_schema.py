@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ringfence_operator import api, crdgen
-from ringfence_operator.api.meta import POSITIVE, RULES, Kind
+from ringfence_operator.api.meta import PERCENT_PATTERN, POSITIVE, RULES, Kind
 
 Json = Any
 KINDS = {kind.kind: kind for kind in api.KINDS}
@@ -77,7 +77,8 @@ def _text(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     if "pattern" not in schema:
         return st.text(min_size=least, max_size=min(most, 20))
     if POSITIVE in schema.get(RULES, ()):
-        return st.integers(1, 10**12 - 1).map(lambda scaled: f"{scaled // 10**8}.{scaled % 10**8:08d}")
+        most = 10**10 if schema["pattern"] == PERCENT_PATTERN else 10**12
+        return st.integers(1, most - 1).map(lambda scaled: f"{scaled // 10**8}.{scaled % 10**8:08d}")
     made = st.from_regex(schema["pattern"].removesuffix("$") + r"\Z", fullmatch=True)
     return made.filter(lambda text: least <= len(text) <= most)
 

@@ -30,16 +30,15 @@ limits = st.builds(
     Limits,
     order_quantity_max=st.one_of(st.none(), st.integers(1, 50).map(lambda n: n * LOT)),
     order_value_max=st.integers(1, 500).map(lambda n: n * SCALE),
-    collar_bps=st.integers(0, 1000).map(lambda n: n * SCALE),
-    messages_per_second=st.just(10**6),
-    working_orders=st.integers(1, 20),
-    duplicate_window_ms=st.just(500),
-    approved_lifetime_ms=st.just(50),
-    position_max=st.integers(0, 2000).map(lambda n: n * SCALE),
-    gross_max=st.integers(0, 3000).map(lambda n: n * SCALE),
-    loss_day_max=st.integers(1, 1000).map(lambda n: n * SCALE),
-    quote_stale_ms=st.just(2000),
-    book_stale_ms=st.just(1000),
+    order_collar_bps=st.integers(0, 1000).map(lambda n: n * SCALE),
+    order_messages_per_second=st.just(10**6),
+    order_working_orders=st.integers(1, 20),
+    order_approved_lifetime_ms=st.just(50),
+    position_per_instrument=st.integers(0, 2000).map(lambda n: n * SCALE),
+    position_gross=st.integers(0, 3000).map(lambda n: n * SCALE),
+    loss_day=st.integers(1, 1000).map(lambda n: n * SCALE),
+    market_quote_stale_ms=st.just(2000),
+    market_book_stale_ms=st.just(1000),
 )
 steps = st.lists(
     st.tuples(
@@ -184,12 +183,12 @@ def test_no_approval_breaches_a_limit_at_worst_case(
         weight = shares[0] if track == "stable" else shares[1]
         symbol = approved.symbol
         if world.worst(track, symbol) > before[track][symbol]:
-            position = min(current.position_max, granted.position_max) * weight // 100
+            position = min(current.position_per_instrument, granted.position_per_instrument) * weight // 100
             assert world.values((track,))[symbol] <= position + DUST
-            assert world.values(("stable", "candidate"))[symbol] <= current.position_max + DUST
-            gross = min(current.gross_max, granted.gross_max) * weight // 100
+            assert world.values(("stable", "candidate"))[symbol] <= current.position_per_instrument + DUST
+            gross = min(current.position_gross, granted.position_gross) * weight // 100
             assert sum(world.values((track,)).values()) <= gross + DUST
-            assert sum(world.values(("stable", "candidate")).values()) <= current.gross_max + DUST
+            assert sum(world.values(("stable", "candidate")).values()) <= current.position_gross + DUST
             most = [one.order_quantity_max for one in (current, granted) if one.order_quantity_max is not None]
             assert not most or approved.quantity <= min(most) * weight // 100 or _reducing(world, track, approved)
 
@@ -218,7 +217,7 @@ def test_reducing_is_never_refused_by_exposure(
     world.run(history)
     track = world.gate.tracks["stable"]
     slot = track.slot(world.gate.markets[symbol])
-    world.allocate(msgspec.structs.replace(current, position_max=0, gross_max=0, loss_day_max=0))
+    world.allocate(msgspec.structs.replace(current, position_per_instrument=0, position_gross=0, loss_day=0))
     track.ungranted = "GRANT_MISSING x"
     track.loss_latched = True
     world.gate.markets[symbol].unknown.add("x")
@@ -254,7 +253,7 @@ def test_tightening_leaves_nothing_working_above_the_limit(
     for name, weight in zip(("stable", "candidate"), shares, strict=True):
         for symbol in SYMBOLS:
             slot = world.gate.tracks[name].slot(world.gate.markets[symbol])
-            if notional(slot.market.ask, slot.worst) > tighter.position_max * weight // 100 + DUST:
+            if notional(slot.market.ask, slot.worst) > tighter.position_per_instrument * weight // 100 + DUST:
                 # what remains is the position itself, and orders that can only shrink it
                 assert slot.worst <= abs(slot.position) or (slot.buys <= -slot.position or slot.sells <= slot.position)
                 assert slot.buys == 0 or slot.sells == 0 or slot.position != 0

@@ -48,16 +48,15 @@ def limits() -> Limits:
     return Limits(
         order_quantity_max=parse("1"),
         order_value_max=parse("50000"),
-        collar_bps=parse("300"),
-        messages_per_second=1000,
-        working_orders=20,
-        duplicate_window_ms=500,
-        approved_lifetime_ms=5000,
-        position_max=parse("200000"),
-        gross_max=parse("200000"),
-        loss_day_max=parse("10000"),
-        quote_stale_ms=10_000,
-        book_stale_ms=10_000,
+        order_collar_bps=parse("300"),
+        order_messages_per_second=1000,
+        order_working_orders=20,
+        order_approved_lifetime_ms=5000,
+        position_per_instrument=parse("200000"),
+        position_gross=parse("200000"),
+        loss_day=parse("10000"),
+        market_quote_stale_ms=10_000,
+        market_book_stale_ms=10_000,
     )
 
 

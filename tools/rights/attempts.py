@@ -145,6 +145,12 @@ def paper(name: str) -> Document:
 def tight(name: str) -> Document:
     found = system(name)
     found["spec"]["limits"]["order"] |= {"collarBps": "10", "quantityMax": "1"}
+    found["spec"]["limits"]["account"] = {"balanceFloor": "500"}
+    found["spec"]["limits"]["rules"] = {
+        "types": ["LIMIT", "LIMIT_MAKER"],
+        "restricted": ["AUSDT", "BUSDT"],
+        "sessions": ["Mon-Fri 08:00-20:00"],
+    }
     return found
 
 
@@ -184,16 +190,38 @@ def loosening() -> Iterator[Attempt]:
     """Limits and what makes them count for more."""
     raising = "needs verb raise-limits on tradingsystems.ringfence.dev"
 
+    def limited(group: str, **limits: Any) -> Act:
+        return patched("tsys", spec={"limits": {group: limits}})
+
     def order(**limits: Any) -> Act:
-        return patched("tsys", spec={"limits": {"order": limits}})
+        return limited("order", **limits)
 
     yield Attempt("tighten an amount", "dave", live, order(valueMax="999.99999999"))
     yield Attempt("write the same amount otherwise", "dave", live, order(valueMax="1000.0"))
     yield Attempt("loosen an amount", "dave", live, order(valueMax="1000.00000001"), "loosening limits.order.valueMax")
     yield Attempt("loosen an amount with the verb", "bob", live, order(valueMax="1200"))
     yield Attempt("loosen a count", "dave", live, order(workingOrders=21), "loosening limits.order.workingOrders")
-    yield Attempt("loosen a window", "dave", live, order(duplicateWindowMs=499), "limits.order.duplicateWindowMs")
-    yield Attempt("widen a window", "dave", live, order(duplicateWindowMs=501))
+    yield Attempt("lower a floor", "dave", tight, limited("account", balanceFloor="499"), "limits.account.balanceFloor")
+    yield Attempt("raise a floor", "dave", tight, limited("account", balanceFloor="501"))
+    yield Attempt("write less than the preset says", "dave", live, limited("market", quoteStaleMs=1999))
+    yield Attempt("write more than the preset says", "dave", live, limited("market", quoteStaleMs=2001),
+                  "loosening limits.market.quoteStaleMs")  # fmt: skip
+    yield Attempt("write less than the preset's part of the capital", "dave", live, limited("loss", week="599.9"))
+    yield Attempt("write more than the preset's part of the capital", "dave", live, limited("loss", week="600.1"),
+                  "loosening limits.loss.week")  # fmt: skip
+    yield Attempt("write a lower floor than the preset's", "dave", live, limited("account", balanceFloor="199"),
+                  "loosening limits.account.balanceFloor")  # fmt: skip
+    yield Attempt("a stricter preset", "dave", live, patched("tsys", spec={"limits": {"preset": "conservative"}}))
+    yield Attempt("a looser preset", "dave", live, patched("tsys", spec={"limits": {"preset": "full"}}),
+                  "loosening limits.preset")  # fmt: skip
+    yield Attempt("restrict an instrument", "dave", live, limited("rules", restricted=["BTCUSDT"]))
+    yield Attempt("take an instrument off the restricted list", "dave", tight, limited("rules", restricted=["AUSDT"]),
+                  "loosening limits.rules.restricted")  # fmt: skip
+    yield Attempt("allow fewer types of orders", "dave", tight, limited("rules", types=["LIMIT"]))
+    yield Attempt("allow more types of orders", "dave", tight, limited("rules", types=["LIMIT", "MARKET"]),
+                  "loosening limits.rules.types")  # fmt: skip
+    yield Attempt("trade at any time", "dave", tight, limited("rules", sessions=None),
+                  "loosening limits.rules.sessions")  # fmt: skip
     yield Attempt("null a limit, back to a looser default", "dave", tight, order(collarBps=None),
                   "loosening limits.order.collarBps")  # fmt: skip
     yield Attempt("drop a limit that has no default", "dave", tight, order(quantityMax=None),

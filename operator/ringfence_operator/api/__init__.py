@@ -10,19 +10,17 @@ from typing import Final
 from ringfence_operator.api import evaluation, killswitch, promotion, tradingsystem
 from ringfence_operator.api.evaluation import Evaluation, EvaluationSpec, EvaluationStatus
 from ringfence_operator.api.killswitch import KillSwitch, KillSwitchSpec, KillSwitchStatus, Severity, severity
+from ringfence_operator.api.limits import Limits
 from ringfence_operator.api.meta import API_VERSION, CATEGORY, GROUP, VERSION, Condition, Kind, Metadata, sentence
 from ringfence_operator.api.promotion import Promotion, PromotionSpec, PromotionStatus
 from ringfence_operator.api.revision import (
     canonical_json,
     content_hash,
-    limits_hash,
-    limits_json,
     revision_hash,
     revision_json,
 )
 from ringfence_operator.api.rollout import Rollout, RolloutStatus, Stage
 from ringfence_operator.api.tradingsystem import (
-    Limits,
     Service,
     Strategy,
     Track,
@@ -69,8 +67,6 @@ __all__ = [
     "Venue",
     "canonical_json",
     "content_hash",
-    "limits_hash",
-    "limits_json",
     "revision_hash",
     "revision_json",
     "sentence",

@@ -28,6 +28,8 @@ DECIMAL_PATTERN: Final = r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,8})?$"
 never rounded. `quantity()` in CEL compares this range exactly."""
 BPS_PATTERN: Final = r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,8})?$"
 """Basis points below 10,000."""
+PERCENT_PATTERN: Final = r"^([1-9]?[0-9](\.[0-9]{1,8})?|100)$"
+"""Percent up to 100."""
 DECIMAL_LENGTH_MAX: Final = 25
 LABEL_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """A DNS label that starts with a letter: Services and host names are made of it."""
@@ -76,6 +78,48 @@ class Looser(Enum):
     WHEN_LOWER = "lower"
     WHEN_LATER = "later"
     """One of a few words, which the type lists from the strictest to the loosest."""
+    WHEN_MORE = "more"
+    """A list of what is permitted: an item that was not there lets more through; absent = everything."""
+    WHEN_FEWER = "fewer"
+    """A list of what is forbidden: an item that is gone lets more through; absent = nothing."""
+    WHEN_CHANGED = "changed"
+    """Text whose every change lets something else through."""
+
+
+class Scales(Enum):
+    """What a track's weight w does to a limit. The data plane's own list is compared with it by a test."""
+
+    NEVER = "no"
+    """Ratios, prices and times: a share of the capital does not change what is sane."""
+    BY_WEIGHT = "w x limit"
+    COUNT = "max(1, floor(w x limit))"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Percent of spec.capital: what a preset gives for an amount of money."""
+
+    percent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """All that is known of a limit beside its type, bounds, direction and description. Stands in the field's
+    annotation; presets, the admission policies, the weight's scaling and docs/limits.md all come from it.
+    """
+
+    unit: str
+    scope: str
+    """What is held against it: an order, an instrument, a track's total, the account's."""
+    refused: str
+    """Codes of the refusals, or of the breaker."""
+    example: str = ""
+    """What the refusal says after its code."""
+    presets: tuple[str | int | Share, str | int | Share, str | int | Share] | None = None
+    """Conservative, moderate, full: what holds where the field is left out. None: not limited then."""
+    scales: Scales = Scales.NEVER
+    soft: bool = False
+    """It is used up, so softPercent of it gives an alert."""
 
 
 POSITIVE: Final = rule(
@@ -102,6 +146,12 @@ PositiveAmount = Annotated[str, _decimal, _above_zero, AfterValidator(_positive)
 Bps = Annotated[str, _bps]
 """Basis points (1/100 of a percent) as exact decimal text; may be 0."""
 PositiveBps = Annotated[str, _bps, _above_zero, AfterValidator(_positive)]
+PositivePercent = Annotated[
+    str, Field(pattern=PERCENT_PATTERN, max_length=DECIMAL_LENGTH_MAX), _above_zero, AfterValidator(_positive)
+]
+"""Percent as exact decimal text, above 0 and at most 100."""
+PositiveRatio = PositiveBps
+"""A ratio as exact decimal text, above 0 and below 10,000."""
 
 ObjectName = Annotated[str, Field(pattern=OBJECT_NAME_PATTERN, min_length=1, max_length=253)]
 """Name of a Kubernetes object."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Final
 
-from ringfence_operator.api.tradingsystem import Limits, Strategy
+from ringfence_operator.api.tradingsystem import Strategy
 
 LIMITS_DIGITS: Final = 10
 REVISION_DIGITS: Final = 8
@@ -18,16 +18,6 @@ def canonical_json(document: Any) -> str:
 def content_hash(text: str, digits: int = LIMITS_DIGITS) -> str:
     """First hex digits of the SHA-256 of a text as UTF-8. Store exactly this text: readers hash it again."""
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
-
-
-def limits_json(limits: Limits) -> str:
-    """The limits as canonical JSON with the names of the wire; absent limits are left out."""
-    return canonical_json(limits.dump())
-
-
-def limits_hash(limits: Limits) -> str:
-    """Name of a limits revision: `content_hash` of `limits_json`."""
-    return content_hash(limits_json(limits))
 
 
 def revision_json(strategy: Strategy) -> str:

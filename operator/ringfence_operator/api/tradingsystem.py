@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, Strict
 
+from ringfence_operator.api.limits import Limits
 from ringfence_operator.api.meta import (
     AGE,
     LABEL_PATTERN,
@@ -24,7 +25,6 @@ from ringfence_operator.api.meta import (
     ObjectName,
     Percent,
     PositiveAmount,
-    PositiveBps,
     Spec,
     Status,
     Text,
@@ -187,82 +187,6 @@ class Venue(Spec):
         return self.simulator or Simulator()
 
 
-class OrderLimits(Spec):
-    """Limits of each order, and of how many there may be."""
-
-    quantity_max: Annotated[PositiveAmount | None, Looser.WHEN_HIGHER] = None
-    """Largest quantity of one order, in the base asset, above 0; absent: only the value limits it."""
-    value_max: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
-    """Largest value of one order, in the quote currency, above 0 and at most position.perInstrument."""
-    collar_bps: Annotated[PositiveBps, Looser.WHEN_HIGHER] = "50"
-    """How far past the best opposite price an order may reach, basis points, above 0 and below 10,000."""
-    messages_per_second: Annotated[int, Strict(), Field(ge=1, le=1000), Looser.WHEN_HIGHER] = 20
-    """New orders per second, 1 to 1,000. Cancels are never held back."""
-    working_orders: Annotated[int, Strict(), Field(ge=1, le=200), Looser.WHEN_HIGHER] = 20
-    """Orders that may work at once, 1 to 200."""
-    duplicate_window_ms: Annotated[int, Strict(), Field(ge=0, le=60_000), Looser.WHEN_LOWER] = 500
-    """An intent that repeats an earlier one within this time is refused, milliseconds, 0 to 60,000."""
-    approved_lifetime_ms: Annotated[int, Strict(), Field(ge=1, le=1000), Looser.WHEN_HIGHER] = 50
-    """An approved order that has not left after this time is dropped, milliseconds, 1 to 1,000."""
-
-
-class PositionLimits(Spec):
-    """Limits of positions at worst case: what is held, and all that is working, in flight or unknown."""
-
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            rule(
-                "quantity(self.perInstrument).compareTo(quantity(self.gross)) <= 0",
-                "perInstrument must not exceed gross",
-                says="'perInstrument (' + self.perInstrument + ') must not exceed gross (' + self.gross + ')'",
-                at=".perInstrument",
-            )
-        )
-    )
-
-    per_instrument: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
-    """Largest value of one instrument's position, in the quote currency, above 0 and at most gross."""
-    gross: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
-    """Largest value of all positions together, long and short added, in the quote currency, above 0."""
-
-
-class LossLimits(Spec):
-    """Limits of losses. They are counted in a ledger that outlives revisions, restarts and the system itself."""
-
-    day: Annotated[PositiveAmount, Looser.WHEN_HIGHER]
-    """Largest loss since 00:00 UTC (realised, unrealised and fees), in spec.currency, above 0, at most the capital."""
-
-
-class MarketLimits(Spec):
-    """Limits of the age of market data that decisions may rest on."""
-
-    quote_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000), Looser.WHEN_HIGHER] = 2000
-    """No new exposure on a best price that is older than this, milliseconds, 50 to 60,000."""
-    book_stale_ms: Annotated[int, Strict(), Field(ge=50, le=60_000), Looser.WHEN_HIGHER] = 1000
-    """No new exposure on an order book that is older than this, milliseconds, 50 to 60,000."""
-
-
-class Limits(Spec):
-    """What the gate enforces on every order. Tightening acts at once; loosening needs a grant."""
-
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            rule(
-                "quantity(self.order.valueMax).compareTo(quantity(self.position.perInstrument)) <= 0",
-                "order.valueMax must not exceed position.perInstrument",
-                says="'order.valueMax (' + self.order.valueMax + ') must not exceed position.perInstrument ('"
-                " + self.position.perInstrument + ')'",
-                at=".order.valueMax",
-            )
-        )
-    )
-
-    order: OrderLimits
-    position: PositionLimits
-    loss: LossLimits
-    market: MarketLimits = MarketLimits()
-
-
 class Journal(Spec):
     """The volume that every decision is written to before it leaves. It is kept when the system is deleted."""
 
@@ -299,7 +223,7 @@ class TradingSystemSpec(Spec):
                 at=".venues",
             ),
             rule(
-                "quantity(self.limits.loss.day).compareTo(quantity(self.capital)) <= 0",
+                "!has(self.limits.loss.day) || quantity(self.limits.loss.day).compareTo(quantity(self.capital)) <= 0",
                 "limits.loss.day must not exceed capital",
                 says="'limits.loss.day (' + self.limits.loss.day + ') must not exceed capital (' + self.capital + ')'",
                 at=".limits.loss.day",

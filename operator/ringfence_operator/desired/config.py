@@ -105,8 +105,8 @@ def marketdata(plan: Plan, venue: VenuePlan) -> config.MarketdataConfig:
         **_told(plan, f"{venue.name}-marketdata"),
         venue=venue.endpoints,
         symbols=venue.symbols,
-        book_stale_ms=plan.limits.book_stale_ms,
-        quote_stale_ms=plan.limits.quote_stale_ms,
+        book_stale_ms=plan.limits.market_book_stale_ms,
+        quote_stale_ms=plan.limits.market_quote_stale_ms,
         subscribers=_keys(plan, readers),
     )
 

@@ -2,7 +2,7 @@
 
 A grant is an immutable ConfigMap whose name ends in the first ten hex digits of the SHA-256 of its text. Content
 that does not match its name was tampered with, and grants nothing. The stricter of grant and current limits holds;
-quantity, value, position, gross and loss are then scaled by the track's weight (a paper gate trades all of it).
+amounts of money and quantity are then scaled by the track's weight (a paper gate trades all of it): see caps.py.
 """
 
 import hashlib
@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from ringfence.execution import ids
-from ringfence.execution.state import UNLIMITED, Caps, Track
+from ringfence.execution.caps import caps
+from ringfence.execution.state import Track
 from ringfence.runtime.config import (
     ALLOCATION_KEY,
     CANDIDATE,
@@ -28,8 +29,6 @@ from ringfence.runtime.config import (
 TRACKS: Final = (STABLE, CANDIDATE, SHADOW)
 HASH_DIGITS: Final = 10
 _HANDOVER_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
-MILLISECOND_NS: Final = 1_000_000
-SECOND_NS: Final = 1_000_000_000
 
 
 def limits_text(found: Mapping[str, Any]) -> str:
@@ -89,25 +88,6 @@ def _sane(allocation: Allocation) -> None:
             raise ValueError(f"{where}: target {handover.target!r} must be another track than the source")
         if not adopts and handover.target:
             raise ValueError(f"{where}: target {handover.target!r} must be empty where positions are closed")
-
-
-def caps(limits: Limits, granted: Limits | None, weight: int) -> Caps:
-    """The stricter of both, the scaled ones times weight percent."""
-    both = [limits] if granted is None else [limits, granted]
-    found = Caps()
-    quantities = [one.order_quantity_max for one in both if one.order_quantity_max is not None]
-    found.quantity = min(quantities) * weight // 100 if quantities else UNLIMITED
-    found.value = min(one.order_value_max for one in both) * weight // 100
-    found.position = min(one.position_max for one in both) * weight // 100
-    found.gross = min(one.gross_max for one in both) * weight // 100
-    found.loss = min(one.loss_day_max for one in both) * weight // 100
-    found.working = min(one.working_orders for one in both)
-    found.rate = min(one.messages_per_second for one in both)
-    found.message_ns = SECOND_NS // found.rate if found.rate > 0 else UNLIMITED
-    found.collar_bps = min(one.collar_bps for one in both)
-    found.lifetime_ns = min(one.approved_lifetime_ms for one in both) * MILLISECOND_NS
-    found.quote_stale_ns = min(one.quote_stale_ms for one in both) * MILLISECOND_NS
-    return found
 
 
 def allocate(

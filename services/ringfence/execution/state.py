@@ -7,12 +7,12 @@ Money is scaled by 1e-8; ``mono`` times are monotonic nanoseconds of this proces
 from collections import OrderedDict
 from typing import Final
 
+from ringfence.execution.caps import Caps
 from ringfence.execution.thresholds import NO_BREAKER_CAPS, NO_LOSS_CAPS
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE
 from ringfence.wire.messages import BookTop, FeedStatus, Level, Quote
 
-UNLIMITED: Final = 1 << 120
 FOREIGN: Final = "foreign"
 """The sub-ledger of what we did not send: the owner's own orders, and what nobody can explain."""
 INTENTS_REMEMBERED: Final = 100_000
@@ -96,38 +96,6 @@ class Slot:
         before = self.worst
         self.worst = max(self.position + self.buys, self.sells - self.position)
         self.market.worst += self.worst - before
-
-
-class Caps:
-    """Limits as plain numbers; what is not limited is UNLIMITED."""
-
-    __slots__ = (
-        "collar_bps",
-        "gross",
-        "lifetime_ns",
-        "loss",
-        "message_ns",
-        "position",
-        "quantity",
-        "quote_stale_ns",
-        "rate",
-        "value",
-        "working",
-    )
-
-    def __init__(self) -> None:
-        self.quantity = 0
-        self.value = 0
-        self.position = 0
-        self.gross = 0
-        self.loss = 0
-        self.working = 0
-        self.rate = 0
-        self.message_ns = UNLIMITED
-        """What one message takes from a bucket that fills by a nanosecond each nanosecond: 1 s / rate."""
-        self.collar_bps = 0
-        self.lifetime_ns = 0
-        self.quote_stale_ns = 0
 
 
 class Track:

@@ -197,26 +197,92 @@ class PortfolioConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A limits revision as the gate enforces it. Money scaled by 1e-8; None = not limited."""
+    """A limits revision as the gate enforces it: one field for each of the spec's, named <group>_<field>.
 
+    Money, percent, basis points and ratios are scaled by 1e-8; None = not limited. What each means is said once, in
+    the operator's api/limits.py and in docs/limits.md; a test compares names, scaling and directions.
+    """
+
+    soft_percent: int = 100
     order_quantity_max: int | None = None
-    """Base asset, per order."""
     order_value_max: int
-    """Quote currency, per order."""
-    collar_bps: int
-    """Furthest that a price may lie on the aggressive side of the best opposite quote; scaled."""
-    messages_per_second: int
-    working_orders: int
-    duplicate_window_ms: int
-    approved_lifetime_ms: int
-    position_max: int
+    order_daily_volume_percent: int | None = None
+    order_participation_percent: int | None = None
+    order_collar_bps: int
+    order_static_collar_bps: int | None = None
+    order_far_collar_bps: int | None = None
+    order_stop_distance_bps: int | None = None
+    order_stop_limit_offset_bps: int | None = None
+    order_slippage_bps: int | None = None
+    order_messages_per_second: int
+    order_working_orders: int
+    order_approved_lifetime_ms: int
+    position_per_instrument: int
     """Quote value of one instrument's position at worst case."""
-    gross_max: int
+    position_gross: int
     """Quote value of all positions at worst case."""
-    loss_day_max: int
+    position_net: int | None = None
+    position_open_positions: int | None = None
+    position_leverage: int | None = None
+    position_concentration_percent: int | None = None
+    loss_day: int
     """Quote currency lost since 00:00 UTC, realised and unrealised and fees."""
-    quote_stale_ms: int
-    book_stale_ms: int
+    loss_week: int | None = None
+    loss_month: int | None = None
+    loss_rolling_day: int | None = None
+    loss_day_percent: int | None = None
+    loss_week_percent: int | None = None
+    loss_month_percent: int | None = None
+    loss_drawdown_reduce_percent: int | None = None
+    loss_drawdown_halt_percent: int | None = None
+    market_quote_stale_ms: int
+    market_book_stale_ms: int
+    market_crossed_settle_ms: int | None = None
+    market_volatility_halt_bps: int | None = None
+    account_balance_floor: int | None = None
+    account_fee_token: str | None = None
+    account_fee_token_floor: int | None = None
+    breakers_window_seconds: int = 60
+    breakers_consecutive_losses: int | None = None
+    breakers_repeated_executions: int | None = None
+    breakers_check_failure_percent: int | None = None
+    breakers_check_failure_min: int | None = None
+    breakers_reject_percent: int | None = None
+    breakers_reject_min: int | None = None
+    breakers_disconnected_seconds: int | None = None
+    breakers_position_breach_percent: int | None = None
+    rules_types: tuple[str, ...] | None = None
+    """Permitted; None = all."""
+    rules_times_in_force: tuple[str, ...] | None = None
+    rules_restricted: tuple[str, ...] = ()
+    rules_sessions: tuple[tuple[int, int], ...] | None = None
+    """From and to, minutes since Monday 00:00 UTC; None = always open."""
+    rules_blackouts: tuple[tuple[int, int], ...] = ()
+    """From and to, UTC seconds."""
+
+
+SCALED_LIMITS: Final = frozenset(
+    {
+        "order_quantity_max",
+        "order_value_max",
+        "order_daily_volume_percent",
+        "order_participation_percent",
+        "position_per_instrument",
+        "position_gross",
+        "position_net",
+        "loss_day",
+        "loss_week",
+        "loss_month",
+        "loss_rolling_day",
+    }
+)
+"""A track may use its weight's share of these; of the others all."""
+COUNTED_LIMITS: Final = frozenset({"position_open_positions"})
+"""A track may have its weight's share of these, and at least one."""
+FLOORS: Final = frozenset(
+    {"market_crossed_settle_ms", "account_balance_floor", "account_fee_token_floor", "breakers_window_seconds"}
+)
+"""The stricter of two is the greater; of all other numbers it is the smaller."""
 
 
 STABLE: Final = "stable"

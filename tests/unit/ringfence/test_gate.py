@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
+from ringfence.execution.caps import UNLIMITED, caps
 from ringfence.execution.gate import Gate, walk
-from ringfence.execution.grants import allocate, allocation_of, caps, limits_text, verified
+from ringfence.execution.grants import allocate, allocation_of, limits_text, verified
 from ringfence.execution.ids import LENGTH_MAX, make, parse, prefix, revision_mark
-from ringfence.execution.state import UNLIMITED
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
 from ringfence.model.orders import OrderType, Side, TimeInForce
@@ -31,16 +31,15 @@ RULES = Instrument(
 LIMITS = Limits(
     order_quantity_max=money("1"),
     order_value_max=money("50000"),
-    collar_bps=money("50"),
-    messages_per_second=10,
-    working_orders=5,
-    duplicate_window_ms=500,
-    approved_lifetime_ms=50,
-    position_max=money("100000"),
-    gross_max=money("120000"),
-    loss_day_max=money("1000"),
-    quote_stale_ms=2000,
-    book_stale_ms=1000,
+    order_collar_bps=money("50"),
+    order_messages_per_second=10,
+    order_working_orders=5,
+    order_approved_lifetime_ms=50,
+    position_per_instrument=money("100000"),
+    position_gross=money("120000"),
+    loss_day=money("1000"),
+    market_quote_stale_ms=2000,
+    market_book_stale_ms=1000,
 )
 BID, ASK = money("50000"), money("50000.01")
 
@@ -322,7 +321,9 @@ def test_walking_the_book() -> None:
 
 
 def test_the_stricter_of_grant_and_limits_holds() -> None:
-    tighter = msgspec.structs.replace(LIMITS, order_value_max=money("10"), working_orders=2, order_quantity_max=None)
+    tighter = msgspec.structs.replace(
+        LIMITS, order_value_max=money("10"), order_working_orders=2, order_quantity_max=None
+    )
     for both in ((LIMITS, tighter), (tighter, LIMITS)):
         found = caps(*both, weight=50)
         assert (found.value, found.working, found.quantity) == (money("5"), 2, money("0.5"))

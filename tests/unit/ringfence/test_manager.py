@@ -59,16 +59,15 @@ RULES = Instrument(
 )
 LIMITS = Limits(
     order_value_max=money("50000"),
-    collar_bps=money("50"),
-    messages_per_second=1000,
-    working_orders=50,
-    duplicate_window_ms=500,
-    approved_lifetime_ms=50,
-    position_max=money("1000000"),
-    gross_max=money("1000000"),
-    loss_day_max=money("1000"),
-    quote_stale_ms=2000,
-    book_stale_ms=1000,
+    order_collar_bps=money("50"),
+    order_messages_per_second=1000,
+    order_working_orders=50,
+    order_approved_lifetime_ms=50,
+    position_per_instrument=money("1000000"),
+    position_gross=money("1000000"),
+    loss_day=money("1000"),
+    market_quote_stale_ms=2000,
+    market_book_stale_ms=1000,
 )
 
 
@@ -310,7 +309,7 @@ def test_absence_proves_nothing_while_the_order_may_still_leave() -> None:
     """An approved order may wait for room in the rate limit, up to its deadline: it counts from there."""
     rig = Rig()
     name = rig.place()
-    deadline = MONO + LIMITS.approved_lifetime_ms * 1_000_000
+    deadline = MONO + LIMITS.order_approved_lifetime_ms * 1_000_000
     sure = deadline + VALIDITY + CLOCK_ERROR_NS
     assert rig.manager.queried(name, None, sure - 1, WALL, MONO) == []
     assert len(rig.manager.queried(name, None, sure, WALL, MONO)) == 1
@@ -427,7 +426,7 @@ def test_tightening_cancels_only_what_is_above_and_never_what_reduces() -> None:
     rig.fill(old)
     protective = rig.accept(rig.place(Side.SELL, LOT, PRICE + money("10")))
     names = [rig.accept(rig.place(price=PRICE - money(str(n + 1)))) for n in range(4)]
-    rig.allocate(msgspec.structs.replace(LIMITS, position_max=money("15001")))
+    rig.allocate(msgspec.structs.replace(LIMITS, position_per_instrument=money("15001")))
     outputs = rig.manager.cancel_excess(WALL, MONO)
     assert [o.client_order_id for o in outputs if isinstance(o, Cancel)] == [names[3], names[2]]
     assert not rig.manager.orders[protective].closed

@@ -1,0 +1,159 @@
+"""Limits as the gate's numbers: the stricter of two revisions, a weight's share of them, and all that can be computed
+before an order comes. Pure.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ringfence.runtime.config import COUNTED_LIMITS, FLOORS, SCALED_LIMITS, Limits
+
+UNLIMITED: Final = 1 << 120
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+WEEK_S: Final = 7 * 24 * 3600
+MONDAY_S: Final = 4 * 24 * 3600
+"""1970-01-05 was the first Monday."""
+Span = tuple[int, int]
+
+
+def stricter(one: Limits, other: Limits) -> Limits:
+    """What passes it would pass both."""
+    found = {name: _stricter(name, getattr(one, name), getattr(other, name)) for name in Limits.__struct_fields__}
+    return Limits(**found)
+
+
+def _stricter(name: str, one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return other if one is None else one
+    match name:
+        case "rules_types" | "rules_times_in_force":
+            return tuple(word for word in one if word in other)
+        case "rules_sessions":
+            return _common(one, other)
+        case "rules_restricted" | "rules_blackouts":
+            return tuple(sorted({*one, *other}))
+        case "account_fee_token":
+            return other
+        case _:
+            return max(one, other) if name in FLOORS else min(one, other)
+
+
+def _common(one: Iterable[Span], other: tuple[Span, ...]) -> tuple[Span, ...]:
+    both = ((max(a, c), min(b, d)) for a, b in one for c, d in other)
+    return tuple(sorted((since, until) for since, until in both if since < until))
+
+
+def weighted(limits: Limits, weight: int) -> Limits:
+    """A track's share, for a weight in percent. Rounded down; what is counted is at least one."""
+    found = {name: getattr(limits, name) for name in Limits.__struct_fields__}
+    for name in SCALED_LIMITS:
+        if found[name] is not None:
+            found[name] = found[name] * weight // 100
+    for name in COUNTED_LIMITS:
+        if found[name] is not None:
+            found[name] = max(1, found[name] * weight // 100)
+    return Limits(**found)
+
+
+def caps(limits: Limits, granted: Limits | None, weight: int) -> "Caps":
+    """The stricter of both, the scaled ones times weight percent."""
+    return Caps(weighted(limits if granted is None else stricter(limits, granted), weight))
+
+
+NOTHING: Final = Limits(
+    order_value_max=0,
+    order_collar_bps=0,
+    order_messages_per_second=0,
+    order_working_orders=0,
+    order_approved_lifetime_ms=0,
+    position_per_instrument=0,
+    position_gross=0,
+    loss_day=0,
+    market_quote_stale_ms=0,
+    market_book_stale_ms=0,
+)
+"""Before any limits are known."""
+
+
+class Caps:
+    """Limits as plain numbers for the order path; what is not limited is UNLIMITED, a floor that is not there is 0."""
+
+    __slots__ = (
+        "balance_floor",
+        "blackouts",
+        "book_stale_ns",
+        "collar_bps",
+        "concentration",
+        "far_bps",
+        "fee_token",
+        "fee_token_floor",
+        "gross",
+        "leverage",
+        "lifetime_ns",
+        "limits",
+        "loss",
+        "message_ns",
+        "net",
+        "open_positions",
+        "participation",
+        "position",
+        "quantity",
+        "quote_stale_ns",
+        "rate",
+        "restricted",
+        "sessions",
+        "settle_ns",
+        "slippage_bps",
+        "static_bps",
+        "stop_distance_bps",
+        "stop_offset_bps",
+        "times",
+        "types",
+        "value",
+        "volatility_bps",
+        "volume_day",
+        "working",
+    )
+
+    def __init__(self, limits: Limits = NOTHING) -> None:
+        self.limits = limits
+        """All of them, as granted and scaled; the rest is computed from it."""
+        self.quantity = _or_unlimited(limits.order_quantity_max)
+        self.value = limits.order_value_max
+        self.volume_day = _or_unlimited(limits.order_daily_volume_percent)
+        self.participation = _or_unlimited(limits.order_participation_percent)
+        self.collar_bps = limits.order_collar_bps
+        self.static_bps = _or_unlimited(limits.order_static_collar_bps)
+        self.far_bps = _or_unlimited(limits.order_far_collar_bps)
+        self.stop_distance_bps = _or_unlimited(limits.order_stop_distance_bps)
+        self.stop_offset_bps = _or_unlimited(limits.order_stop_limit_offset_bps)
+        self.slippage_bps = _or_unlimited(limits.order_slippage_bps)
+        self.rate = limits.order_messages_per_second
+        self.message_ns = SECOND_NS // self.rate if self.rate > 0 else UNLIMITED
+        """What one message takes from a bucket that fills by a nanosecond each nanosecond: 1 s / rate."""
+        self.working = limits.order_working_orders
+        self.lifetime_ns = limits.order_approved_lifetime_ms * MILLISECOND_NS
+        self.position = limits.position_per_instrument
+        self.gross = limits.position_gross
+        self.net = _or_unlimited(limits.position_net)
+        self.open_positions = _or_unlimited(limits.position_open_positions)
+        self.leverage = _or_unlimited(limits.position_leverage)
+        """Scaled by 1e-8."""
+        self.concentration = _or_unlimited(limits.position_concentration_percent)
+        self.loss = limits.loss_day
+        self.quote_stale_ns = limits.market_quote_stale_ms * MILLISECOND_NS
+        self.book_stale_ns = limits.market_book_stale_ms * MILLISECOND_NS
+        self.settle_ns = (limits.market_crossed_settle_ms or 0) * MILLISECOND_NS
+        self.volatility_bps = _or_unlimited(limits.market_volatility_halt_bps)
+        self.balance_floor = limits.account_balance_floor or 0
+        self.fee_token = limits.account_fee_token or ""
+        self.fee_token_floor = limits.account_fee_token_floor or 0
+        self.types = None if limits.rules_types is None else frozenset(limits.rules_types)
+        self.times = None if limits.rules_times_in_force is None else frozenset(limits.rules_times_in_force)
+        self.restricted = frozenset(limits.rules_restricted)
+        self.sessions = limits.rules_sessions
+        self.blackouts = limits.rules_blackouts
+
+
+def _or_unlimited(limit: int | None) -> int:
+    return UNLIMITED if limit is None else limit
