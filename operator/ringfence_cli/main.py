@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Final, NoReturn, TypeVar
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +19,7 @@ from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError, Forbidden, RetryLater
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import KILL_TOKEN_FILE
-from ringfence_cli import connect, direct, facts, render, stop, view
+from ringfence_cli import connect, direct, explain, facts, life, render, stop, view
 from ringfence_cli import doctor as diagnosis
 from ringfence_operator.desired import labels, plan
 
@@ -106,6 +107,39 @@ def doctor(system: System, context: Context = None, namespace: Namespace = None,
     else:
         _say(f"nothing stands in the way of {system}: gates are Active; what it does now is its strategy's decision")
     raise typer.Exit(NOT_PROVEN if found else 0)
+
+
+@app.command("explain")
+def explain_(
+    order: Annotated[str, typer.Argument(help="Client order id, or the intent id of a refused intent.")],
+    system: Annotated[str, typer.Option("--system", help="Only gates of this TradingSystem.")] = "",
+    gate: Annotated[list[str] | None, typer.Option("--gate", help="host:port of a gate's documents.")] = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    output: Format = None,
+) -> None:
+    """An order's whole life: the intent, the gate's decision and why, the venue's answers, fills, anomalies.
+
+    Exits 1 where no gate knows it, 2 where one that might could not be asked.
+    """
+    if gate:
+        found = asyncio.run(explain.straight(gate, order))
+    else:
+        found = _run(
+            context,
+            namespace,
+            lambda client, cluster: explain.through_api(client, cluster.namespace, order, system),
+        )
+    if output is not None:
+        render.document([msgspec.to_builtins(one) for one in found.lives], output)
+    for one in found.lives if output is None else ():
+        out.print(life.life(one))
+    for name, why in found.failed:
+        err.print(f"{name} could not be asked: {why}", style="red", markup=False, soft_wrap=True)
+    if not found.lives:
+        asked = ", ".join(found.asked) or "no gate runs here"
+        err.print(f"no order {order!r} in the journals of: {asked}", style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(0 if found.lives else CANNOT_ASK if found.failed else NOT_PROVEN)
 
 
 @app.command()

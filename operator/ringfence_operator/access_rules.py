@@ -82,11 +82,17 @@ _ENGAGE: Final[list[Rule]] = [
     {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["create", "patch"]},
 ]
 
+_EXPLAIN: Final[list[Rule]] = [
+    # GET a gate's documents through the API server; its kill endpoint takes POST, which is create
+    {"apiGroups": [""], "resources": ["pods/proxy"], "verbs": ["get"]},
+]
+
 PEOPLE: Final[dict[str, list[Rule]]] = {
     "viewer": _SEE,
-    "trader": _SEE + _ENGAGE,
+    "trader": _SEE + _EXPLAIN + _ENGAGE,
     "risk": [
         *_SEE,
+        *_EXPLAIN,
         *_ENGAGE,
         {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["update", "delete"]},
         {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["release", "flatten"]},
@@ -103,4 +109,5 @@ PEOPLE: Final[dict[str, list[Rule]]] = {
         },
     ],
 }
-"""ClusterRoles that an administrator binds to people, per namespace. None reads a Secret, enters a pod or makes one."""
+"""ClusterRoles that an administrator binds to people, per namespace. None reads a Secret, enters a pod or makes one;
+who trades or watches risk may read what gates tell."""

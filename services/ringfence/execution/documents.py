@@ -1,6 +1,7 @@
 """Read-only documents over HTTP: for gap filling, for people, for the command line.
 
 GET /events?after=N&limit=M   order events after sequence N from the journal, as JSON lines (`wire.codec`)
+GET /explain?order=ID         the whole life of one order or refused intent, by client order id or intent id
 GET /orders                   orders that may still execute
 GET /positions                each track's positions, cash and fees, decimal texts
 GET /state                    guard, epoch, reason, sources, what start-up waits for, losses, breaks
@@ -11,11 +12,15 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from ringfence.execution import explain, protection
 from ringfence.execution.app import Execution
 from ringfence.execution.loops import ReconcileLoop
+from ringfence.execution.losses import PERIODS
+from ringfence.execution.valuation import percent
 from ringfence.model.money import text
 from ringfence.runtime.service import Host
 from ringfence.wire.codec import EVENTS_LIMIT, EVENTS_PATH, encode_page
+from ringfence.wire.explain import EXPLAIN_PATH, encode
 from ringfence.wire.messages import OrderUpdate
 
 SECOND_NS: Final = 1_000_000_000
@@ -34,6 +39,13 @@ def install(host: Host, app: Execution, loop: ReconcileLoop, session: int) -> No
         headers, body = encode_page(session, last, updates)
         return web.Response(body=body, headers=headers)
 
+    async def explained(request: web.Request) -> web.Response:
+        wanted = request.query.get("order", "")
+        found = await asyncio.to_thread(lambda: explain.find(explain.pages(app.journal.read, EVENTS_LIMIT), wanted))
+        if not found:
+            return web.Response(status=404, text=f"the journal of {app.config.service} has no order {wanted[:80]!r}\n")
+        return web.Response(body=encode(explain.life(app.config.service, found)), content_type="application/json")
+
     async def orders(_request: web.Request) -> web.Response:
         return web.json_response([_order(live.order) for live in app.manager.live.values()])
 
@@ -44,6 +56,7 @@ def install(host: Host, app: Execution, loop: ReconcileLoop, session: int) -> No
         return web.json_response(_state(app, loop))
 
     host.routes.get(EVENTS_PATH)(events)
+    host.routes.get(EXPLAIN_PATH)(explained)
     host.routes.get("/orders")(orders)
     host.routes.get("/positions")(positions)
     host.routes.get("/state")(state)
@@ -96,10 +109,27 @@ def _state(app: Execution, loop: ReconcileLoop) -> dict[str, Any]:
         "fence": app.manager.fence,
         "sequence": app.journal.sequence,
         "workingOrders": app.working(),
+        "breakers": protection.document(app.protection),
+        "losses": _losses(app),
         "lossToday": text(app.gate.account.loss),
         "lossLatched": app.gate.account.loss_latched,
         "breaks": {asset: text(amount) for asset, amount in sorted(app.reconciler.breaks.items())},
         "reconciledSecondsAgo": (app.clock.wall_ns() - loop.last_sound) / SECOND_NS if loop.last_sound else None,
         "tornBytes": app.journal.torn_bytes,
         "anomalies": dict(sorted(app.manager.anomalies.items())),
+    }
+
+
+def _losses(app: Execution) -> dict[str, Any]:
+    """Each owner's standing; shares in percent."""
+    return {
+        name or "account": {
+            **{period: text(owner.loss(period)) for period in PERIODS},
+            "rolling24h": text(owner.rolling),
+            "equity": text(owner.equity),
+            "highWaterMark": text(owner.peak),
+            "drawdownPercent": percent(owner.drawdown),
+            "lossesInARow": app.manager.trips.streak(name),
+        }
+        for name, owner in sorted(app.manager.ledger.owners.items())
     }

@@ -107,6 +107,8 @@ def allocate(
         track = tracks.setdefault(entry.name, Track(entry.name))
         grant = granted.get(entry.grant, "not fetched yet")
         weight = 100 if paper else max(0, min(100, entry.weight))
+        track.grant = entry.grant
+        track.allocation = allocation.epoch
         track.key = entry.key
         track.mark = ids.revision_mark(entry.revision)
         track.revision = entry.revision

@@ -77,7 +77,13 @@ class Manager(Outcomes):
         client_order_id = ids.make(self.prefix, track.mark, self.fence, self.sequence)
         approved = self.gate.approve(client_order_id, intent, mono)
         initialized = _initialized(client_order_id, intent, wall)
-        submitted = Submitted(client_order_id=client_order_id, ts=wall)
+        submitted = Submitted(
+            client_order_id=client_order_id,
+            ts=wall,
+            grant=track.grant,
+            allocation=track.allocation,
+            epoch=approved.epoch,
+        )
         order = Order(initialized)
         order.apply(submitted)
         live = self._enter(order, track)

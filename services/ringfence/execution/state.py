@@ -102,9 +102,11 @@ class Track:
     """One track (or, as the gate's ``account``, all of them together)."""
 
     __slots__ = (
+        "allocation",
         "barred",
         "breaker_caps",
         "caps",
+        "grant",
         "key",
         "loss",
         "loss_caps",
@@ -128,6 +130,10 @@ class Track:
         """The refusal of all its intents; empty while it may trade here."""
         self.ungranted = f"GRANT_MISSING track={name}"
         """The refusal of its new exposure; empty while a valid grant is known."""
+        self.grant = ""
+        """Name of the limits granted to it; it ends in their hash."""
+        self.allocation = 0
+        """Epoch of the allocation that all of this comes from."""
         self.key = ""
         self.loss_caps = NO_LOSS_CAPS
         self.breaker_caps = NO_BREAKER_CAPS

@@ -194,6 +194,14 @@ class KubeClient:
                 return msgspec.json.decode(payload)
             return payload.decode("utf-8", "replace")
 
+    async def content(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, timeout_s: float | None = None
+    ) -> bytes:
+        """Any request; the answer's bytes as they came, for what is not the API server's own document."""
+        timeout = aiohttp.ClientTimeout(total=timeout_s or self._timeout_s, sock_connect=CONNECT_TIMEOUT_S)
+        async with self._request(method, path, query or {}, None, "", timeout) as response:
+            return await response.read()
+
     @asynccontextmanager
     async def stream(
         self, path: str, query: Mapping[str, str], silence_s: float

@@ -94,6 +94,13 @@ class Denied(Event, frozen=True, kw_only=True):
 class Submitted(Event, frozen=True, kw_only=True):
     """Handed to the wire: from here on the outcome belongs to the venue."""
 
+    grant: str = ""
+    """Limits that it passed under; empty for an order that another process sent."""
+    allocation: int = 0
+    """Epoch of the allocation."""
+    epoch: int = 0
+    """Of the guard."""
+
 
 class Accepted(Event, frozen=True, kw_only=True):
     venue_order_id: str
