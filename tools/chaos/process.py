@@ -13,6 +13,7 @@ from ringfence.execution import ids
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
+from ringfence.execution.handover import Handovers
 from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.manager import Manager
 from ringfence.execution.reconcile import Reconciler
@@ -101,10 +102,11 @@ class Process:
         self.reconciler = Reconciler(self.manager, guard)
         self.journal = MortalJournal(directory / "orders.journal", clock, life)
         store = Store(self.journal)
-        store.replay(self.manager, self.reconciler, guard, wall)
+        handovers = Handovers(self.manager)
+        store.replay(self.manager, self.reconciler, handovers, guard, wall)
         self.trading = WireTrading(ADDRESS, clock, rng, directory, network, life)
         self.app = Execution(
-            CONFIG, clock, self.trading, store, guard, gate, self.manager, self.reconciler, self._on_market
+            CONFIG, clock, self.trading, store, guard, gate, self.manager, self.reconciler, handovers, self._on_market
         )
         self.app.publisher = cast("Publisher", self.told)
         self.app.status = cast("StatusWriter", self.told)

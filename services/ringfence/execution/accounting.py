@@ -24,11 +24,13 @@ from ringfence.model.orders import (
     OrderState,
     Rejected,
     Side,
+    Submitted,
     Triggered,
     Updated,
 )
 from ringfence.model.positions import Book
 from ringfence.model.records import Entry
+from ringfence.model.transfers import is_transfer
 from ringfence.wire.kill import Severity
 
 MILLISECOND_NS: Final = 1_000_000
@@ -60,6 +62,19 @@ class Live:
         self.cancel_again = 0
 
 
+class Activity:
+    """What a track has done in the life of this journal. Book entries are no orders and are left out."""
+
+    __slots__ = ("executed", "fills", "sent")
+
+    def __init__(self) -> None:
+        self.sent = 0
+        """Orders that passed the gate."""
+        self.executed = 0
+        """Those that executed at least in part."""
+        self.fills = 0
+
+
 class Accounting:
     """One account's orders, whose they are, and what they may still lead to."""
 
@@ -79,6 +94,8 @@ class Accounting:
         self.trips = Trips()
         self.activity = 0
         """Counts fills: two looks at the account compare only if it did not move between them."""
+        self.activities: dict[str, Activity] = {}
+        """By track."""
         self.anomalies: dict[str, int] = {}
         self.canceled_by_kill = 0
         self._intent_ids: dict[tuple[str, str], str] = {}
@@ -103,7 +120,14 @@ class Accounting:
                 self._forget(order)
             return
         if event.client_order_id in self.orders:
+            if isinstance(event, Submitted):
+                self.sent(self.orders[event.client_order_id])
             self._fold(event)
+
+    def sent(self, order: Order) -> None:
+        """Count an order that has passed the gate."""
+        if not is_transfer(order.client_order_id):
+            self.activities.setdefault(order.track, Activity()).sent += 1
 
     def adopt(self, event: Initialized) -> Entry:
         """Take an order in: from the journal, or one that the venue told us of."""
@@ -177,17 +201,24 @@ class Accounting:
         for one, change, sign in ((undone, book.undo, -1), (fill, book.fill, 1)):
             if one is not None:
                 position = change(rules, order.side, one.quantity, one.price, one.commission, one.commission_asset)
-                if order.track != FOREIGN:
+                if is_transfer(order.client_order_id):
+                    self.trips.handed_over(order.track, order.symbol, position.quantity, position.realised, rules.lot)
+                elif order.track != FOREIGN:
                     before, fee = slot.position, sign * _fee(rules, one.commission, one.commission_asset)
                     self.trips.position(
                         order.track, order.symbol, before, position.quantity, position.realised, fee, rules.lot
                     )
                 slot.position = position.quantity
                 seen[one.trade_id] = None
-        if fill is not None and undone is None and order.track != FOREIGN:
+        ours = order.track != FOREIGN and not is_transfer(order.client_order_id)
+        if fill is not None and undone is None and ours:
             self.trips.execution(order.track, order.symbol, order.side, order.client_order_id, fill.ts)
         slot.settle()
         self.activity += 1
+        if fill is not None and not is_transfer(order.client_order_id):
+            counts = self.activities.setdefault(order.track, Activity())
+            counts.fills += 1
+            counts.executed += order.filled == fill.quantity
         if len(seen) > TRADES_KEPT:
             seen.popitem(last=False)
 
@@ -254,7 +285,6 @@ class Accounting:
         if code == "OVERFILL":
             self.guard.hold("overfill", Severity.REDUCE_ONLY, f"the venue filled more than was ordered: {text}", wall)
 
-    @staticmethod
     @staticmethod
     def _count(counts: dict[str, int], code: str) -> None:
         if code in counts or len(counts) < CODES_MAX:

@@ -12,8 +12,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
+from ringfence.execution import ids
 from ringfence.execution.evidence import Evidence
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
+from ringfence.execution.handover import Handovers
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
 from ringfence.execution.protection import Protection
@@ -27,7 +29,7 @@ from ringfence.model.records import Entry
 from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Publisher
 from ringfence.runtime.clock import Clock
-from ringfence.runtime.config import GateConfig
+from ringfence.runtime.config import Allocation, GateConfig
 from ringfence.runtime.guard import RECONCILED, Guard
 from ringfence.runtime.histogram import Histogram
 from ringfence.runtime.journal import JournalError
@@ -44,10 +46,13 @@ from ringfence.wire.messages import (
     Envelope,
     FeedStatus,
     GateState,
+    Hello,
     InstrumentRules,
     Intent,
     OrderUpdate,
     Quote,
+    Route,
+    Routes,
 )
 
 log = structlog.get_logger()
@@ -92,7 +97,7 @@ class Execution:
     status: StatusWriter
     alerts: Alerts
     lease: LeaseCore
-    on_allocation: Callable[[dict[str, Any] | None], None]
+    on_allocation: Callable[[dict[str, Any] | None], object]
 
     def __init__(
         self,
@@ -104,6 +109,7 @@ class Execution:
         gate: Gate,
         manager: Manager,
         reconciler: Reconciler,
+        handovers: Handovers,
         on_market: Callable[[AnyMessage], None] | None,
     ) -> None:
         self.config = config
@@ -115,11 +121,14 @@ class Execution:
         self.gate = gate
         self.manager = manager
         self.reconciler = reconciler
+        self.handovers = handovers
         self.counters = Counters()
         self.protection = Protection(gate, manager, self._note)
         self.evidence = Evidence(gate.markets, self._revision_of)
         self.proof = Proof()
         self.balances: dict[str, api.VenueBalance] = {}
+        self.heard: dict[str, int] = {}
+        """When each track's strategy was last heard, UTC nanoseconds."""
         self.wake_reconciler = asyncio.Event()
         self.stream_drops = 0
         self.stream_up = False
@@ -151,6 +160,15 @@ class Execution:
         elif type(body) is CancelIntent:
             wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
             self.perform(self.manager.cancel_intent(body, sender_key, wall, mono))
+        elif type(body) is Hello:
+            self._hello(body, sender_key)
+
+    def _hello(self, hello: Hello, sender_key: str) -> None:
+        track = self.gate.tracks.get(hello.track)
+        mark = ids.revision_mark(hello.revision)
+        if track is not None and sender_key and track.key == sender_key and track.mark == mark:
+            self.heard[track.name] = self.clock.wall_ns()
+            self.handovers.adopts[track.name, mark] = hello.adopts
 
     def perform(self, outputs: list[Output]) -> None:
         """Carry outputs out in order: what an order needs in the journal is there before it is sent."""
@@ -383,6 +401,16 @@ class Execution:
         self.publisher.send(
             GateState(self.config.service, self.clock.wall_ns(), guard.state, guard.reason, guard.epoch)
         )
+
+    def publish_routes(self, allocation: Allocation | None) -> None:
+        """Where each strategy belongs: those that run follow it."""
+        if allocation is None:
+            return
+        routes = tuple(
+            Route(track.key, track.name, track.revision, not self.gate.tracks[track.name].barred)
+            for track in allocation.tracks
+        )
+        self.publisher.send(Routes(self.config.service, self.clock.wall_ns(), allocation.epoch, routes))
 
     def touch_status(self) -> None:
         self.proof.working = self.working()

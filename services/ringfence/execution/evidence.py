@@ -15,6 +15,7 @@ from ringfence.execution.state import FOREIGN, Market
 from ringfence.model.money import BPS, SCALE
 from ringfence.model.orders import Filled, Initialized, Rejected, Submitted
 from ringfence.model.records import Entry
+from ringfence.model.transfers import is_transfer
 
 SECOND_NS: Final = 1_000_000_000
 EPISODE_GAP_NS: Final = 60 * SECOND_NS
@@ -157,7 +158,7 @@ class Evidence:
         for entry in entries:
             event = entry.event
             match event:
-                case Initialized() if entry.track != FOREIGN:
+                case Initialized() if entry.track != FOREIGN and not is_transfer(event.client_order_id):
                     sent = Sent(self._owner(entry.track), event.symbol, event.side.sign, self._mid(event.symbol, mono))
                     self._sent[event.client_order_id] = sent
                     if len(self._sent) > ORDERS_MAX:

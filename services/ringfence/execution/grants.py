@@ -3,6 +3,8 @@
 A grant is an immutable ConfigMap whose name ends in the first ten hex digits of the SHA-256 of its text. Content
 that does not match its name was tampered with, and grants nothing. The stricter of grant and current limits holds;
 amounts of money and quantity are then scaled by the track's weight (a paper gate trades all of it): see caps.py.
+Counts are not scaled but shared out while a candidate trades beside stable, and only then: a candidate is never the
+reason that a stable without one has less.
 """
 
 import hashlib
@@ -13,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from ringfence.execution import ids
-from ringfence.execution.caps import caps
+from ringfence.execution.caps import SECOND_NS, UNLIMITED, Caps, caps
 from ringfence.execution.state import Track
 from ringfence.runtime.config import (
     ALLOCATION_KEY,
@@ -90,19 +92,53 @@ def _sane(allocation: Allocation) -> None:
             raise ValueError(f"{where}: target {handover.target!r} must be empty where positions are closed")
 
 
-def allocate(
-    tracks: dict[str, Track], account: Track, allocation: Allocation, granted: Mapping[str, Limits | str], paper: bool
-) -> None:
-    """Fold an allocation into the gate. ``granted``: limits by ConfigMap name, or why they are not known.
+def unbind(account: Caps) -> None:
+    """Tracks on paper share no account: each has all of the limits, and none takes any away from another."""
+    account.quantity = account.value = account.working = account.loss = UNLIMITED
+    account.position = account.gross = account.net = account.open_positions = UNLIMITED
+    account.leverage = account.concentration = account.participation = account.volume_day = UNLIMITED
+    account.rate, account.message_ns = UNLIMITED, 0
 
-    A track that the allocation no longer names is barred and keeps its positions and working orders.
+
+def share_counts(found: Caps, name: str) -> None:
+    """Fixed shares of what is counted, never by weight: a canary of 1 % must still be able to cancel and to quote.
+
+    Of the messages 60 % are stable's and 20 % the candidate's; cancels, which no bucket ever refuses, have the rest.
+    Of the working orders the candidate has 20 % and stable the others.
+    """
+    if name == CANDIDATE:
+        found.working = max(1, found.working // 5)
+        found.rate = max(1, found.rate // 5) if found.rate > 0 else 0
+    else:
+        found.working -= max(1, found.working // 5) if found.working > 1 else 0
+        found.rate = max(1, found.rate * 3 // 5) if found.rate > 0 else 0
+    found.message_ns = SECOND_NS // found.rate if found.rate > 0 else UNLIMITED
+
+
+def allocate(
+    tracks: dict[str, Track],
+    account: Track,
+    allocation: Allocation,
+    granted: Mapping[str, Limits | str],
+    paper: bool,
+    held: Mapping[str, str] | None = None,
+) -> None:
+    """Fold an allocation into the gate. ``granted``: limits by ConfigMap name, or why they are not known; ``held``:
+    by track, why it may not take new exposure whatever its grant.
+
+    A track that the allocation no longer names is barred and keeps its positions.
     """
     account.caps = caps(allocation.limits, None, 100)
+    if paper:
+        unbind(account.caps)
     stages = {"Paper"} if paper else {"Canary", "Live"}
     named = {track.name for track in allocation.tracks}
+    trading = {track.name for track in allocation.tracks if track.stage in stages and track.key}
+    shared = not paper and {STABLE, CANDIDATE} <= trading
     for track in tracks.values():
         if track.name not in named:
             track.barred = f"TRACK_NOT_ALLOWED track={track.name}"
+            track.key = ""
     for entry in allocation.tracks:
         track = tracks.setdefault(entry.name, Track(entry.name))
         grant = granted.get(entry.grant, "not fetched yet")
@@ -114,7 +150,8 @@ def allocate(
         track.revision = entry.revision
         track.weight = weight
         track.caps = caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight)
-        track.barred = (
-            "" if entry.stage in stages and entry.key else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
-        )
-        track.ungranted = "" if isinstance(grant, Limits) else f"GRANT_INVALID grant={entry.grant} reason={grant}"
+        if shared:
+            share_counts(track.caps, entry.name)
+        track.barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
+        ungranted = "" if isinstance(grant, Limits) else f"GRANT_INVALID grant={entry.grant} reason={grant}"
+        track.ungranted = ungranted or (held or {}).get(entry.name, "")

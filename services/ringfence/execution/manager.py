@@ -7,11 +7,13 @@ Replaying the entries of a journal (``replay``) leads to the same state as havin
 Three layers of one state: `accounting` folds events, `outcomes` folds the venue's answers, this decides.
 """
 
+from collections.abc import Container
 from typing import Final
 
 from ringfence.execution import ids, losses, valuation
 from ringfence.execution.accounting import MILLISECOND_NS, Live
 from ringfence.execution.gate import Gate
+from ringfence.execution.handover import unowned
 from ringfence.execution.outcomes import Outcomes
 from ringfence.execution.outputs import Cancel, Output, Query
 from ringfence.execution.state import FOREIGN, Track
@@ -89,6 +91,7 @@ class Manager(Outcomes):
         live = self._enter(order, track)
         live.sent_mono = approved.deadline_ns
         self._account(live)
+        self.sent(order)
         return [Entry(track.name, initialized), Entry(track.name, submitted), approved]
 
     def _deny(self, intent: Intent, track: Track, refused: list[str], wall: int, mono: int) -> list[Output]:
@@ -150,6 +153,14 @@ class Manager(Outcomes):
             track = self.gate.tracks.get(live.order.track)
             if track is not None and track.name != FOREIGN and not live.cancel_wanted and self._is_excess(live, track):
                 outputs += self._want_cancel(live, "above the tightened limits", wall, mono)
+        return outputs
+
+    def cancel_unowned(self, leaving: Container[str], wall: int, mono: int) -> list[Output]:
+        """After an allocation: cancel the working orders whose strategy may no longer look after them."""
+        outputs: list[Output] = []
+        for live in list(self.live.values()):
+            if not live.cancel_wanted and (reason := unowned(live, self.gate.tracks, leaving)):
+                outputs += self._want_cancel(live, reason, wall, mono)
         return outputs
 
     def _is_excess(self, live: Live, track: Track) -> bool:

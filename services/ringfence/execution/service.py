@@ -20,6 +20,7 @@ from ringfence.execution import alarms, ids, metrics
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.documents import install
 from ringfence.execution.gate import Gate
+from ringfence.execution.handover import Handovers
 from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
 from ringfence.execution.leader import Leader
@@ -29,6 +30,9 @@ from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.store import NOTE_FENCE, Paths, Store
+from ringfence.execution.tracks import families as track_families
+from ringfence.execution.tracks import install as install_tracks
+from ringfence.execution.tracks import report
 from ringfence.kube.client import KubeClient
 from ringfence.kube.kubeconfig import KubeconfigError
 from ringfence.runtime import config as configs
@@ -139,8 +143,10 @@ class Gated:
         loop = ReconcileLoop(app)
         endpoint = KillEndpoint(app, self.clock, self.places.kill_token, self.pod)
         install(host, app, loop, self.session)
+        install_tracks(host, lambda: report(app, self.keeper, self.pod))
         host.collect(lambda: metrics.families(app, loop, leader, app.status))
         host.collect(app.alerts.families)
+        host.collect(lambda: track_families(app, self.keeper))
         app.perform(replayed)
         async with endpoint.serve(config.kill_port):
             await app.venue.start(app)
@@ -164,19 +170,21 @@ class Gated:
         manager = Manager(gate, prefix, config.currency, validity_ns)
         manager.capital = config.capital
         reconciler = Reconciler(manager, guard)
+        handovers = Handovers(manager)
         try:
             journal = Journal(self.places.journal / JOURNAL_FILE, clock)
             store = Store(journal)
-            count = store.replay(manager, reconciler, guard, wall)
+            count = store.replay(manager, reconciler, handovers, guard, wall)
             manager.ledger = store.read_ledger()
         except JournalError as error:
             raise FatalError(str(error)) from error
         manager.ledger.open_journal(journal.created)
+        resumed = handovers.resume()
         venue, on_market = self._venue(manager, reconciler)
-        app = Execution(config, clock, venue, store, guard, gate, manager, reconciler, on_market)
+        app = Execution(config, clock, venue, store, guard, gate, manager, reconciler, handovers, on_market)
         app.protection.restored(store.breakers, wall)
         log.info("recovered", records=count, orders=len(manager.live), torn_bytes=journal.torn_bytes)
-        return app, manager.recovered(wall, clock.monotonic_ns())
+        return app, resumed + manager.recovered(wall, clock.monotonic_ns())
 
     def _venue(
         self, manager: Manager, reconciler: Reconciler
@@ -230,8 +238,7 @@ class Gated:
     def _open_sockets(self, app: Execution) -> None:
         config = self.config
         self.keeper = AllocationKeeper(app, self.client)
-        subscribers = set(config.subscribers.values())
-        app.publisher = self.bus.publisher(config.events_port, lambda: subscribers)
+        app.publisher = self.bus.publisher(config.events_port, self.keeper.subscribers)
         self.bus.puller(config.intents_port, self.keeper.senders, app.on_intent)
         kinds = ("book.", "quote.", "status.", "instrument.", *(("trade.",) if config.paper else ()))
         topics = [kind + symbol for symbol in config.symbols for kind in kinds]
@@ -256,6 +263,8 @@ class Gated:
         spawn(leader.run(), "lease")
         spawn(loop.run(), "reconcile")
         spawn(self.keeper.fetch_grants(), "grants")
+        spawn(self.keeper.confirm(), "confirm allocation")
+        spawn(self.keeper.watch_over(), "handovers")
         spawn(app.status.run(self.clock.wall_ns), "status lines")
         spawn(app.ticks((lambda: None) if config.paper else leader.check), "ticks")
         spawn(app.ledger_keeper(), "loss ledger")

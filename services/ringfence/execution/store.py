@@ -12,12 +12,14 @@ import msgspec
 
 from ringfence.execution.breakers import Open
 from ringfence.execution.grants import verified
+from ringfence.execution.handover import NOTE_TRANSFER, Handovers
 from ringfence.execution.losses import LossLedger
 from ringfence.execution.manager import Manager
 from ringfence.execution.protection import NOTE_ACKNOWLEDGED, NOTE_BREAKERS, Acknowledged, Protection
 from ringfence.execution.reconcile import Reconciler
 from ringfence.model.instrument import Instrument
 from ringfence.model.records import Entry
+from ringfence.model.transfers import Transfer
 from ringfence.runtime.config import Limits
 from ringfence.runtime.guard import Guard, Latch
 from ringfence.runtime.journal import Journal, JournalError
@@ -49,7 +51,7 @@ class Store:
         self.breakers: tuple[Open, ...] = ()
         """Those that were open when the journal ended."""
 
-    def replay(self, manager: Manager, reconciler: Reconciler, guard: Guard, wall: int) -> int:
+    def replay(self, manager: Manager, reconciler: Reconciler, handovers: Handovers, guard: Guard, wall: int) -> int:
         """Fold the whole journal; returns the number of records. Raises JournalError."""
         count = 0
         latches: tuple[Latch, ...] = ()
@@ -58,6 +60,9 @@ class Store:
             count += 1
             if isinstance(record, Entry):
                 manager.replay(record)
+                handovers.replayed(record)
+            elif record.kind == NOTE_TRANSFER:
+                handovers.restore(msgspec.json.decode(record.body, type=Transfer))
             elif record.kind == NOTE_INSTRUMENT:
                 rules = msgspec.json.decode(record.body, type=Instrument)
                 manager.gate.market(rules.symbol).instrument = rules

@@ -59,6 +59,12 @@ class Trips:
         elif result > 0:
             self.streaks[track] = 0
 
+    def handed_over(self, track: str, symbol: str, after: int, realised: int, lot: int) -> None:
+        """A book entry moved a position: neither a win nor a loss, as a cash flow is none. What is held begins anew."""
+        self._open.pop((track, symbol), None)
+        if abs(after) >= lot:
+            self._open[track, symbol] = Trip(realised)
+
     def execution(self, track: str, symbol: str, side: Side, client_order_id: str, ts: int) -> None:
         """An order was executed; further fills of the same order are the same execution. ``ts``: UTC nanoseconds."""
         key = (track, symbol, side)

@@ -292,7 +292,7 @@ SHADOW: Final = "shadow"
 
 
 class Track(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A track is a sub-ledger; the revision that trades on it may change (docs/adr: tracks)."""
+    """A track is a sub-ledger; the revision that trades on it may change (docs/adr/0014)."""
 
     name: str
     """stable, candidate or shadow."""

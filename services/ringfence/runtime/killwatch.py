@@ -35,7 +35,7 @@ class Owner(Protocol):
         """Fold now, and act on what the guard has become."""
 
     @property
-    def on_allocation(self) -> Callable[[Manifest | None], None]: ...
+    def on_allocation(self) -> Callable[[Manifest | None], object]: ...
 
 
 class KillWatch:

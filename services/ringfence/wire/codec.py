@@ -18,6 +18,7 @@ from ringfence.wire.messages import (
     InstrumentRules,
     OrderUpdate,
     Quote,
+    Routes,
     Trade,
 )
 
@@ -71,6 +72,8 @@ def topic(body: AnyMessage) -> bytes:
             return b"orders." + body.track.encode()
         case GateState():
             return b"gate"
+        case Routes():
+            return b"routes"
         case _:
             return b"account"
 

@@ -129,6 +129,35 @@ class GateState(Message, frozen=True):
     epoch: int
 
 
+class Hello(Message, frozen=True):
+    """A strategy to its gate, once a second: who decides on this track, and what its class can do."""
+
+    track: str
+    revision: str
+    adopts: bool
+    """Whether it declares ``on_adopt``."""
+    ts: int
+
+
+class Route(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which track a strategy's key is, as one gate has it from the allocation."""
+
+    key: str
+    track: str
+    revision: str
+    open: bool
+    """Whether this gate takes its intents: execution in Canary and Live, paper in Paper."""
+
+
+class Routes(Message, frozen=True):
+    """Sent by each gate on change and once a second. The gate that is open to a key in the newest epoch is its own."""
+
+    gate: str
+    ts: int
+    epoch: int
+    routes: tuple[Route, ...]
+
+
 AnyMessage = (
     BookTop
     | Quote
@@ -140,6 +169,8 @@ AnyMessage = (
     | OrderUpdate
     | AccountState
     | GateState
+    | Hello
+    | Routes
 )
 
 
