@@ -3,19 +3,29 @@
 Pure. Everything that knows both the wire form of our kinds and the values of `rollout` and `desired` is here.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from ringfence.runtime import config
 from ringfence.wire import kill
-from ringfence_operator.api import TradingSystem, TradingSystemStatus, Venue, revision_hash, sentence
+from ringfence_operator.api import (
+    Strategy,
+    TradingSystem,
+    TradingSystemStatus,
+    Venue,
+    revision_hash,
+    revision_json,
+    sentence,
+)
 from ringfence_operator.api import tradingsystem as kinds
 from ringfence_operator.api.meta import Condition as ConditionModel
 from ringfence_operator.cluster.apply import Ref
 from ringfence_operator.cluster.observe import Seen
 from ringfence_operator.desired import config as documents
 from ringfence_operator.desired import plan as names
+from ringfence_operator.desired.labels import REVISION
 from ringfence_operator.desired.plan import Observed, Plan, SimulatorPlan, VenuePlan
 from ringfence_operator.limits import gate_limits, scaled
 from ringfence_operator.rollout.health import Pod, Problem, problem
@@ -128,7 +138,7 @@ def observation(system: TradingSystem, seen: Seen) -> Observation:
 def workloads_seen(system: TradingSystem, seen: Seen) -> tuple[WorkloadSeen, ...]:
     """All programs that there should be."""
     found = []
-    for role, service in names.programs(venues_of(system)):
+    for role, service in names.programs(venues_of(system), slots_expected(system, seen)):
         name = names.workload_name(system.metadata.name, role)
         live = seen.live.get(Ref("Deployment", name)) or seen.live.get(Ref("StatefulSet", name))
         pods = [pod for pod in seen.pods if pod.workload == name]
@@ -136,6 +146,64 @@ def workloads_seen(system: TradingSystem, seen: Seen) -> tuple[WorkloadSeen, ...
         ready = live is not None and rolled_out(live) and wrong is None
         found.append(WorkloadSeen(name=name, service=service, ready=ready, problem=wrong))
     return tuple(found)
+
+
+def slots_expected(system: TradingSystem, seen: Seen) -> tuple[str, ...]:
+    """In which slots a strategy runs, as far as it was decided."""
+    state = state_of(system)
+    revisions = {track.revision for track in (state.stable, state.candidate, state.shadow) if track is not None}
+    found = {slot for slot, revision in slots(system, seen).items() if revision in revisions}
+    return tuple(slot for slot in names.SLOTS if slot in found) or names.SLOTS[:1]
+
+
+def slots(system: TradingSystem, seen: Seen) -> dict[str, str]:
+    """Revision by slot, of the strategies that are deployed."""
+    found = {}
+    for slot in names.SLOTS:
+        live = seen.live.get(Ref("Deployment", names.workload_name(system.metadata.name, names.strategy_role(slot))))
+        annotations = _under(live, "spec", "template", "metadata", "annotations")
+        if REVISION in annotations:
+            found[slot] = str(annotations[REVISION])
+    return found
+
+
+def strategies(system: TradingSystem, seen: Seen, state: State) -> dict[str, names.StrategyPlan]:
+    """By revision: that of the spec, and those that run, from their records. A record that is not what its name
+    says was tampered with, and is as good as none."""
+    found = {}
+    for track in (state.stable, state.candidate, state.shadow):
+        if track is None or track.revision in found:
+            continue
+        spec = system.spec.strategy
+        if track.revision != revision_hash(spec):
+            record = seen.data(names.revision_name(system.metadata.name, track.revision), documents.REVISION_KEY)
+            recorded = _recorded(record, track.revision)
+            if recorded is None:
+                continue
+            spec = recorded
+        found[track.revision] = names.StrategyPlan(
+            revision=track.revision,
+            image=spec.image,
+            strategy_class=spec.strategy_class,
+            parameters=dict(spec.parameters),
+            symbols=tuple(sorted({instrument.symbol for instrument in spec.instruments})),
+            record=revision_json(spec),
+        )
+    return found
+
+
+def _recorded(record: str | None, revision: str) -> Strategy | None:
+    try:
+        spec = Strategy.parse(json.loads(record or ""))
+    except ValueError:
+        return None
+    return spec if revision_hash(spec) == revision else None
+
+
+def _under(found: Mapping[str, Any] | None, *path: str) -> Mapping[str, Any]:
+    for key in path:
+        found = (found or {}).get(key)
+    return found or {}
 
 
 def rolled_out(live: Mapping[str, Any]) -> bool:
@@ -221,8 +289,9 @@ def _document_stop(system: TradingSystem, seen: Seen) -> Stop:
 # --- what is built
 
 
-def plan(system: TradingSystem, seen: Seen, track: TrackState, stop: Stop, settings: Settings, now: datetime) -> Plan:
+def plan(system: TradingSystem, seen: Seen, state: State, stop: Stop, settings: Settings, now: datetime) -> Plan:
     """Everything that builders build from. Raises KeyError where a key pair is not there."""
+    found = strategies(system, seen, state)
     spec, name = system.spec, system.metadata.name
     roles = names.bus_roles(venues_of(system))
     return Plan(
@@ -230,14 +299,12 @@ def plan(system: TradingSystem, seen: Seen, track: TrackState, stop: Stop, setti
         namespace=system.metadata.namespace,
         uid=system.metadata.uid,
         labels=dict(system.metadata.labels),
-        strategy_image=spec.strategy.image,
-        strategy_class=spec.strategy.strategy_class,
-        parameters=dict(spec.strategy.parameters),
+        strategies=found,
         capital=scaled(spec.capital),
         currency=spec.currency,
-        venues=tuple(_venue(system, venue) for venue in spec.venues),
+        venues=tuple(_venue(system, venue, traded(system, seen, state, venue.name)) for venue in spec.venues),
         limits=gate_limits(spec.limits, spec.capital),
-        stable=track,
+        state=state,
         stop=stop,
         mirror=mirrored_stop(system, seen),
         journal_class=spec.journal.storage_class_name or settings.journal_storage_class,
@@ -248,14 +315,32 @@ def plan(system: TradingSystem, seen: Seen, track: TrackState, stop: Stop, setti
             allocation=seen.data(names.allocation_name(name), config.ALLOCATION_KEY),
             mirrored=seen.data(names.kill_switch_name(name), kill.STATE_KEY),
             pod_monitors=seen.pod_monitors,
+            slots=slots(system, seen),
+            strategies={slot: text for slot in names.SLOTS if (text := _strategy_file(system, seen, slot)) is not None},
         ),
         epoch_floor=int(now.timestamp()),
     )
 
 
-def _venue(system: TradingSystem, venue: Venue) -> VenuePlan:
+def traded(system: TradingSystem, seen: Seen, state: State, venue: str) -> tuple[str, ...]:
+    """Instruments at a venue, of the spec and of all revisions that still run: stable's market stays while a
+    candidate trades others."""
+    found = set(system.spec.symbols(venue))
+    for track in (state.stable, state.candidate, state.shadow):
+        if track is not None:
+            record = seen.data(names.revision_name(system.metadata.name, track.revision), documents.REVISION_KEY)
+            spec = _recorded(record, track.revision)
+            found |= {one.symbol for one in spec.instruments if one.venue == venue} if spec is not None else set()
+    return tuple(sorted(found))
+
+
+def _strategy_file(system: TradingSystem, seen: Seen, slot: str) -> str | None:
+    name = names.workload_name(system.metadata.name, names.strategy_role(slot))
+    return seen.data(f"{name}-config", documents.CONFIG_KEY)
+
+
+def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> VenuePlan:
     spec, name = system.spec, system.metadata.name
-    symbols = spec.symbols(venue.name)
     if venue.binance is not None:
         rest, stream, ws_api = _BINANCE[venue.binance.environment]
         return VenuePlan(

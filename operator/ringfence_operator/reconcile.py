@@ -112,11 +112,8 @@ async def _apply(
     world: World, system: TradingSystem, seen: Seen, decided: Decision, now: datetime, outcome: Outcome
 ) -> None:
     """What outlives the system first, then stage after stage, then what is no longer wanted."""
-    stable = decided.state.stable
-    if stable is None:
-        raise AssertionError("decide always names a stable track")
     stop = interpret.observation(system, seen).stop
-    wanted = desired_objects(interpret.plan(system, seen, stable, stop, world.settings, now))
+    wanted = desired_objects(interpret.plan(system, seen, decided.state, stop, world.settings, now))
     await create_missing(world.client, wanted.lasting, seen.live, outcome)
     if not outcome.errors:
         await apply_all(world.client, wanted.stages, seen.live, outcome)

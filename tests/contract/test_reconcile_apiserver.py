@@ -56,7 +56,7 @@ def expected_children() -> set[tuple[str, str]]:
         f"{v}-execution",
         f"{v}-paper",
         f"{s}-portfolio",
-        f"{s}-stable-strategy",
+        f"{s}-strategy-a",
     ]
     gates = [f"{v}-execution", f"{v}-paper"]
     roles = [*programs[1:]]

@@ -58,7 +58,7 @@ def objects(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     observation = interpret.observation(system, seen)
     decided = decide(interpret.rollout_spec(system), interpret.state_of(system), observation, NOW)
     assert decided.state.stable is not None
-    plan = interpret.plan(system, seen, decided.state.stable, observation.stop, SETTINGS, NOW)
+    plan = interpret.plan(system, seen, decided.state, observation.stop, SETTINGS, NOW)
     found = desired_objects(plan)
     return [*found.lasting, *(manifest for stage in found.stages for manifest in stage)]
 

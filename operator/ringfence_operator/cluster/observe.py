@@ -13,7 +13,7 @@ from ringfence.kube.client import KubeClient, Manifest
 from ringfence.kube.errors import NotFound
 from ringfence.kube.resources import Resource
 from ringfence_operator.cluster.apply import Ref, ref
-from ringfence_operator.desired.labels import GATE, SERVICE, SYSTEM, TRACK, VENUE
+from ringfence_operator.desired.labels import GATE, SERVICE, SLOT, SYSTEM, VENUE
 from ringfence_operator.rollout.health import Container, Pod
 
 OWNED: Final[tuple[Resource, ...]] = (
@@ -167,7 +167,7 @@ def decoded(found: Mapping[str, Any]) -> dict[str, str]:
 
 def _workload(labels: Mapping[str, str]) -> str:
     """Name of the workload that a pod belongs to, by our own labels."""
-    parts = (labels.get(SYSTEM), labels.get(VENUE), labels.get(TRACK), labels.get(SERVICE))
+    parts = (labels.get(SYSTEM), labels.get(VENUE), labels.get(SERVICE), labels.get(SLOT))
     return "-".join(part for part in parts if part)
 
 

@@ -1,6 +1,7 @@
 """The documents that services read: one file each, the limits, the allocation, and the kill-switch mirror."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -9,9 +10,12 @@ from ringfence.runtime import config
 from ringfence.wire import kill
 from ringfence_operator.desired import plan as names
 from ringfence_operator.desired.labels import Manifest, short_hash, system_labels
-from ringfence_operator.desired.plan import STABLE, Plan, VenuePlan
+from ringfence_operator.desired.plan import SLOTS, Plan, StrategyPlan, VenuePlan, strategy_role
+from ringfence_operator.rollout.state import Handover, Mode, Purpose, Stage, TrackState
 
 CONFIG_KEY: Final = config.CONFIG_FILE.name
+REVISION_KEY: Final = "strategy.json"
+_STRATEGIES: Final = tuple(strategy_role(slot) for slot in SLOTS)
 DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 
 
@@ -28,6 +32,14 @@ def grant(limits: config.Limits) -> str:
     return short_hash(text(limits))
 
 
+def revision_maps(plan: Plan) -> tuple[Manifest, ...]:
+    """What each revision is the hash of: the spec only has the newest, and the others have to go on running."""
+    return tuple(
+        _map(plan, names.revision_name(plan.system, one.revision), {REVISION_KEY: one.record}) | {"immutable": True}
+        for _, one in sorted(plan.strategies.items())
+    )
+
+
 def limits_map(plan: Plan) -> Manifest:
     """The current spec's limits as an immutable revision."""
     return _map(plan, names.limits_name(plan.system, grant(plan.limits)), {config.LIMITS_KEY: text(plan.limits)}) | {
@@ -38,27 +50,81 @@ def limits_map(plan: Plan) -> Manifest:
 def grants_in_use(plan: Plan) -> tuple[str, ...]:
     """Names of limits ConfigMaps that a gate may have to read now: what is wanted, and what is in force until the
     gates have read it."""
-    wanted = {names.limits_name(plan.system, grant(plan.limits)), names.limits_name(plan.system, plan.stable.grant)}
+    wanted = {grant(plan.limits), *(track.grant for track in plan.tracks)}
+    wanted = {names.limits_name(plan.system, one) for one in wanted}
     before = _decoded(plan.observed.allocation, config.Allocation)
     return tuple(sorted(wanted | {track.grant for track in (before.tracks if before else ())}))
 
 
 def allocation(plan: Plan) -> config.Allocation:
     """Weights, keys and limits of the tracks. The epoch goes up whenever anything in it changes."""
-    stable = plan.stable
-    track = config.Track(
-        name=STABLE,
-        revision=stable.revision,
-        stage=str(stable.stage),
-        weight=stable.weight,
-        grant=names.limits_name(plan.system, stable.grant),
-        key=plan.keys[f"{STABLE}-strategy"],
-    )
     before = _decoded(plan.observed.allocation, config.Allocation)
-    wanted = config.Allocation(epoch=before.epoch if before else 0, tracks=(track,), limits=plan.limits)
+    wanted = config.Allocation(
+        epoch=before.epoch if before else 0, tracks=_tracks(plan), limits=plan.limits, handovers=handovers(plan)
+    )
     if before is None:
         return msgspec.structs.replace(wanted, epoch=max(plan.epoch_floor, 1))
     return before if before == wanted else msgspec.structs.replace(wanted, epoch=before.epoch + 1)
+
+
+def _tracks(plan: Plan) -> tuple[config.Track, ...]:
+    """Who trades on which sub-ledger. While positions are handed over, it is already as it will be afterwards, with
+    no new exposure until execution has booked it: see `ringfence.runtime.config.Handover`."""
+    state = plan.state
+    stable, candidate, shadow = state.stable, state.candidate, state.shadow
+    purpose = state.handover.purpose if state.handover else None
+    if purpose is Purpose.PROMOTE and candidate is not None and stable is not None:
+        stable, candidate, shadow = _moved(candidate, Stage.LIVE, 100), None, _moved(stable, Stage.PAPER, 0)
+    elif purpose is Purpose.ROLL_BACK and shadow is not None and stable is not None:
+        stable, shadow = _moved(shadow, Stage.LIVE, 100), None
+    elif purpose in {Purpose.DEMOTE, Purpose.SUPERSEDE} and candidate is not None:
+        candidate = _moved(candidate, Stage.PAPER, 0)
+    named = ((config.STABLE, stable), (config.CANDIDATE, candidate), (config.SHADOW, shadow))
+    return tuple(_track(plan, name, track) for name, track in named if track is not None)
+
+
+def _moved(track: TrackState, stage: Stage, weight: int) -> TrackState:
+    return replace(track, stage=stage, weight=weight)
+
+
+def _track(plan: Plan, name: str, found: TrackState) -> config.Track:
+    return config.Track(
+        name=name,
+        revision=found.revision,
+        stage=str(found.stage),
+        weight=found.weight,
+        grant=names.limits_name(plan.system, found.grant),
+        key=plan.keys[strategy_role(plan.slots[found.revision])],
+    )
+
+
+def handovers(plan: Plan) -> tuple[config.Handover, ...]:
+    """What execution has to book now, in its order."""
+    asked = plan.state.handover
+    if asked is None:
+        return ()
+    stable, candidate, adopt = config.STABLE, config.CANDIDATE, config.HandoverMode.ADOPT
+    flatten = asked.mode is Mode.FLATTEN or not asked.taker
+    match asked.purpose:
+        case Purpose.PROMOTE if flatten:
+            steps = [(stable, "", config.HandoverMode.FLATTEN), (candidate, stable, adopt)]
+        case Purpose.ROLL_BACK if flatten:
+            steps = [(stable, "", config.HandoverMode.FLATTEN)]
+        case Purpose.DEMOTE | Purpose.SUPERSEDE if flatten:
+            giver = candidate if plan.state.candidate is not None else stable
+            steps = [(giver, "", config.HandoverMode.FLATTEN)]
+        case _:
+            # a rollback too: the sub-ledger of stable stays and its strategy changes, whose orders are canceled first
+            steps = [(candidate, stable, adopt)]
+    return tuple(
+        config.Handover(id=f"{handover_id(asked)}-{number}", source=source, target=target, mode=mode)
+        for number, (source, target, mode) in enumerate(steps, 1)
+    )
+
+
+def handover_id(asked: Handover) -> str:
+    """The same in every pass over the same handover, and never again after it."""
+    return f"{asked.purpose.lower()}-{asked.since:%Y%m%d%H%M%S}"
 
 
 def allocation_map(plan: Plan) -> Manifest:
@@ -100,7 +166,7 @@ def simulator(plan: Plan, venue: VenuePlan) -> config.SimulatorConfig:
 
 
 def marketdata(plan: Plan, venue: VenuePlan) -> config.MarketdataConfig:
-    readers = (f"{venue.name}-execution", f"{venue.name}-paper", "portfolio", f"{STABLE}-strategy")
+    readers = (f"{venue.name}-execution", f"{venue.name}-paper", "portfolio", *_STRATEGIES)
     return config.MarketdataConfig(
         **_told(plan, f"{venue.name}-marketdata"),
         venue=venue.endpoints,
@@ -122,7 +188,7 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         capital=plan.capital,
         currency=plan.currency,
         marketdata=_marketdata_endpoint(plan, venue),
-        subscribers=_keys(plan, ("portfolio", f"{STABLE}-strategy")),
+        subscribers=_keys(plan, ("portfolio", *(() if paper else (_gate_role(venue.name, paper=True),)), *_STRATEGIES)),
         lease="" if paper else names.account(plan.system, venue.name),
         kill_switch_configmap=names.kill_switch_name(plan.system),
         allocation_configmap=names.allocation_name(plan.system),
@@ -132,6 +198,7 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         maker_fee_bps=venue.maker_fee_bps if paper else 0,
         taker_fee_bps=venue.taker_fee_bps if paper else 0,
         latency_ms=venue.latency_ms if paper else 0,
+        copies=_gate_as_seen(plan, venue, paper=False) if paper else None,
     )
 
 
@@ -146,17 +213,27 @@ def portfolio(plan: Plan) -> config.PortfolioConfig:
     )
 
 
-def strategy(plan: Plan) -> config.StrategyConfig:
-    """A strategy is told one gate: paper while its weight is 0."""
+def strategy(plan: Plan, slot: str, found: StrategyPlan) -> config.StrategyConfig:
+    """Track and gate are only where it begins, and stay as they were written first: it follows the allocation from
+    there, and a file that changed would restart it."""
+    began = _decoded(plan.observed.strategies.get(slot), config.StrategyConfig)
+    gates = tuple(_gate_as_seen(plan, plan.venues[0], paper=paper) for paper in (False, True))
+    name, at = next(
+        ((one.name, one) for one in _tracks(plan) if one.revision == found.revision), (config.CANDIDATE, None)
+    )
+    gate = gates[0] if at is not None and at.weight > 0 else gates[1]
+    if began is not None and began.revision == found.revision and began.gate.name in {one.name for one in gates}:
+        name, gate = began.track, next(one for one in gates if one.name == began.gate.name)
     return config.StrategyConfig(
-        **_told(plan, f"{STABLE}-strategy"),
-        track=STABLE,
-        revision=plan.stable.revision,
-        strategy_class=plan.strategy_class,
-        parameters=dict(plan.parameters),
-        symbols=plan.symbols,
+        **_told(plan, strategy_role(slot)),
+        track=name,
+        revision=found.revision,
+        strategy_class=found.strategy_class,
+        parameters=dict(found.parameters),
+        symbols=found.symbols,
         marketdata=tuple(_marketdata_endpoint(plan, venue) for venue in plan.venues),
-        gate=_gate_as_seen(plan, plan.venues[0], paper=plan.stable.weight == 0),
+        gate=gate,
+        gates=gates,
     )
 
 

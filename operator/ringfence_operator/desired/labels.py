@@ -12,6 +12,9 @@ SERVICE: Final = "ringfence.dev/service"
 """What a pod does: simulator, marketdata, execution, paper, portfolio, strategy."""
 VENUE: Final = "ringfence.dev/venue"
 TRACK: Final = "ringfence.dev/track"
+"""On a strategy's Deployment, never on its pods: the track of a pod changes while it runs."""
+SLOT: Final = "ringfence.dev/slot"
+"""Which of a system's places for strategies."""
 GATE: Final = "ringfence.dev/gate"
 """On pods that hold a gate: execution and paper."""
 NAME: Final = "app.kubernetes.io/name"
@@ -32,20 +35,20 @@ def system_labels(system: str) -> dict[str, str]:
     return {SYSTEM: system, PART_OF: "ringfence", MANAGED_BY: "ringfence-operator"}
 
 
-def selector(system: str, service: str, venue: str = "", track: str = "") -> dict[str, str]:
+def selector(system: str, service: str, venue: str = "", slot: str = "") -> dict[str, str]:
     """The labels by which one workload's pods are found; never change for the life of a workload."""
     found = {SYSTEM: system, SERVICE: service}
     if venue:
         found[VENUE] = venue
-    if track:
-        found[TRACK] = track
+    if slot:
+        found[SLOT] = slot
     return found
 
 
-def workload_labels(system: str, service: str, venue: str = "", track: str = "") -> dict[str, str]:
+def workload_labels(system: str, service: str, venue: str = "", slot: str = "") -> dict[str, str]:
     """On a workload and on its pods."""
     recommended = {NAME: f"ringfence-{service}", INSTANCE: system, COMPONENT: service}
-    return system_labels(system) | recommended | selector(system, service, venue, track)
+    return system_labels(system) | recommended | selector(system, service, venue, slot)
 
 
 def short_hash(text: str, digits: int = 10) -> str:

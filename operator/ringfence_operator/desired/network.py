@@ -26,7 +26,7 @@ def _deny_all(plan: Plan) -> Manifest:
 
 def _policy(plan: Plan, one: Workload, venue: VenuePlan | None) -> Manifest:
     ingress, egress = _RULES[one.service](plan, venue)
-    pods = selector(plan.system, one.service, one.venue, one.track)
+    pods = selector(plan.system, one.service, one.venue, one.slot)
     both = (_from_monitoring(plan), *ingress), (_dns(), *egress)
     return _manifest(plan, workload_name(plan.system, one.role), pods, ingress=both[0], egress=both[1])
 
@@ -49,7 +49,14 @@ def _marketdata(plan: Plan, venue: VenuePlan | None) -> Rules:
 
 def _execution(plan: Plan, venue: VenuePlan | None) -> Rules:
     inwards, outwards = _gate(plan, venue)
-    return inwards, (*outwards, _to_venue(plan, venue))
+    twin = _ingress([_of(plan, "paper", venue)], contract.EVENTS_PORT, contract.HTTP_PORT)
+    return (*inwards, twin), (*outwards, _to_venue(plan, venue))
+
+
+def _paper(plan: Plan, venue: VenuePlan | None) -> Rules:
+    """As twin it hears what execution does."""
+    inwards, outwards = _gate(plan, venue)
+    return inwards, (*outwards, _egress([_of(plan, "execution", venue)], contract.EVENTS_PORT, contract.HTTP_PORT))
 
 
 def _gate(plan: Plan, venue: VenuePlan | None) -> Rules:
@@ -87,7 +94,7 @@ _RULES: Final = {
     "simulator": _simulator,
     "marketdata": _marketdata,
     "execution": _execution,
-    "paper": _gate,
+    "paper": _paper,
     "portfolio": _portfolio,
     "strategy": _strategy,
 }

@@ -38,7 +38,7 @@ def desired_objects(plan: Plan) -> Desired:
         (*access.service_accounts(plan, found), *network.policies(plan, found)),
         access.roles(plan, found),
         # a gate that reads a new allocation must find the grant that it names
-        (config.limits_map(plan), config.kill_switch_map(plan)),
+        (config.limits_map(plan), config.kill_switch_map(plan), *config.revision_maps(plan)),
         (
             config.allocation_map(plan),
             *(config.service_map(plan, names.workload_name(plan.system, one.role), one.document) for one in found),
@@ -53,8 +53,18 @@ def desired_objects(plan: Plan) -> Desired:
     return Desired(
         lasting=storage.lasting(plan),
         stages=tuple(tuple(sealed(owned(plan, manifest)) for manifest in stage) for stage in stages),
-        keep=frozenset(("ConfigMap", name) for name in grants),
+        keep=frozenset(("ConfigMap", name) for name in grants) | _unbuilt(plan),
     )
+
+
+def _unbuilt(plan: Plan) -> frozenset[tuple[str, str]]:
+    """A strategy whose record is gone cannot be built again; that is no reason to end it."""
+    found = set()
+    for revision, slot in plan.slots.items():
+        if revision not in plan.strategies:
+            name = names.workload_name(plan.system, names.strategy_role(slot))
+            found |= {("Deployment", name), ("Service", name), ("NetworkPolicy", name), ("ConfigMap", f"{name}-config")}
+    return frozenset(found)
 
 
 def owned(plan: Plan, manifest: Mapping[str, Any]) -> Manifest:

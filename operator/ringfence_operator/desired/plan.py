@@ -5,11 +5,28 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ringfence.runtime import config
-from ringfence_operator.rollout.state import Stop, TrackState
+from ringfence_operator.rollout.state import State, Stop, TrackState
 from ringfence_operator.settings import Settings
 
 API_VERSION: Final = "ringfence.dev/v1alpha1"
-STABLE: Final = "stable"
+SLOTS: Final = ("a", "b", "c")
+"""Places for a strategy to run in: stable, candidate and, while a promotion bakes, the stable of before. A revision
+keeps its slot from its first day on paper to its last, whatever track it trades on: its pod, keys and configuration
+stay, and only the allocation moves. The slots' keys are known to all from the start, so nobody restarts for a new one.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyPlan:
+    """One revision of the author's code."""
+
+    revision: str
+    image: str
+    strategy_class: str
+    parameters: Mapping[str, str]
+    symbols: tuple[str, ...]
+    record: str
+    """The text that the revision is the hash of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +64,10 @@ class Observed:
     """``data.state`` of the kill-switch ConfigMap."""
     pod_monitors: bool = False
     """The PodMonitor kind exists."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """Revision by slot, of the strategies that are deployed."""
+    strategies: Mapping[str, str] = field(default_factory=dict)
+    """Configuration file by slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +79,13 @@ class Plan:
     uid: str
     labels: Mapping[str, str]
     """Of the TradingSystem: kill switches may select by them."""
-    strategy_image: str
-    strategy_class: str
-    parameters: Mapping[str, str]
+    strategies: Mapping[str, StrategyPlan]
+    """By revision: those that run, as far as their records are there."""
     capital: int
     currency: str
     venues: tuple[VenuePlan, ...]
     limits: config.Limits
-    stable: TrackState
+    state: State
     stop: Stop
     """What holds, by whatever way it was asked for."""
     mirror: Stop
@@ -80,6 +100,29 @@ class Plan:
     """A document that is not there any more starts again from here: UTC seconds, so it is never an older epoch."""
 
     @property
+    def tracks(self) -> tuple[TrackState, ...]:
+        """Those that run: stable, candidate, shadow."""
+        found = (self.state.stable, self.state.candidate, self.state.shadow)
+        return tuple(track for track in found if track is not None)
+
+    @property
+    def trading(self) -> bool:
+        """May anything be sent to a venue?"""
+        return any(track.weight > 0 for track in self.tracks)
+
+    @property
+    def slots(self) -> Mapping[str, str]:
+        """Slot by revision: where it runs already; else a free one, rather one in which nothing has to end first."""
+        taken = {rev: slot for slot, rev in sorted(self.observed.slots.items(), reverse=True)}
+        wanted = dict.fromkeys(track.revision for track in self.tracks)
+        found = {revision: taken[revision] for revision in wanted if revision in taken}
+        for revision in wanted:
+            if revision not in found:
+                free = [slot for slot in SLOTS if slot not in found.values()]
+                found[revision] = min(free, key=lambda slot: (slot in self.observed.slots, slot))
+        return found
+
+    @property
     def symbols(self) -> tuple[str, ...]:
         return tuple(sorted({symbol for venue in self.venues for symbol in venue.symbols}))
 
@@ -87,18 +130,23 @@ class Plan:
 # Names. One place, because RBAC, network policies, configuration files and people all use them.
 
 
-def programs(venues: Iterable[tuple[str, bool]]) -> tuple[tuple[str, str], ...]:
-    """Role and service of every program, for venues given as name and whether it is simulated."""
+def programs(venues: Iterable[tuple[str, bool]], slots: Iterable[str] = SLOTS) -> tuple[tuple[str, str], ...]:
+    """Role and service of every program, for venues given as name and whether it is simulated. ``slots``: those in
+    which a strategy runs."""
     found: list[tuple[str, str]] = []
     for venue, simulated in venues:
         services = (*(("simulator",) if simulated else ()), "marketdata", "execution", "paper")
         found += [(f"{venue}-{service}", service) for service in services]
-    return (*found, ("portfolio", "portfolio"), (f"{STABLE}-strategy", "strategy"))
+    return (*found, ("portfolio", "portfolio"), *((strategy_role(slot), "strategy") for slot in slots))
 
 
 def bus_roles(venues: Iterable[tuple[str, bool]]) -> tuple[str, ...]:
     """Every role that speaks on the bus, and so has a key pair. A venue does not."""
     return tuple(role for role, service in programs(venues) if service != "simulator")
+
+
+def strategy_role(slot: str) -> str:
+    return f"strategy-{slot}"
 
 
 def workload_name(system: str, role: str) -> str:
@@ -135,6 +183,11 @@ def allocation_name(system: str) -> str:
 def kill_switch_name(system: str) -> str:
     """The ConfigMap. The KillSwitch object has the system's own name."""
     return f"{system}-kill-switch"
+
+
+def revision_name(system: str, revision: str) -> str:
+    """Of the record of a revision: what it is the hash of."""
+    return f"{system}-revision-{revision}"
 
 
 def limits_name(system: str, grant: str) -> str:

@@ -10,12 +10,13 @@ from ringfence_operator.desired.labels import (
     CONFIG_HASH,
     GATE,
     REVISION,
+    TRACK,
     Manifest,
     selector,
     short_hash,
     workload_labels,
 )
-from ringfence_operator.desired.plan import STABLE, Plan, VenuePlan
+from ringfence_operator.desired.plan import Plan, StrategyPlan, VenuePlan
 
 USER: Final = 65532
 """The conventional nonroot user of our image; authors' images are built FROM it."""
@@ -46,7 +47,9 @@ class Workload:
     ports: tuple[tuple[str, int], ...]
     kind: Literal["Deployment", "StatefulSet"] = "Deployment"
     venue: str = ""
-    track: str = ""
+    slot: str = ""
+    revision: str = ""
+    """Of a strategy."""
     image: str = ""
     """Empty = the platform's."""
     service_account: str
@@ -71,7 +74,12 @@ def workloads(plan: Plan) -> tuple[Workload, ...]:
         if venue.simulator is not None:
             found.append(_simulator(plan, venue))
         found += [_marketdata(plan, venue), _execution(plan, venue), _paper(plan, venue)]
-    return (*found, _portfolio(plan), _strategy(plan))
+    strategies = (
+        _strategy(plan, slot, plan.strategies[revision])
+        for revision, slot in sorted(plan.slots.items(), key=lambda item: item[1])
+        if revision in plan.strategies
+    )
+    return (*found, _portfolio(plan), *strategies)
 
 
 def _simulator(plan: Plan, venue: VenuePlan) -> Workload:
@@ -167,15 +175,19 @@ def _portfolio(plan: Plan) -> Workload:
     )
 
 
-def _strategy(plan: Plan) -> Workload:
-    """The only pod in the author's image. It mounts its own bus key and nothing that opens a venue or the cluster."""
-    role = f"{STABLE}-strategy"
+def _strategy(plan: Plan, slot: str, found: StrategyPlan) -> Workload:
+    """The only pod in the author's image. It mounts its own bus key and nothing that opens a venue or the cluster.
+
+    Nothing in it says on which track it trades or what else runs beside it, so it never restarts for that.
+    """
+    role = names.strategy_role(slot)
     return Workload(
         role=role,
         service="strategy",
-        track=STABLE,
-        image=plan.strategy_image,
-        document=config.strategy(plan),
+        slot=slot,
+        revision=found.revision,
+        image=found.image,
+        document=config.strategy(plan, slot, found),
         ports=(HTTP,),
         service_account=strategy_account(plan),
         secrets=(_curve(plan, role),),
@@ -185,12 +197,12 @@ def _strategy(plan: Plan) -> Workload:
 
 def manifest(plan: Plan, found: Workload) -> Manifest:
     """The Deployment or StatefulSet of a program."""
-    labels = workload_labels(plan.system, found.service, found.venue, found.track)
+    labels = workload_labels(plan.system, found.service, found.venue, found.slot)
     name = names.workload_name(plan.system, found.role)
     spec: Manifest = {
         "replicas": 1,
         "revisionHistoryLimit": 2,
-        "selector": {"matchLabels": selector(plan.system, found.service, found.venue, found.track)},
+        "selector": {"matchLabels": selector(plan.system, found.service, found.venue, found.slot)},
         "template": _template(plan, found, labels),
     }
     if found.kind == "Deployment":
@@ -203,7 +215,8 @@ def manifest(plan: Plan, found: Workload) -> Manifest:
             "podManagementPolicy": "Parallel",
             "updateStrategy": {"type": "RollingUpdate"},
         }
-    metadata = {"name": name, "namespace": plan.namespace, "labels": labels}
+    told = {TRACK: track} if (track := _track(plan, found)) else {}
+    metadata = {"name": name, "namespace": plan.namespace, "labels": labels | told}
     return {"apiVersion": "apps/v1", "kind": found.kind, "metadata": metadata, "spec": spec}
 
 
@@ -215,12 +228,12 @@ def service(plan: Plan, found: Workload) -> Manifest:
         "metadata": {
             "name": names.workload_name(plan.system, found.role),
             "namespace": plan.namespace,
-            "labels": workload_labels(plan.system, found.service, found.venue, found.track),
+            "labels": workload_labels(plan.system, found.service, found.venue, found.slot),
         },
         "spec": {
             "type": "ClusterIP",
             "publishNotReadyAddresses": True,
-            "selector": selector(plan.system, found.service, found.venue, found.track),
+            "selector": selector(plan.system, found.service, found.venue, found.slot),
             "ports": [
                 {"name": name, "port": port, "targetPort": name, "protocol": "TCP"} for name, port in found.ports
             ],
@@ -236,21 +249,28 @@ def disruption_budget(plan: Plan, found: Workload) -> Manifest:
     so node upgrades never wait for an edit of this budget. A pod that is not ready never holds up a drain.
     """
     stopped = plan.stop.severity in {"Halt", "Cancel", "Flatten"}
-    trading = plan.stable.weight > 0 and not stopped
+    trading = plan.trading and not stopped
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": {
             "name": names.workload_name(plan.system, found.role),
             "namespace": plan.namespace,
-            "labels": workload_labels(plan.system, found.service, found.venue, found.track),
+            "labels": workload_labels(plan.system, found.service, found.venue, found.slot),
         },
         "spec": {
             "maxUnavailable": 0 if trading else 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            "selector": {"matchLabels": selector(plan.system, found.service, found.venue, found.track)},
+            "selector": {"matchLabels": selector(plan.system, found.service, found.venue, found.slot)},
         },
     }
+
+
+_RELABELINGS: Final = [
+    {"sourceLabels": [f"__meta_kubernetes_pod_label_ringfence_dev_{name}"], "targetLabel": name, "action": "replace"}
+    for name in ("system", "service", "venue", "slot")
+]
+"""The names by which the metric library selects; podTargetLabels would make ringfence_dev_system of them."""
 
 
 def pod_monitor(plan: Plan) -> Manifest:
@@ -265,15 +285,18 @@ def pod_monitor(plan: Plan) -> Manifest:
         },
         "spec": {
             "selector": {"matchLabels": {"ringfence.dev/system": plan.system}},
-            "podTargetLabels": [
-                "ringfence.dev/system",
-                "ringfence.dev/service",
-                "ringfence.dev/venue",
-                "ringfence.dev/track",
+            "podMetricsEndpoints": [
+                {"port": "http", "path": "/metrics", "interval": "5s", "relabelings": _RELABELINGS}
             ],
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics", "interval": "5s"}],
         },
     }
+
+
+def _track(plan: Plan, found: Workload) -> str:
+    """For people who list Deployments."""
+    state = plan.state
+    named = (("stable", state.stable), ("candidate", state.candidate), ("shadow", state.shadow))
+    return next((name for name, track in named if track is not None and track.revision == found.revision), "")
 
 
 def platform_account(plan: Plan) -> str:
@@ -296,8 +319,8 @@ def _template(plan: Plan, found: Workload, labels: dict[str, str]) -> Manifest:
         "prometheus.io/port": str(contract.HTTP_PORT),
         "prometheus.io/path": "/metrics",
     }
-    if found.track:
-        annotations[REVISION] = plan.stable.revision
+    if found.revision:
+        annotations[REVISION] = found.revision
     gate = {GATE: "true"} if found.is_gate else {}
     return {"metadata": {"labels": labels | gate, "annotations": annotations}, "spec": _pod(plan, found)}
 

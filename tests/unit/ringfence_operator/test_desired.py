@@ -143,7 +143,7 @@ def test_programs_are_listed_and_built_alike() -> None:
     """`plan.programs` promises what `workload.workloads` builds."""
     found = ALL["simulated-live"]
     built = [m["metadata"]["name"] for m in of_kind(found, "Deployment", "StatefulSet")]
-    assert built == [names.workload_name("momentum", role) for role, _ in names.programs([("sim", True)])]
+    assert built == [names.workload_name("momentum", role) for role, _ in names.programs([("sim", True)], ["a"])]
 
 
 def test_applied_once_is_current_until_somebody_changes_it() -> None:
