@@ -11,11 +11,11 @@ from chaos.life import Killed, Life, MortalJournal
 from chaos.wire import Network, WireTrading
 from ringfence.execution import ids
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
+from ringfence.execution.changes import Changes
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.loops import ReconcileLoop
-from ringfence.execution.manager import Manager
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.store import NOTE_FENCE, Store
@@ -98,7 +98,7 @@ class Process:
         wall = clock.wall_ns()
         guard = Guard(SYSTEM, {}, [MARKET, JOURNAL, STREAM], wall)
         gate = Gate(guard, (SYMBOL,))
-        self.manager = Manager(gate, ids.prefix(NAMESPACE, SYSTEM), "USDT", WINDOW_MS * MS_NS)
+        self.manager = Changes(gate, ids.prefix(NAMESPACE, SYSTEM), "USDT", WINDOW_MS * MS_NS)
         self.reconciler = Reconciler(self.manager, guard)
         self.journal = MortalJournal(directory / "orders.journal", clock, life)
         store = Store(self.journal)

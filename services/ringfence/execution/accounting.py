@@ -46,13 +46,28 @@ EXPLAINED_BY_VENUE: Final = ("LATE_", "ILLEGAL", "FILL_", "BUST", "CORRECTION_",
 class Live:
     """An order that may still execute, and what we are waiting for."""
 
-    __slots__ = ("cancel_again", "cancel_wanted", "counted", "order", "query_at", "query_gap", "sent_mono", "slot")
+    __slots__ = (
+        "cancel_again",
+        "cancel_wanted",
+        "counted",
+        "follower",
+        "order",
+        "query_at",
+        "query_gap",
+        "rival",
+        "sent_mono",
+        "slot",
+    )
 
     def __init__(self, order: Order, slot: Slot) -> None:
         self.order = order
         self.slot = slot
         self.counted = 0
         """Leaves that are in the slot."""
+        self.rival = ""
+        """Client id of an order of which the venue lets this one execute only instead: together the larger counts."""
+        self.follower = ""
+        """Client id of the order whose rival this one is."""
         self.sent_mono = 0
         """Its bytes have left by this monotonic time, or never will. Not wall time: that may be off by any amount."""
         self.query_at = 0
@@ -229,16 +244,35 @@ class Accounting:
         self._closed.pop(order.client_order_id, None)
         live = Live(order, track.slot(self.gate.market(order.symbol)))
         self.live[order.client_order_id] = live
+        self._oppose(live)
         if order.track != FOREIGN:
             track.working += 1
             self.gate.account.working += 1
         return live
+
+    def _oppose(self, live: Live) -> None:
+        """Find the order that excludes this one: what it replaces while nothing of it has filled, or its pair's other
+        leg. Where there is none, or both might execute, each counts in full."""
+        order = live.order
+        if order.replaces:
+            rival = self.live.get(order.replaces)
+            rival = rival if rival is not None and not rival.order.filled else None
+        elif order.group:
+            others = (other for other in self.live.values() if other.order.group == order.group and other is not live)
+            rival = next(others, None)
+        else:
+            return
+        if rival is not None and not rival.follower and rival.slot is live.slot and rival.order.side is order.side:
+            live.rival, rival.follower = rival.order.client_order_id, order.client_order_id
 
     def _account(self, live: Live) -> None:
         """Bring exposure and counts in line with the order."""
         order, slot = live.order, live.slot
         market, client_order_id = slot.market, order.client_order_id
         leaves = order.leaves
+        if live.rival:
+            rival = self.live.get(live.rival)
+            leaves = max(0, leaves - (rival.order.leaves if rival is not None else 0))
         if leaves != live.counted:
             if order.side is Side.BUY:
                 slot.buys += leaves - live.counted
@@ -246,6 +280,9 @@ class Accounting:
                 slot.sells += leaves - live.counted
             live.counted = leaves
             slot.settle()
+            follower = self.live.get(live.follower)
+            if follower is not None and not order.closed:
+                self._account(follower)
         resting = market.resting_buys if order.side is Side.BUY else market.resting_sells
         if order.unknown:
             market.unknown.add(client_order_id)
@@ -259,6 +296,10 @@ class Accounting:
             return
         resting.pop(client_order_id, None)
         del self.live[client_order_id]
+        follower = self.live.get(live.follower)
+        if follower is not None:
+            follower.rival = ""
+            self._account(follower)
         if order.track != FOREIGN:
             self.gate.tracks[order.track].working -= 1
             self.gate.account.working -= 1

@@ -13,11 +13,11 @@ import msgspec
 import structlog
 
 from ringfence.execution import ids
+from ringfence.execution.changes import Changes
 from ringfence.execution.evidence import Evidence
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.handover import Handovers
-from ringfence.execution.manager import Manager
-from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
+from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Replace
 from ringfence.execution.protection import Protection
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import FOREIGN
@@ -49,8 +49,12 @@ from ringfence.wire.messages import (
     Hello,
     InstrumentRules,
     Intent,
+    MassCancelIntent,
     OrderUpdate,
+    PairIntent,
     Quote,
+    ReduceIntent,
+    ReplaceIntent,
     Route,
     Routes,
 )
@@ -107,7 +111,7 @@ class Execution:
         store: Store,
         guard: Guard,
         gate: Gate,
-        manager: Manager,
+        manager: Changes,
         reconciler: Reconciler,
         handovers: Handovers,
         on_market: Callable[[AnyMessage], None] | None,
@@ -157,11 +161,23 @@ class Execution:
             track = self.gate.tracks.get(body.track)
             if track is not None and track.key == sender_key:
                 self.evidence.asked(body.track, passed=bool(outputs) and type(outputs[-1]) is Approved)
-        elif type(body) is CancelIntent:
-            wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-            self.perform(self.manager.cancel_intent(body, sender_key, wall, mono))
-        elif type(body) is Hello:
-            self._hello(body, sender_key)
+            return
+        manager, wall, mono = self.manager, self.clock.wall_ns(), self.clock.monotonic_ns()
+        match body:
+            case CancelIntent():
+                self.perform(manager.cancel_intent(body, sender_key, wall, mono))
+            case MassCancelIntent():
+                self.perform(manager.mass_cancel(body, sender_key, wall, mono))
+            case ReduceIntent():
+                self.perform(manager.reduce_intent(body, sender_key, wall, mono))
+            case ReplaceIntent() if not self.draining:
+                self.perform(manager.replace_intent(body, sender_key, wall, mono))
+            case PairIntent() if not self.draining:
+                self.perform(manager.pair_intent(body, sender_key, wall, mono))
+            case Hello():
+                self._hello(body, sender_key)
+            case _:
+                pass
 
     def _hello(self, hello: Hello, sender_key: str) -> None:
         track = self.gate.tracks.get(hello.track)
@@ -183,6 +199,12 @@ class Execution:
             match output:
                 case Approved():
                     self.task(self._send(output))
+                case Replace():
+                    self.task(self._replace(output))
+                case Pair():
+                    self.task(self._send_pair(output))
+                case Amend():
+                    self.task(self._amend(output))
                 case Cancel(symbol, client_order_id):
                     self.task(self._cancel(symbol, client_order_id))
                 case Query(symbol, client_order_id):
@@ -260,6 +282,28 @@ class Execution:
         self.perform(
             self.manager.submitted(order.client_order_id, outcome, self.clock.wall_ns(), self.clock.monotonic_ns())
         )
+
+    async def _send_pair(self, pair: Pair) -> None:
+        refused = self.may_send(pair.first) or self.may_send(pair.second)
+        outcomes: tuple[api.SubmitOutcome, api.SubmitOutcome] = (api.NotSent(refused or ""),) * 2
+        if not refused:
+            outcomes = await self.venue.submit_pair(pair.first, pair.second, self.may_send)
+        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
+        for order, outcome in zip((pair.first, pair.second), outcomes, strict=True):
+            self.perform(self.manager.submitted(order.client_order_id, outcome, wall, mono))
+
+    async def _replace(self, wanted: Replace) -> None:
+        refused = self.may_send(wanted.order)
+        outcome: tuple[api.CancelOutcome, api.SubmitOutcome] = (api.NotSent(refused or ""), api.NotSent(refused or ""))
+        if not refused:
+            outcome = await self.venue.replace(wanted.replaced, wanted.order, self.may_send, untouched=wanted.untouched)
+        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
+        self.perform(self.manager.replaced(wanted.replaced, wanted.order.client_order_id, outcome, wall, mono))
+
+    async def _amend(self, wanted: Amend) -> None:
+        outcome = await self.venue.amend(wanted.symbol, wanted.client_order_id, wanted.quantity)
+        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
+        self.perform(self.manager.amended(wanted.client_order_id, outcome, wall, mono))
 
     async def _cancel(self, symbol: str, client_order_id: str) -> None:
         outcome = await self.venue.cancel(symbol, client_order_id)

@@ -12,10 +12,11 @@ around): that skips the position and gross limits.
 
 from typing import Final
 
+from ringfence.execution import conditional
 from ringfence.execution.state import Market, Slot, Track
 from ringfence.model.approved import Approved
 from ringfence.model.money import BPS, SCALE, text
-from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.orders import UNPRICED, OrderType, Side
 from ringfence.runtime.guard import Guard
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import Intent, Level
@@ -32,7 +33,6 @@ _REDUCE_ONLY = Severity.REDUCE_ONLY
 _BUY = Side.BUY
 _LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
-_GTC = TimeInForce.GTC
 
 
 class Gate:
@@ -89,6 +89,10 @@ class Gate:
             time_in_force=intent.time_in_force,
             quantity=intent.quantity,
             price=intent.price,
+            stop_price=intent.stop_price,
+            trailing_bps=intent.trailing_bps,
+            display=intent.display,
+            reduce_only=intent.reduce_only,
             epoch=self.guard.epoch,
             deadline_ns=mono + track.caps.lifetime_ns,
         )
@@ -122,7 +126,9 @@ class Gate:
         quantity, price = intent.quantity, intent.price
         if quantity <= 0 or quantity % rules.lot or not rules.quantity_min <= quantity <= rules.quantity_max:
             found.append(rules.quantity_error(quantity) or "QUANTITY_INVALID")
-        if intent.type is _MARKET:
+        if intent.type is not _LIMIT or intent.display or intent.stop_price or intent.trailing_bps:
+            conditional.form(intent, rules, found)
+        if intent.type in UNPRICED:
             if price:
                 found.append(f"PRICE_ON_MARKET_ORDER price={text(price)}")
             return
@@ -131,8 +137,6 @@ class Gate:
         elif price * quantity // SCALE < rules.notional_min:
             value = text(price * quantity // SCALE)
             found.append(f"VALUE_BELOW_VENUE_MINIMUM value={value} minimum={text(rules.notional_min)}")
-        if intent.type is not _LIMIT and intent.time_in_force is not _GTC:
-            found.append(f"TIME_IN_FORCE_INVALID type={intent.type} time_in_force={intent.time_in_force}")
 
     def _market(self, market: Market, track: Track, mono: int, found: list[str]) -> None:
         """May its market be traded on?"""
@@ -181,6 +185,11 @@ class Gate:
             price = walk(market.asks if buying else market.bids, intent.quantity)
             if not price:
                 found.append(f"BOOK_DEPTH_INSUFFICIENT quantity={text(intent.quantity)}")
+        elif intent.stop_price or intent.trailing_bps:
+            # it meets the market at its trigger, so that is what its price is measured from
+            best = conditional.trigger(intent, market, found)
+            band = best * collar // _BPS_SCALE
+            price = price or best
         if (price > best + band) if buying else (price < best - band):
             limit = best + band if buying else best - band
             found.append(f"PRICE_BEYOND_COLLAR price={text(price)} limit={text(limit)} best={text(best)}")
@@ -190,7 +199,7 @@ class Gate:
         if value > caps.value:
             found.append(f"ORDER_VALUE_EXCEEDED value={text(value)} limit={text(caps.value)}")
         resting = market.resting_sells if buying else market.resting_buys
-        if resting and intent.type is not OrderType.LIMIT_MAKER:
+        if resting and intent.type is not OrderType.LIMIT_MAKER and not (intent.stop_price or intent.trailing_bps):
             other = min(resting.values()) if buying else max(resting.values())
             if price >= other if buying else price <= other:
                 found.append(f"SELF_MATCH price={text(price)} own_resting={text(other)}")

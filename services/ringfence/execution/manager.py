@@ -17,6 +17,7 @@ from ringfence.execution.handover import unowned
 from ringfence.execution.outcomes import Outcomes
 from ringfence.execution.outputs import Cancel, Output, Query
 from ringfence.execution.state import FOREIGN, Track
+from ringfence.model.approved import Approved
 from ringfence.model.money import notional
 from ringfence.model.orders import (
     Canceled,
@@ -75,10 +76,17 @@ class Manager(Outcomes):
         if refused:
             self.failed += active
             return self._deny(intent, track, refused, wall, mono)
+        entries, approved = self._send(intent, track, wall, mono)
+        return [*entries, approved]
+
+    def _send(
+        self, intent: Intent, track: Track, wall: int, mono: int, *, group: str = "", replaces: str = ""
+    ) -> tuple[list[Output], Approved]:
+        """Number, journal and enter what has just passed the gate."""
         self.sequence += 1
         client_order_id = ids.make(self.prefix, track.mark, self.fence, self.sequence)
         approved = self.gate.approve(client_order_id, intent, mono)
-        initialized = _initialized(client_order_id, intent, wall)
+        first = initialized(client_order_id, intent, wall, group, replaces)
         submitted = Submitted(
             client_order_id=client_order_id,
             ts=wall,
@@ -86,13 +94,13 @@ class Manager(Outcomes):
             allocation=track.allocation,
             epoch=approved.epoch,
         )
-        order = Order(initialized)
+        order = Order(first)
         order.apply(submitted)
         live = self._enter(order, track)
         live.sent_mono = approved.deadline_ns
         self._account(live)
         self.sent(order)
-        return [Entry(track.name, initialized), Entry(track.name, submitted), approved]
+        return [Entry(track.name, first), Entry(track.name, submitted)], approved
 
     def _deny(self, intent: Intent, track: Track, refused: list[str], wall: int, mono: int) -> list[Output]:
         for reason in refused:
@@ -109,7 +117,7 @@ class Manager(Outcomes):
         self.sequence += 1
         client_order_id = ids.make(self.prefix, track.mark, self.fence, self.sequence)
         denied = Denied(client_order_id=client_order_id, ts=wall, reasons=tuple(refused))
-        return [Entry(track.name, _initialized(client_order_id, intent, wall)), Entry(track.name, denied)]
+        return [Entry(track.name, initialized(client_order_id, intent, wall)), Entry(track.name, denied)]
 
     def cancel_intent(self, intent: CancelIntent, sender_key: str, wall: int, mono: int) -> list[Output]:
         """Cancels always pass; only a stranger's do not."""
@@ -222,7 +230,8 @@ class Manager(Outcomes):
         )
 
 
-def _initialized(client_order_id: str, intent: Intent, wall: int) -> Initialized:
+def initialized(client_order_id: str, intent: Intent, wall: int, group: str = "", replaces: str = "") -> Initialized:
+    """The first event of an order."""
     return Initialized(
         client_order_id=client_order_id,
         ts=wall,
@@ -235,4 +244,9 @@ def _initialized(client_order_id: str, intent: Intent, wall: int) -> Initialized
         quantity=intent.quantity,
         price=intent.price,
         reduce_only=intent.reduce_only,
+        stop_price=intent.stop_price,
+        trailing_bps=intent.trailing_bps,
+        display=intent.display,
+        group=group,
+        replaces=replaces,
     )

@@ -15,16 +15,19 @@ from ringfence.model.orders import (
     Canceled,
     CancelRejected,
     Expired,
+    ModifyRejected,
     OrderEvent,
     OrderState,
     OutcomeKnown,
     OutcomeUnknown,
     Rejected,
+    Updated,
 )
 from ringfence.venues import api
 
 CLOCK_ERROR_NS: Final = 1_000 * MILLISECOND_NS
 """Added to a request's validity before absence proves anything."""
+UNCHANGED: Final = "UNCHANGED the venue has the order as it was"
 
 
 class Outcomes(Accounting):
@@ -113,9 +116,30 @@ class Outcomes(Accounting):
             outputs.append(Reconcile(f"fills of {client_order_id} are missing"))
         elif report.state in CLOSED and not order.closed:
             outputs += self._fold(_terminal(client_order_id, report, wall))
-        elif order.state is OrderState.PENDING_CANCEL:
-            self._ask_soon(client_order_id, mono)
+        else:
+            outputs += self._settle_update(live, report, asked, wall)
+            if order.state is OrderState.PENDING_CANCEL or order.update is not None:
+                self._ask_soon(client_order_id, mono)
         return outputs
+
+    def _settle_update(self, live: Live, report: api.OrderReport, asked: int, wall: int) -> list[Output]:
+        """What the order's own report says of a modification that was not answered."""
+        order = live.order
+        update, name = order.update, order.client_order_id
+        if update is None:
+            if report.quantity >= order.quantity:
+                return []  # a larger one was told before the last reduction
+            return self._fold(Updated(client_order_id=name, ts=wall, quantity=report.quantity, price=report.price))
+        if update.replaced_by:
+            # it is open, so it gave way to nothing: proven once the other can no longer come
+            other = self.live.get(update.replaced_by)
+            unanswered = other is not None and not other.order.venue_order_id
+            return [] if unanswered else self._fold(ModifyRejected(client_order_id=name, ts=wall, reason=UNCHANGED))
+        if report.quantity == update.quantity:
+            return self._fold(Updated(client_order_id=name, ts=wall, quantity=report.quantity, price=report.price))
+        if asked < live.sent_mono + self._validity_ns:
+            return []  # the request may still be on its way
+        return self._fold(ModifyRejected(client_order_id=name, ts=wall, reason=UNCHANGED))
 
     def query_failed(self, client_order_id: str, mono: int) -> None:
         """Nothing is known: ask again."""

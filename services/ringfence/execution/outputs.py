@@ -18,10 +18,36 @@ class Query(msgspec.Struct, frozen=True):
     client_order_id: str
 
 
+class Replace(msgspec.Struct, frozen=True):
+    """Cancel one order and, only if that succeeded, place another."""
+
+    replaced: str
+    """Client order id."""
+    order: Approved
+    untouched: bool
+    """Only if nothing of the old one has filled: then no more than the larger of both can execute."""
+
+
+class Amend(msgspec.Struct, frozen=True):
+    """Make an order smaller in its place."""
+
+    symbol: str
+    client_order_id: str
+    quantity: int
+    """New total."""
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Place two orders of which the venue cancels one when the other executes."""
+
+    first: Approved
+    second: Approved
+
+
 class Reconcile(msgspec.Struct, frozen=True):
     """Something happened that only the venue's own lists explain."""
 
     reason: str
 
 
-Output = Entry | Approved | Cancel | Query | Reconcile
+Output = Entry | Approved | Replace | Amend | Pair | Cancel | Query | Reconcile

@@ -18,6 +18,7 @@ import structlog
 
 from ringfence.execution import alarms, ids, metrics
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
+from ringfence.execution.changes import Changes
 from ringfence.execution.documents import install
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import Handovers
@@ -167,7 +168,7 @@ class Gated:
         gate = Gate(guard, config.symbols)
         prefix = ids.prefix(config.namespace, config.system)
         validity_ns = 0 if config.paper else config.venue.recv_window_ms * MILLISECOND_NS
-        manager = Manager(gate, prefix, config.currency, validity_ns)
+        manager = Changes(gate, prefix, config.currency, validity_ns)
         manager.capital = config.capital
         reconciler = Reconciler(manager, guard)
         handovers = Handovers(manager)

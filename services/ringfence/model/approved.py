@@ -18,7 +18,12 @@ class Approved(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time_in_force: TimeInForce
     quantity: int
     price: int
-    """Limit price; 0 for a market order."""
+    """Limit price; 0 for an order without one."""
+    stop_price: int = 0
+    trailing_bps: int = 0
+    """Hundredths of a percent, not scaled."""
+    display: int = 0
+    reduce_only: bool = False
     epoch: int
     """The guard's epoch at the check. A later epoch at the socket means that the permission is gone."""
     deadline_ns: int

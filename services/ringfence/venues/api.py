@@ -42,6 +42,7 @@ class NotSent(msgspec.Struct, frozen=True):
 
 SubmitOutcome = Accepted | Refused | Unknown | NotSent
 CancelOutcome = Accepted | Refused | Unknown | NotSent
+AmendOutcome = Accepted | Refused | Unknown | NotSent
 
 
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +59,11 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     filled: int
     state: OrderState
     ts_venue: int
+    stop_price: int = 0
+    trailing_bps: int = 0
+    display: int = 0
+    group: str = ""
+    """The venue's id of its order list; empty for an order on its own."""
 
 
 class TradeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +113,22 @@ class TradingVenue(Protocol):
 
     async def submit(self, order: Approved, may_send: MaySend) -> SubmitOutcome:
         """Send once. Never repeats a request whose outcome is unknown."""
+
+    async def submit_pair(
+        self, first: Approved, second: Approved, may_send: MaySend
+    ) -> tuple[SubmitOutcome, SubmitOutcome]:
+        """Send two orders of which one at most executes, in one request: both are placed, or none."""
+
+    async def replace(
+        self, replaced: str, order: Approved, may_send: MaySend, *, untouched: bool
+    ) -> tuple[CancelOutcome, SubmitOutcome]:
+        """Cancel one order and place another in one request. Where the cancel fails nothing is placed.
+
+        ``untouched``: the cancel is to fail if anything of the old order has filled.
+        """
+
+    async def amend(self, symbol: str, client_order_id: str, quantity: int) -> AmendOutcome:
+        """Lower an order's total quantity; it keeps its place."""
 
     async def cancel(self, symbol: str, client_order_id: str) -> CancelOutcome: ...
 

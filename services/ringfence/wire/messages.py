@@ -81,8 +81,60 @@ class Intent(Message, frozen=True):
     time_in_force: TimeInForce
     quantity: int
     price: int
-    """Limit price; 0 for a market order."""
+    """Limit price; 0 for an order without one."""
     reduce_only: bool
+    ts_decided: int
+    stop_price: int = 0
+    """Trigger of a conditional order; of a trailing one, where it begins to trail (0 = at once)."""
+    trailing_bps: int = 0
+    """Distance at which the trigger follows the market, hundredths of a percent (not scaled); 0 = it does not."""
+    display: int = 0
+    """Quantity that an iceberg shows; 0 = all of it."""
+
+
+class PairIntent(Message, frozen=True):
+    """Two orders of which one at most executes: as soon as one does, the venue cancels the other.
+
+    A protective pair: both only reduce, on the same side of the same instrument, with the same quantity.
+    """
+
+    first: Intent
+    """The one with a limit price: a LIMIT_MAKER or a take-profit."""
+    second: Intent
+    """The stop."""
+
+
+class ReplaceIntent(Message, frozen=True):
+    """Put another order in the place of a working one, in one step; it takes a new place in the queue."""
+
+    intent_id: str
+    """Of the new order; it becomes one only by passing the gate, and only if the old one could be cancelled."""
+    replaces: str
+    """Intent id of the order that gives way."""
+    track: str
+    quantity: int
+    """Still to execute."""
+    price: int
+    stop_price: int
+    ts_decided: int
+
+
+class ReduceIntent(Message, frozen=True):
+    """Make a working order smaller; it keeps its id and its place in the queue."""
+
+    intent_id: str
+    track: str
+    quantity: int
+    """New total, what is filled already included."""
+    ts_decided: int
+
+
+class MassCancelIntent(Message, frozen=True):
+    """Ask for the cancel of all that the track has working."""
+
+    track: str
+    symbol: str
+    """Empty: in every instrument."""
     ts_decided: int
 
 
@@ -165,7 +217,11 @@ AnyMessage = (
     | FeedStatus
     | InstrumentRules
     | Intent
+    | PairIntent
+    | ReplaceIntent
+    | ReduceIntent
     | CancelIntent
+    | MassCancelIntent
     | OrderUpdate
     | AccountState
     | GateState

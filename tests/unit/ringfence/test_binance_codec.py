@@ -69,15 +69,24 @@ def test_request_without_parameters_is_signed_over_time_and_validity() -> None:
     [
         (
             approved(in_force=TimeInForce.IOC),
-            "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=IOC&quantity=1&price=0.1&newClientOrderId=rf-1-a&newOrderRespType=ACK",
+            (
+                "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=IOC&quantity=1&price=0.1"
+                "&selfTradePreventionMode=EXPIRE_TAKER&newClientOrderId=rf-1-a&newOrderRespType=ACK"
+            ),
         ),
         (
             approved(OrderType.MARKET, "0"),
-            "symbol=LTCBTC&side=BUY&type=MARKET&quantity=1&newClientOrderId=rf-1-a&newOrderRespType=ACK",
+            (
+                "symbol=LTCBTC&side=BUY&type=MARKET&quantity=1"
+                "&selfTradePreventionMode=EXPIRE_TAKER&newClientOrderId=rf-1-a&newOrderRespType=ACK"
+            ),
         ),
         (
             approved(OrderType.LIMIT_MAKER, "0.00000123"),
-            "symbol=LTCBTC&side=BUY&type=LIMIT_MAKER&quantity=1&price=0.00000123&newClientOrderId=rf-1-a&newOrderRespType=ACK",
+            (
+                "symbol=LTCBTC&side=BUY&type=LIMIT_MAKER&quantity=1&price=0.00000123"
+                "&selfTradePreventionMode=EXPIRE_TAKER&newClientOrderId=rf-1-a&newOrderRespType=ACK"
+            ),
         ),
     ],
 )
@@ -186,13 +195,20 @@ def test_order_report_has_every_field() -> None:
     assert (report.state, report.ts_venue) == (OrderState.PARTIALLY_FILLED, 1_499_827_319_560_000_000)
 
 
-def test_foreign_order_of_a_type_that_we_never_send_is_reported() -> None:
-    """Somebody's stop order must not make the list of open orders unreadable; an unknown status must."""
+def test_a_conditional_order_is_reported_with_its_trigger() -> None:
+    """Ours or somebody's; an unknown status makes the list unreadable."""
     body = (
         b'[{"symbol":"LTCBTC","orderId":1,"clientOrderId":"web_1","price":"0.1","origQty":"1.0","executedQty":"0.0",'
-        b'"status":"NEW","timeInForce":"GTC","type":"STOP_LOSS_LIMIT","side":"SELL","time":1,"updateTime":1}]'
+        b'"status":"NEW","timeInForce":"GTC","type":"STOP_LOSS_LIMIT","side":"SELL","time":1,"updateTime":1,'
+        b'"stopPrice":"0.2","icebergQty":"0.5","orderListId":7}]'
     )
-    assert codec.order_reports(body)[0].type is OrderType.LIMIT
+    report = codec.order_reports(body)[0]
+    assert (report.type, report.stop_price, report.display) == (
+        OrderType.STOP_LOSS_LIMIT,
+        parse("0.2"),
+        parse("0.5"),
+    )
+    assert report.group == "7"
     with pytest.raises(codec.ProtocolError, match="PAUSED"):
         codec.order_reports(body.replace(b'"NEW"', b'"PAUSED"'))
 

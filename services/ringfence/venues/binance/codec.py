@@ -10,8 +10,8 @@ import msgspec
 from ringfence.model.approved import Approved
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse, text
-from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
-from ringfence.venues.api import BookSnapshot, OrderReport, Refused, TradeReport, Unknown, VenueBalance
+from ringfence.model.orders import UNPRICED, OrderState, OrderType, Side, TimeInForce
+from ringfence.venues.api import Accepted, BookSnapshot, OrderReport, Refused, TradeReport, Unknown, VenueBalance
 from ringfence.venues.binance.limits import Kind, Limit
 
 MS_NS: Final = 1_000_000
@@ -68,14 +68,87 @@ def signed_query(request: Request, secret: bytes, timestamp_ms: int, recv_window
 
 def new_order(order: Approved) -> Request:
     """An order, acknowledged only: its fills come by the private stream, and a short answer comes sooner."""
+    parameters = [*_wanted(order), ("newClientOrderId", order.client_order_id), ("newOrderRespType", "ACK")]
+    return Request("POST", "/api/v3/order", encoded(parameters), Kind.ORDER, 1)
+
+
+def replace_order(replaced: str, order: Approved, *, untouched: bool) -> Request:
+    """Cancel one and place another: nothing is placed where the cancel fails."""
+    parameters = [
+        *_wanted(order),
+        ("cancelReplaceMode", "STOP_ON_FAILURE"),
+        ("cancelOrigClientOrderId", replaced),
+        ("newClientOrderId", order.client_order_id),
+        ("newOrderRespType", "ACK"),
+    ]
+    if untouched:
+        parameters.append(("cancelRestrictions", "ONLY_NEW"))
+    return Request("POST", "/api/v3/order/cancelReplace", encoded(parameters), Kind.ORDER, 1)
+
+
+def amend_order(symbol: str, client_order_id: str, quantity: int) -> Request:
+    """Lower an order's quantity; sent again as its own name, so that it keeps it."""
+    parameters = [
+        ("symbol", symbol),
+        ("origClientOrderId", client_order_id),
+        ("newClientOrderId", client_order_id),
+        ("newQty", text(quantity)),
+    ]
+    return Request("PUT", "/api/v3/order/amend/keepPriority", encoded(parameters), Kind.CANCEL, 4)
+
+
+def new_pair(first: Approved, second: Approved) -> Request:
+    """Two orders of which one at most executes (OCO): the one at the better price above or below, the stop beyond."""
+    selling = first.side is Side.SELL
+    above, below = (first, second) if selling else (second, first)
+    parameters = [
+        ("symbol", first.symbol),
+        ("listClientOrderId", f"{first.client_order_id}-p"),
+        ("side", first.side.value),
+        ("quantity", text(first.quantity)),
+        *_leg("above", above),
+        *_leg("below", below),
+        ("selfTradePreventionMode", _prevention(first)),
+        ("newOrderRespType", "ACK"),
+    ]
+    return Request("POST", "/api/v3/orderList/oco", encoded(parameters), Kind.ORDER, 1)
+
+
+def _wanted(order: Approved) -> list[tuple[str, str]]:
+    """What kind of order it is, without any id."""
     parameters = [("symbol", order.symbol), ("side", order.side.value), ("type", order.type.value)]
-    if order.type is OrderType.LIMIT:
+    if order.type not in UNPRICED and order.type is not OrderType.LIMIT_MAKER:
         parameters.append(("timeInForce", order.time_in_force.value))
     parameters.append(("quantity", text(order.quantity)))
-    if order.type is not OrderType.MARKET:
+    if order.price:
         parameters.append(("price", text(order.price)))
-    parameters += [("newClientOrderId", order.client_order_id), ("newOrderRespType", "ACK")]
-    return Request("POST", "/api/v3/order", encoded(parameters), Kind.ORDER, 1)
+    if order.stop_price:
+        parameters.append(("stopPrice", text(order.stop_price)))
+    if order.trailing_bps:
+        parameters.append(("trailingDelta", str(order.trailing_bps)))
+    if order.display:
+        parameters.append(("icebergQty", text(order.display)))
+    return [*parameters, ("selfTradePreventionMode", _prevention(order))]
+
+
+def _prevention(order: Approved) -> str:
+    """Whose order goes where two of ours would meet: an order that protects a position does not give way."""
+    return "EXPIRE_MAKER" if order.reduce_only else "EXPIRE_TAKER"
+
+
+def _leg(place: str, order: Approved) -> list[tuple[str, str]]:
+    parameters = [(f"{place}Type", order.type.value), (f"{place}ClientOrderId", order.client_order_id)]
+    if order.price:
+        parameters.append((f"{place}Price", text(order.price)))
+    if order.stop_price:
+        parameters.append((f"{place}StopPrice", text(order.stop_price)))
+    if order.trailing_bps:
+        parameters.append((f"{place}TrailingDelta", str(order.trailing_bps)))
+    if order.display:
+        parameters.append((f"{place}IcebergQty", text(order.display)))
+    if order.type in {OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT}:
+        parameters.append((f"{place}TimeInForce", order.time_in_force.value))
+    return parameters
 
 
 def cancel_order(symbol: str, client_order_id: str) -> Request:
@@ -144,6 +217,8 @@ _BANNED_UNTIL: Final = re.compile(r"banned until ([0-9]{13})")
 # listed is not proven: -1000, -1001, -1006, -1007, -1008 and -1016 speak of the venue's own trouble.
 _PROVEN: Final = frozenset({-1002, -1003, -1013, -1014, -1015, -1020, -1021, -1022, -2010, -2011, -2013, -2014, -2015})
 NO_SUCH_ORDER: Final = -2013
+_NOT_REPLACED: Final = frozenset({-2021, -2022})
+"""A replacement failed in part, or altogether: each half says what became of it."""
 BAD_TIME: Final = -1021
 BAD_CREDENTIALS: Final = frozenset({-1022, -2008, -2014, -2015})
 _TOO_MUCH: Final = -1003
@@ -208,6 +283,38 @@ class _Order(msgspec.Struct, rename="camel"):
     side: Side
     update_time: int = 0
     time: int = 0
+    stop_price: str = "0"
+    trailing_delta: int = 0
+    iceberg_qty: str = "0"
+    order_list_id: int = -1
+
+
+class _ListedOrder(msgspec.Struct, rename="camel"):
+    order_id: int
+    client_order_id: str
+
+
+class _OrderList(msgspec.Struct, rename="camel"):
+    orders: list[_ListedOrder]
+
+
+class _Part(msgspec.Struct, rename="camel"):
+    """One half of a replacement's answer: an acknowledgement or an error."""
+
+    order_id: int = 0
+    code: int = 0
+    msg: str = ""
+
+
+class _Replaced(msgspec.Struct, rename="camel"):
+    cancel_result: str
+    new_order_result: str
+    cancel_response: _Part | None = None
+    new_order_response: _Part | None = None
+
+
+class _NotReplaced(msgspec.Struct):
+    data: _Replaced
 
 
 class _Trade(msgspec.Struct, rename="camel"):
@@ -270,6 +377,9 @@ class _Depth(msgspec.Struct, rename="camel"):
 _ERROR: Final = msgspec.json.Decoder(_Error)
 _TIME: Final = msgspec.json.Decoder(_Time)
 _ACKNOWLEDGED: Final = msgspec.json.Decoder(_Acknowledged)
+_ORDER_LIST: Final = msgspec.json.Decoder(_OrderList)
+_REPLACED: Final = msgspec.json.Decoder(_Replaced)
+_NOT_REPLACED_BODY: Final = msgspec.json.Decoder(_NotReplaced)
 _ORDER: Final = msgspec.json.Decoder(_Order)
 _ORDERS: Final = msgspec.json.Decoder(list[_Order])
 _TRADES: Final = msgspec.json.Decoder(list[_Trade])
@@ -288,16 +398,6 @@ _STATES: Final = {
     "REJECTED": OrderState.REJECTED,
     "EXPIRED": OrderState.EXPIRED,
     "EXPIRED_IN_MATCH": OrderState.EXPIRED,
-}
-# Foreign orders may be of types that we never send; for a report it matters whether they rest at a price.
-_TYPES: Final = {
-    "LIMIT": OrderType.LIMIT,
-    "LIMIT_MAKER": OrderType.LIMIT_MAKER,
-    "MARKET": OrderType.MARKET,
-    "STOP_LOSS": OrderType.MARKET,
-    "TAKE_PROFIT": OrderType.MARKET,
-    "STOP_LOSS_LIMIT": OrderType.LIMIT,
-    "TAKE_PROFIT_LIMIT": OrderType.LIMIT,
 }
 
 T = TypeVar("T")
@@ -318,6 +418,38 @@ def server_time_ms(body: bytes) -> int:
 def acknowledged(body: bytes) -> str:
     """The venue's order id, of an accepted order or cancel."""
     return str(decoded(_ACKNOWLEDGED, body).order_id)
+
+
+def listed(body: bytes) -> dict[str, str]:
+    """The venue's order ids of a pair, by client order id."""
+    return {order.client_order_id: str(order.order_id) for order in decoded(_ORDER_LIST, body).orders}
+
+
+Half = Accepted | Refused | Unknown
+
+
+def replaced(answer_ok: bool, body: bytes, failed: Failure | None) -> tuple[Half, Half]:
+    """What became of the old order's cancel and of the new order."""
+    if not answer_ok and failed is not None and (not 400 <= failed.status < 500 or failed.code not in _NOT_REPLACED):
+        told = outcome(failed)
+        return told, told
+    found = decoded(_REPLACED, body) if answer_ok else decoded(_NOT_REPLACED_BODY, body).data
+    return (
+        _half(found.cancel_result, found.cancel_response, failed),
+        _half(found.new_order_result, found.new_order_response, failed),
+    )
+
+
+def _half(result: str, part: _Part | None, failed: Failure | None) -> Half:
+    match result:
+        case "SUCCESS" if part is not None:
+            return Accepted(str(part.order_id))
+        case "NOT_ATTEMPTED":
+            return Refused(failed.code if failed else 0, "not attempted: the cancel had failed")
+        case "FAILURE" if part is not None and part.code:
+            return outcome(Failure(400, part.code, part.msg[:200]))
+        case _:
+            return Unknown(f"half of a replacement ended {result[:40]!r}")
 
 
 def order_report(body: bytes) -> OrderReport:
@@ -397,7 +529,8 @@ def _money(value: str) -> int:
 
 
 def _report(order: _Order) -> OrderReport:
-    state, kind = _STATES.get(order.status), _TYPES.get(order.type)
+    state = _STATES.get(order.status)
+    kind = OrderType(order.type) if order.type in OrderType.__members__ else None
     if state is None or kind is None:
         raise ProtocolError(f"order {order.order_id}: status {order.status!r} or type {order.type!r} is not known")
     in_force = order.time_in_force
@@ -413,6 +546,10 @@ def _report(order: _Order) -> OrderReport:
         filled=_money(order.executed_qty),
         state=state,
         ts_venue=(order.update_time or order.time) * MS_NS,
+        stop_price=_money(order.stop_price),
+        trailing_bps=order.trailing_delta,
+        display=_money(order.iceberg_qty),
+        group="" if order.order_list_id < 0 else str(order.order_list_id),
     )
 
 

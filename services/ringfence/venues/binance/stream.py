@@ -169,6 +169,10 @@ class _Report(msgspec.Struct):
     commission_asset: str | None = msgspec.field(name="N", default=None)
     trade_id: int = msgspec.field(name="t", default=-1)
     maker: bool = msgspec.field(name="m", default=False)
+    kind: str = msgspec.field(name="o", default="")
+    working: bool = msgspec.field(name="w", default=False)
+    order_quantity: str = msgspec.field(name="q", default="0")
+    order_price: str = msgspec.field(name="p", default="0")
 
 
 class _Line(msgspec.Struct):
@@ -279,6 +283,11 @@ def _order_event(report: _Report, ts: int) -> OrderEvent | None:
     ts_venue = report.ts_ms * MS_NS
     reason = "" if report.reason == "NONE" else report.reason
     match report.execution:
+        case "NEW" if report.working and report.kind in orders.CONDITIONAL:
+            # told a second time, now that it is on the book (the first time it only waits)
+            return orders.Triggered(client_order_id=ours, ts=ts, ts_venue=ts_venue)
+        case "REPLACED":
+            return _update(report, ours, ts, ts_venue)
         case "NEW":
             return orders.Accepted(client_order_id=ours, ts=ts, venue_order_id=str(report.order_id), ts_venue=ts_venue)
         case "TRADE":
@@ -293,6 +302,14 @@ def _order_event(report: _Report, ts: int) -> OrderEvent | None:
             return orders.Expired(client_order_id=ours, ts=ts, reason="self-trade prevention", ts_venue=ts_venue)
         case _:
             return None
+
+
+def _update(report: _Report, ours: str, ts: int, ts_venue: int) -> OrderEvent:
+    try:
+        quantity, price = scaled(report.order_quantity), scaled(report.order_price)
+    except ValueError as error:
+        raise ProtocolError(f"change of order {report.order_id}: {error}") from None
+    return orders.Updated(client_order_id=ours, ts=ts, quantity=quantity, price=price, ts_venue=ts_venue)
 
 
 def _fill(report: _Report, ours: str, ts: int, ts_venue: int) -> OrderEvent:

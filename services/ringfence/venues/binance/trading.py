@@ -16,6 +16,7 @@ from ringfence.runtime.config import CREDENTIALS_DIR, Venue
 from ringfence.runtime.waiting import wait_at_most
 from ringfence.venues.api import (
     Accepted,
+    AmendOutcome,
     CancelOutcome,
     MaySend,
     NotSent,
@@ -111,24 +112,69 @@ class BinanceTrading:
     # --- orders
 
     async def submit(self, order: Approved, may_send: MaySend) -> SubmitOutcome:
+        answer = await self._placed(codec.new_order(order), (order,), may_send)
+        return self._outcome(answer) if isinstance(answer, Answer) else answer
+
+    async def submit_pair(
+        self, first: Approved, second: Approved, may_send: MaySend
+    ) -> tuple[SubmitOutcome, SubmitOutcome]:
+        answer = await self._placed(codec.new_pair(first, second), (first, second), may_send)
+        if not isinstance(answer, Answer):
+            return answer, answer
+        if not answer.ok:
+            told = self._outcome(answer)
+            return told, told
+        try:
+            made = codec.listed(answer.body)
+            return Accepted(made[first.client_order_id]), Accepted(made[second.client_order_id])
+        except (codec.ProtocolError, KeyError):
+            unknown = Unknown("the answer to a pair does not name both orders")
+            return unknown, unknown
+
+    async def replace(
+        self, replaced: str, order: Approved, may_send: MaySend, *, untouched: bool
+    ) -> tuple[CancelOutcome, SubmitOutcome]:
+        request = codec.replace_order(replaced, order, untouched=untouched)
+        answer = await self._placed(request, (order,), may_send)
+        if not isinstance(answer, Answer):
+            return answer, answer
+        try:
+            return codec.replaced(answer.ok, answer.body, None if answer.ok else self._failed(answer))
+        except codec.ProtocolError as error:
+            return Unknown(str(error)), Unknown(str(error))
+
+    async def _placed(
+        self, request: codec.Request, orders: tuple[Approved, ...], may_send: MaySend
+    ) -> Answer | NotSent | Unknown:
+        """Send a request that may place orders, once."""
         if not self._venue_clock.known:
             return NotSent("the venue's clock is not known yet")
+        deadline_ns = min(order.deadline_ns for order in orders)
 
         def last_word() -> None:
-            reason = may_send(order)
-            if reason is None and self._clock.monotonic_ns() > order.deadline_ns:
+            reason = next((why for why in map(may_send, orders) if why is not None), None)
+            if reason is None and self._clock.monotonic_ns() > deadline_ns:
                 reason = "deadline passed before it could be written"
             if reason is not None:
                 raise VetoError(reason)
 
-        patience_ns = order.deadline_ns - self._clock.monotonic_ns()
+        patience_ns = deadline_ns - self._clock.monotonic_ns()
         try:
-            answer = await self._rest.call(codec.new_order(order), last_word=last_word, patience_ns=patience_ns)
+            return await self._rest.call(request, last_word=last_word, patience_ns=patience_ns)
         except NotWrittenError as error:
             return NotSent(str(error))
         except LostError as error:
             return Unknown(str(error))
-        return self._outcome(answer)
+
+    async def amend(self, symbol: str, client_order_id: str, quantity: int) -> AmendOutcome:
+        request = codec.amend_order(symbol, client_order_id, quantity)
+        try:
+            answer = await self._rest.call(request, patience_ns=CANCEL_PATIENCE_NS)
+        except NotWrittenError as error:
+            return NotSent(str(error))
+        except LostError as error:
+            return Unknown(str(error))
+        return Accepted("") if answer.ok else codec.outcome(self._failed(answer), answer.retry_after_s)
 
     async def cancel(self, symbol: str, client_order_id: str) -> CancelOutcome:
         # aiohttp repeats a DELETE (never a POST) when a kept connection turns out to be dead; for a cancel that is
@@ -148,10 +194,13 @@ class BinanceTrading:
                 return Accepted(codec.acknowledged(answer.body))
             except codec.ProtocolError as error:
                 return Unknown(str(error))
+        return codec.outcome(self._failed(answer), answer.retry_after_s)
+
+    def _failed(self, answer: Answer) -> codec.Failure:
         failed = self._rest.failure(answer)
         if failed.code == codec.BAD_TIME:
             self._sync_now.set()
-        return codec.outcome(failed, answer.retry_after_s)
+        return failed
 
     # --- queries
 

@@ -44,13 +44,48 @@ class PaperVenue:
         self._closed = True
 
     async def submit(self, order: Approved, may_send: api.MaySend) -> api.SubmitOutcome:
-        reason = may_send(order)
-        if reason is None and self._clock.monotonic_ns() > order.deadline_ns:
-            reason = "deadline passed before it could be sent"
+        reason = self._kept_back(order, may_send)
         if reason is not None:
             return api.NotSent(reason)
         await asyncio.sleep(self._latency_s)
         outcome, events = self.engine.submit(order, self._clock.wall_ns())
+        self._deliver(events)
+        await asyncio.sleep(self._latency_s)
+        return outcome
+
+    def _kept_back(self, order: Approved, may_send: api.MaySend) -> str | None:
+        reason = may_send(order)
+        if reason is None and self._clock.monotonic_ns() > order.deadline_ns:
+            return "deadline passed before it could be sent"
+        return reason
+
+    async def submit_pair(
+        self, first: Approved, second: Approved, may_send: api.MaySend
+    ) -> tuple[api.SubmitOutcome, api.SubmitOutcome]:
+        reason = self._kept_back(first, may_send) or self._kept_back(second, may_send)
+        if reason is not None:
+            return api.NotSent(reason), api.NotSent(reason)
+        await asyncio.sleep(self._latency_s)
+        one, two, events = self.engine.submit_pair(first, second, self._clock.wall_ns())
+        self._deliver(events)
+        await asyncio.sleep(self._latency_s)
+        return one, two
+
+    async def replace(
+        self, replaced: str, order: Approved, may_send: api.MaySend, *, untouched: bool
+    ) -> tuple[api.CancelOutcome, api.SubmitOutcome]:
+        reason = self._kept_back(order, may_send)
+        if reason is not None:
+            return api.NotSent(reason), api.NotSent(reason)
+        await asyncio.sleep(self._latency_s)
+        canceled, placed, events = self.engine.replace(replaced, order, self._clock.wall_ns(), untouched=untouched)
+        self._deliver(events)
+        await asyncio.sleep(self._latency_s)
+        return canceled, placed
+
+    async def amend(self, symbol: str, client_order_id: str, quantity: int) -> api.AmendOutcome:
+        await asyncio.sleep(self._latency_s)
+        outcome, events = self.engine.amend(client_order_id, quantity, self._clock.wall_ns())
         self._deliver(events)
         await asyncio.sleep(self._latency_s)
         return outcome

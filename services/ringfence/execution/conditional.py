@@ -1,0 +1,62 @@
+"""What the gate asks of orders that are more than a price and a quantity: triggers, trailing, icebergs. Pure."""
+
+from typing import Final
+
+from ringfence.execution.state import Market
+from ringfence.model.instrument import Instrument
+from ringfence.model.money import text
+from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
+from ringfence.wire.messages import Intent
+
+TRAILING_MAX_BPS: Final = 10_000
+ICEBERG_PARTS_MAX: Final = 10
+"""Parts that an iceberg may be shown in, as Binance has it for every instrument."""
+_STOPS: Final = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT})
+
+
+def form(intent: Intent, rules: Instrument, found: list[str]) -> None:
+    """Do its fields go together, and do they obey the venue's steps?"""
+    kind, force = intent.type, intent.time_in_force
+    if force is not TimeInForce.GTC and (kind in UNPRICED or kind is OrderType.LIMIT_MAKER) and kind is not _MARKET:
+        found.append(f"TIME_IN_FORCE_INVALID type={kind} time_in_force={force}")
+    if kind in CONDITIONAL:
+        if not intent.stop_price and not intent.trailing_bps:
+            found.append(f"TRIGGER_MISSING type={kind}")
+        error = rules.price_error(intent.stop_price) if intent.stop_price else None
+        if error:
+            found.append(f"TRIGGER_INVALID {error}")
+        if not 0 <= intent.trailing_bps < TRAILING_MAX_BPS:
+            found.append(f"TRAILING_INVALID trailing_bps={intent.trailing_bps} limit={TRAILING_MAX_BPS}")
+    elif intent.stop_price or intent.trailing_bps:
+        found.append(f"TRIGGER_NOT_ALLOWED type={kind}")
+    if intent.display:
+        _iceberg(intent, rules, found)
+
+
+def _iceberg(intent: Intent, rules: Instrument, found: list[str]) -> None:
+    shown, whole = intent.display, intent.quantity
+    if intent.type in UNPRICED or intent.time_in_force is not TimeInForce.GTC:
+        found.append(f"ICEBERG_NOT_ALLOWED type={intent.type} time_in_force={intent.time_in_force}")
+    error = rules.quantity_error(shown)
+    if error or shown >= whole:
+        found.append(f"ICEBERG_INVALID display={text(shown)} quantity={text(whole)} {error or ''}".rstrip())
+    elif -(-whole // shown) > ICEBERG_PARTS_MAX:
+        found.append(f"ICEBERG_PARTS_EXCEEDED parts={-(-whole // shown)} limit={ICEBERG_PARTS_MAX}")
+
+
+def trigger(intent: Intent, market: Market, found: list[str]) -> int:
+    """The price at which it would meet the market; refused where that has been reached already."""
+    buying = intent.side is Side.BUY
+    touch = market.ask if buying else market.bid
+    rises = buying == (intent.type in _STOPS)
+    """A stop buys into a rise and sells into a fall; a take-profit the other way round."""
+    if intent.stop_price:
+        reached = intent.stop_price <= touch if rises else intent.stop_price >= touch
+        if reached and touch:
+            found.append(f"TRIGGER_REACHED stop_price={text(intent.stop_price)} touch={text(touch)}")
+        return intent.stop_price
+    distance = touch * intent.trailing_bps // TRAILING_MAX_BPS
+    return touch + distance if rises else touch - distance
+
+
+_MARKET: Final = OrderType.MARKET

@@ -1,0 +1,524 @@
+"""Orders that change or exclude each other: worst case, outcomes, recovery. A replayed journal gives the same."""
+
+from typing import Any
+
+import pytest
+
+from ringfence.execution.changes import Changes
+from ringfence.execution.gate import Gate
+from ringfence.execution.grants import allocate
+from ringfence.execution.ids import prefix
+from ringfence.execution.outcomes import CLOCK_ERROR_NS
+from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Replace
+from ringfence.execution.reconcile import entries
+from ringfence.model.instrument import Instrument
+from ringfence.model.money import parse as money
+from ringfence.model.orders import (
+    Accepted,
+    Canceled,
+    Denied,
+    Expired,
+    FillBusted,
+    FillCorrected,
+    Filled,
+    OrderState,
+    OrderType,
+    Side,
+    TimeInForce,
+    Triggered,
+    Updated,
+)
+from ringfence.model.records import Entry
+from ringfence.runtime.config import Allocation, Limits, Track
+from ringfence.runtime.guard import Guard
+from ringfence.venues import api
+from ringfence.wire.messages import (
+    CancelIntent,
+    FeedStatus,
+    Intent,
+    MassCancelIntent,
+    PairIntent,
+    Quote,
+    ReduceIntent,
+    ReplaceIntent,
+)
+
+WALL, MONO = 1_700_000_000_000_000_000, 5_000_000_000_000
+SECOND = 1_000_000_000
+VALIDITY = 5 * SECOND
+SYMBOL = "BTCUSDT"
+LOT = money("0.1")
+PRICE = money("50000")
+STOP = money("49000")
+TARGET = money("51000")
+RULES = Instrument(
+    symbol=SYMBOL,
+    base="BTC",
+    quote="USDT",
+    tick=money("0.01"),
+    lot=money("0.00001"),
+    quantity_min=money("0.00001"),
+    quantity_max=money("1000"),
+    notional_min=money("5"),
+)
+LIMITS = Limits(
+    order_value_max=money("50000"),
+    order_collar_bps=money("500"),
+    order_messages_per_second=1000,
+    order_working_orders=50,
+    order_approved_lifetime_ms=50,
+    position_per_instrument=money("1000000"),
+    position_gross=money("1000000"),
+    loss_day=money("1000"),
+    market_quote_stale_ms=2000,
+    market_book_stale_ms=1000,
+)
+
+
+class Rig:
+    def __init__(self, journal: list[Entry] | None = None) -> None:
+        guard = Guard("s", {}, [], WALL)
+        guard.switch_seen({"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}, WALL)
+        guard.reconciled(1, WALL)
+        self.gate = Gate(guard, (SYMBOL,))
+        market = self.gate.markets[SYMBOL]
+        market.instrument = RULES
+        market.quote(Quote(SYMBOL, 1, WALL, PRICE, LOT, PRICE + money("0.01"), LOT), MONO)
+        market.status(FeedStatus(SYMBOL, WALL, True, ""), MONO)
+        self.manager = Changes(self.gate, prefix("n", "s"), "USDT", VALIDITY)
+        self.journal: list[Entry] = []
+        for entry in journal or []:
+            self.manager.replay(entry)
+        self.manager.fence += 1
+        track = Track(name="stable", revision="abc123", stage="Live", weight=100, grant="g", key="k")
+        allocation = Allocation(epoch=1, tracks=(track,), limits=LIMITS)
+        allocate(self.gate.tracks, self.gate.account, allocation, {"g": LIMITS}, paper=False)
+        self.numbers = 0
+
+    def keep(self, outputs: list[Output]) -> list[Output]:
+        self.journal += entries(outputs)
+        return outputs
+
+    def intent(self, side: Side, kind: OrderType = OrderType.LIMIT, price: int = PRICE, **more: Any) -> Intent:
+        self.numbers += 1
+        fields: dict[str, Any] = {
+            "track": "stable",
+            "symbol": SYMBOL,
+            "time_in_force": TimeInForce.GTC,
+            "quantity": LOT,
+            "reduce_only": False,
+            "ts_decided": WALL,
+        } | more
+        return Intent(intent_id=f"i{self.numbers}", side=side, type=kind, price=price, **fields)
+
+    def place(self, intent: Intent) -> str:
+        """Client id of an order that the venue has."""
+        outputs = self.keep(self.manager.intent(intent, "k", WALL, MONO))
+        assert not _denials(outputs), outputs
+        return self.accept(list(self.manager.orders)[-1])
+
+    def accept(self, name: str) -> str:
+        self.keep(self.manager.submitted(name, api.Accepted(f"v-{name}"), WALL, MONO))
+        return name
+
+    def hold(self, quantity: int = LOT) -> None:
+        """A position, bought."""
+        name = self.place(self.intent(Side.BUY, quantity=quantity))
+        self.fill(name, quantity, "buy")
+
+    def fill(self, name: str, quantity: int, trade_id: str) -> None:
+        event = Filled(client_order_id=name, ts=WALL, trade_id=trade_id, price=PRICE, quantity=quantity,
+                       commission=0, commission_asset="USDT", maker=True)  # fmt: skip
+        self.keep(self.manager.event(SYMBOL, event))
+
+    def pair(self) -> tuple[list[Output], list[str]]:
+        first = self.intent(Side.SELL, OrderType.LIMIT_MAKER, TARGET, reduce_only=True)
+        second = self.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP, reduce_only=True)
+        outputs = self.keep(self.manager.pair_intent(PairIntent(first, second), "k", WALL, MONO))
+        return outputs, list(self.manager.orders)[-2:]
+
+    def replace(self, target: str, quantity: int = LOT, price: int = PRICE - money("10")) -> list[Output]:
+        self.numbers += 1
+        wanted = ReplaceIntent(f"i{self.numbers}", target, "stable", quantity, price, 0, WALL)
+        return self.keep(self.manager.replace_intent(wanted, "k", WALL, MONO))
+
+    def slot(self) -> tuple[int, int, int]:
+        slot = self.gate.tracks["stable"].slots[SYMBOL]
+        return slot.position, slot.buys, slot.sells
+
+    def state(self, name: str) -> str:
+        return str(self.manager.orders[name].state)
+
+    def same_after_replay(self) -> None:
+        """The journal alone gives the same orders, exposure and books."""
+        other = Rig(self.journal)
+        for name, order in self.manager.orders.items():
+            if order.state is not OrderState.DENIED:
+                found = other.manager.orders[name]
+                assert all(getattr(order, field) == getattr(found, field) for field in type(order).__slots__)
+        assert other.manager.live.keys() == self.manager.live.keys()
+        assert other.manager.books == self.manager.books
+        if "stable" in other.gate.tracks and SYMBOL in other.gate.tracks["stable"].slots:
+            assert other.slot() == self.slot()
+
+
+def _denials(outputs: list[Output]) -> list[str]:
+    return [reason for o in entries(outputs) if isinstance(o.event, Denied) for reason in o.event.reasons]
+
+
+def report(rig: Rig, name: str, state: OrderState, quantity: int = LOT, filled: int = 0) -> api.OrderReport:
+    order = rig.manager.orders[name]
+    return api.OrderReport(
+        client_order_id=name,
+        venue_order_id=f"v-{name}",
+        symbol=SYMBOL,
+        side=order.side,
+        type=order.type,
+        time_in_force=TimeInForce.GTC,
+        price=order.price,
+        quantity=quantity,
+        filled=filled,
+        state=state,
+        ts_venue=WALL,
+    )
+
+
+# --- conditional orders at the gate
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "code"),
+    [
+        (OrderType.STOP_LOSS, {}, "TRIGGER_MISSING"),
+        (OrderType.STOP_LOSS, {"stop_price": PRICE + money("5")}, "TRIGGER_REACHED"),
+        (OrderType.TAKE_PROFIT, {"stop_price": STOP}, "TRIGGER_REACHED"),
+        (OrderType.STOP_LOSS, {"stop_price": STOP + 1}, "TRIGGER_INVALID"),
+        (OrderType.STOP_LOSS, {"trailing_bps": 10_000}, "TRAILING_INVALID"),
+        (OrderType.STOP_LOSS, {"stop_price": STOP, "price": STOP}, "PRICE_ON_MARKET_ORDER"),
+        (OrderType.STOP_LOSS_LIMIT, {"stop_price": STOP, "price": money("40000")}, "PRICE_BEYOND_COLLAR"),
+        (OrderType.LIMIT, {"stop_price": STOP, "price": TARGET}, "TRIGGER_NOT_ALLOWED"),
+        (OrderType.LIMIT, {"price": TARGET, "display": LOT}, "ICEBERG_INVALID"),
+        (OrderType.LIMIT, {"price": TARGET, "display": LOT // 20}, "ICEBERG_PARTS_EXCEEDED"),
+        (OrderType.LIMIT, {"price": TARGET, "display": LOT // 2, "time_in_force": TimeInForce.IOC}, "ICEBERG_NOT_"),
+        (OrderType.LIMIT_MAKER, {"price": TARGET, "time_in_force": TimeInForce.IOC}, "TIME_IN_FORCE_INVALID"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused_with_their_reason(
+    kind: OrderType, fields: dict[str, Any], code: str
+) -> None:
+    rig = Rig()
+    rig.hold()
+    intent = rig.intent(Side.SELL, kind, **({"price": 0} | fields))
+    assert any(reason.startswith(code) for reason in _denials(rig.manager.intent(intent, "k", WALL, MONO)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (OrderType.STOP_LOSS, {"stop_price": STOP}),
+        (OrderType.STOP_LOSS, {"trailing_bps": 100}),
+        (OrderType.STOP_LOSS_LIMIT, {"stop_price": STOP, "price": STOP - money("10")}),
+        (OrderType.TAKE_PROFIT, {"stop_price": TARGET}),
+        (OrderType.TAKE_PROFIT_LIMIT, {"stop_price": TARGET, "price": TARGET}),
+        (OrderType.LIMIT, {"price": TARGET, "display": LOT // 5}),
+    ],
+)
+def test_every_kind_of_exit_passes_and_counts_as_what_it_may_sell(kind: OrderType, fields: dict[str, Any]) -> None:
+    """A trigger does not make the exposure smaller, and a stop far from the market is no breach of the collar."""
+    rig = Rig()
+    rig.hold()
+    name = rig.place(rig.intent(Side.SELL, kind, reduce_only=True, **({"price": 0} | fields)))
+    assert rig.slot() == (LOT, 0, LOT)
+    assert rig.manager.orders[name].protective is (kind is not OrderType.LIMIT)
+    rig.same_after_replay()
+
+
+def test_independent_exits_are_summed() -> None:
+    """Two stops over one position could sell it twice: the second would open, so it is refused."""
+    rig = Rig()
+    rig.hold()
+    rig.place(rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP, reduce_only=True))
+    again = rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP - money("1"), reduce_only=True)
+    assert any(r.startswith("REDUCE_ONLY_WOULD_OPEN") for r in _denials(rig.manager.intent(again, "k", WALL, MONO)))
+
+
+def test_a_waiting_stop_meets_no_order_of_ours_until_it_is_triggered() -> None:
+    rig = Rig()
+    rig.hold()
+    limit = {"stop_price": STOP, "price": STOP, "reduce_only": True}
+    name = rig.place(rig.intent(Side.SELL, OrderType.STOP_LOSS_LIMIT, **limit))
+    market = rig.gate.markets[SYMBOL]
+    assert market.resting_sells == {}
+    rig.keep(rig.manager.event(SYMBOL, Triggered(client_order_id=name, ts=WALL)))
+    assert (rig.state(name), market.resting_sells) == ("TRIGGERED", {name: STOP})
+    assert rig.manager.event(SYMBOL, Triggered(client_order_id=name, ts=WALL)) == [], "told twice, noted once"
+
+
+# --- pairs
+
+
+def test_the_legs_of_a_pair_count_as_the_larger_until_one_is_left() -> None:
+    rig = Rig()
+    rig.hold()
+    outputs, (first, second) = rig.pair()
+    assert isinstance(outputs[-1], Pair)
+    assert rig.slot() == (LOT, 0, LOT)
+    assert all(rig.manager.orders[name].protective for name in (first, second))
+    for name in (first, second):
+        rig.accept(name)
+    rig.fill(first, LOT // 2, "1")
+    assert rig.slot() == (LOT // 2, 0, LOT), "the other leg may still sell all until the venue says that it is gone"
+    rig.keep(rig.manager.event(SYMBOL, Expired(client_order_id=second, ts=WALL)))
+    assert rig.slot() == (LOT // 2, 0, LOT // 2)
+    rig.fill(first, LOT // 2, "2")
+    assert rig.slot() == (0, 0, 0)
+    rig.same_after_replay()
+
+
+def test_a_pair_of_which_one_leg_is_refused_is_not_sent() -> None:
+    rig = Rig()
+    rig.hold()
+    first = rig.intent(Side.SELL, OrderType.LIMIT_MAKER, TARGET, reduce_only=True)
+    second = rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=TARGET, reduce_only=True)
+    outputs = rig.manager.pair_intent(PairIntent(first, second), "k", WALL, MONO)
+    assert [type(e.event).__name__ for e in entries(outputs)] == ["Initialized", "Denied"] * 2
+    assert rig.slot() == (LOT, 0, 0)
+    third = rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP, reduce_only=True, quantity=LOT // 2)
+    told = _denials(rig.manager.pair_intent(PairIntent(first, third), "k", WALL, MONO))
+    assert any(reason.startswith("PAIR_INVALID") for reason in told)
+
+
+def test_an_unknown_pair_is_settled_leg_by_leg() -> None:
+    """Both are there, or neither: each is asked for, and absence counts only after the request's validity."""
+    rig = Rig()
+    rig.hold()
+    _, names = rig.pair()
+    for name in names:
+        rig.keep(rig.manager.submitted(name, api.Unknown("timeout"), WALL, MONO))
+    assert rig.gate.markets[SYMBOL].unknown == set(names)
+    later = MONO + VALIDITY + CLOCK_ERROR_NS + SECOND
+    asked = rig.manager.tick(WALL, later)
+    assert [o.client_order_id for o in asked if isinstance(o, Query)] == names
+    for name in names:
+        rig.keep(rig.manager.queried(name, None, later, WALL, later))
+    assert {rig.state(name) for name in names} == {"CANCELED"}
+    assert rig.slot() == (LOT, 0, 0)
+    rig.same_after_replay()
+
+
+# --- replacements
+
+
+def test_a_replacement_counts_as_the_larger_of_old_and_new() -> None:
+    """Whichever of the two it is, and what is left counts alone once the other is gone."""
+    rig = Rig()
+    old = rig.place(rig.intent(Side.BUY, quantity=3 * LOT))
+    outputs = rig.replace("i1", 2 * LOT)
+    assert isinstance(outputs[-1], Replace)
+    assert outputs[-1].untouched
+    new = outputs[-1].order.client_order_id
+    assert (rig.state(old), rig.slot()) == ("PENDING_UPDATE", (0, 3 * LOT, 0))
+    rig.keep(rig.manager.replaced(old, new, (api.Accepted("v"), api.Accepted(f"v-{new}")), WALL, MONO))
+    rig.keep(rig.manager.event(SYMBOL, Canceled(client_order_id=old, ts=WALL)))
+    assert (rig.state(old), rig.state(new), rig.slot()) == ("CANCELED", "ACCEPTED", (0, 2 * LOT, 0))
+    rig.replace(f"i{rig.numbers}", 4 * LOT)
+    assert rig.slot() == (0, 4 * LOT, 0)
+    rig.same_after_replay()
+
+
+def test_a_replacement_of_what_has_filled_in_part_counts_both() -> None:
+    """The venue cannot be told to refuse only further fills, so both might execute."""
+    rig = Rig()
+    old = rig.place(rig.intent(Side.BUY, quantity=3 * LOT))
+    rig.fill(old, LOT, "1")
+    outputs = rig.replace("i1", 2 * LOT)
+    assert isinstance(outputs[-1], Replace)
+    assert not outputs[-1].untouched
+    assert rig.slot() == (LOT, 4 * LOT, 0)
+    rig.same_after_replay()
+
+
+def test_a_replacement_is_checked_as_if_the_old_order_were_gone() -> None:
+    """At the limit, the same size again passes, a larger one does not, and the refusal leaves the old one alone."""
+    rig = Rig()
+    rig.gate.tracks["stable"].caps.position = money("15001")
+    rig.place(rig.intent(Side.BUY, quantity=3 * LOT))
+    refused = _denials(rig.replace("i1", 4 * LOT))
+    assert any(reason.startswith("POSITION_EXCEEDED") for reason in refused)
+    assert rig.slot() == (0, 3 * LOT, 0)
+    assert isinstance(rig.replace("i1", 3 * LOT)[-1], Replace)
+
+
+@pytest.mark.parametrize("refusal", [api.Refused(-2011, "Unknown order sent."), api.NotSent("closed")])
+def test_a_replacement_whose_cancel_failed_leaves_the_old_order_as_it_was(refusal: Any) -> None:
+    rig = Rig()
+    old = rig.place(rig.intent(Side.BUY))
+    new = rig.replace("i1")[-1].order.client_order_id  # type: ignore[union-attr]
+    placed = api.Refused(-2022, "not attempted") if isinstance(refusal, api.Refused) else refusal
+    rig.keep(rig.manager.replaced(old, new, (refusal, placed), WALL, MONO))
+    assert rig.state(old) == "ACCEPTED"
+    assert rig.manager.orders[new].closed
+    assert rig.slot() == (0, LOT, 0)
+    rig.same_after_replay()
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_an_unknown_replacement_is_settled_by_asking_for_both(done: bool) -> None:
+    """Either the new one is there and the old one gone, or the new one never comes and the old one is as it was."""
+    rig = Rig()
+    old = rig.place(rig.intent(Side.BUY))
+    new = rig.replace("i1")[-1].order.client_order_id  # type: ignore[union-attr]
+    rig.keep(rig.manager.replaced(old, new, (api.Unknown("?"), api.Unknown("?")), WALL, MONO))
+    later = MONO + VALIDITY + CLOCK_ERROR_NS + SECOND
+    wanted = {o.client_order_id for o in rig.manager.tick(WALL, later) if isinstance(o, Query)}
+    assert wanted == {old, new}
+    state = OrderState.CANCELED if done else OrderState.ACCEPTED
+    rig.keep(rig.manager.queried(old, report(rig, old, state), later, WALL, later))
+    assert rig.state(old) == ("CANCELED" if done else "PENDING_UPDATE"), "open proves nothing while the new may come"
+    told = report(rig, new, OrderState.ACCEPTED) if done else None
+    rig.keep(rig.manager.queried(new, told, later, WALL, later))
+    if not done:
+        rig.keep(rig.manager.queried(old, report(rig, old, state), later, WALL, later))
+    assert (rig.state(old), rig.state(new)) == (("CANCELED", "ACCEPTED") if done else ("ACCEPTED", "CANCELED"))
+    assert rig.slot() == (0, LOT, 0)
+    rig.same_after_replay()
+
+
+def test_a_process_that_died_in_a_replacement_asks_for_both() -> None:
+    rig = Rig()
+    old = rig.place(rig.intent(Side.BUY))
+    new = rig.replace("i1")[-1].order.client_order_id  # type: ignore[union-attr]
+    other = Rig(rig.journal)
+    other.keep(other.manager.recovered(WALL, MONO))
+    assert {o.client_order_id for o in other.manager.tick(WALL, MONO) if isinstance(o, Query)} == {old, new}
+    assert other.slot() == rig.slot()
+
+
+# --- reductions
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "leaves"),
+    [
+        (api.Accepted(""), "ACCEPTED", LOT // 2),
+        (api.Refused(-2038, "no"), "ACCEPTED", LOT),
+        (api.NotSent("no room"), "ACCEPTED", LOT),
+        (api.Unknown("timeout"), "PENDING_UPDATE", LOT),
+    ],
+)
+def test_a_reduction_counts_once_it_is_proven(outcome: api.AmendOutcome, state: str, leaves: int) -> None:
+    """Until then the old quantity may execute."""
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY))
+    outputs = rig.keep(rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "k", WALL, MONO))
+    assert outputs[-1] == Amend(SYMBOL, name, LOT // 2)
+    assert (rig.state(name), rig.slot()) == ("PENDING_UPDATE", (0, LOT, 0))
+    rig.keep(rig.manager.amended(name, outcome, WALL, MONO))
+    assert (rig.state(name), rig.slot()) == (state, (0, leaves, 0))
+    rig.same_after_replay()
+
+
+@pytest.mark.parametrize(("quantity", "early", "state"), [
+    (LOT // 2, True, "ACCEPTED"), (LOT, True, "PENDING_UPDATE"), (LOT, False, "ACCEPTED"),
+])  # fmt: skip
+def test_an_unknown_reduction_is_settled_by_the_orders_own_report(quantity: int, early: bool, state: str) -> None:
+    """The new quantity proves it at once; the old one only when the request can no longer arrive."""
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY))
+    rig.keep(rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "k", WALL, MONO))
+    rig.keep(rig.manager.amended(name, api.Unknown("timeout"), WALL, MONO))
+    asked = MONO if early else MONO + VALIDITY + CLOCK_ERROR_NS + SECOND
+    rig.keep(rig.manager.queried(name, report(rig, name, OrderState.ACCEPTED, quantity), asked, WALL, asked))
+    assert rig.state(name) == state
+    assert rig.slot() == (0, quantity, 0)
+    rig.same_after_replay()
+
+
+def test_a_reduction_that_makes_no_sense_is_refused_with_its_values() -> None:
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY))
+    for quantity in (LOT, 2 * LOT, 0):
+        outputs = rig.manager.reduce_intent(ReduceIntent("i1", "stable", quantity, WALL), "k", WALL, MONO)
+        assert [type(e.event).__name__ for e in entries(outputs)] == ["ModifyRejected"]
+        assert len(outputs) == 1
+    assert rig.state(name) == "ACCEPTED"
+
+
+def test_an_order_that_somebody_made_smaller_at_the_venue_is_smaller_here() -> None:
+    """By hand, for instance: an anomaly that is seen, and the exposure is the true one."""
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY))
+    rig.keep(rig.manager.event(SYMBOL, Updated(client_order_id=name, ts=WALL, quantity=LOT // 2, price=PRICE)))
+    assert rig.slot() == (0, LOT // 2, 0)
+    assert rig.manager.anomalies == {"UNASKED_UPDATE": 1}
+
+
+# --- many, and strangers
+
+
+def test_a_mass_cancel_asks_for_every_order_of_the_track_and_keeps_at_it() -> None:
+    rig = Rig()
+    names = [rig.place(rig.intent(Side.BUY, price=PRICE - n * money("1"))) for n in range(3)]
+    outputs = rig.keep(rig.manager.mass_cancel(MassCancelIntent("stable", "", WALL), "k", WALL, MONO))
+    assert [o.client_order_id for o in outputs if isinstance(o, Cancel)] == names
+    assert rig.manager.mass_cancel(MassCancelIntent("stable", "ETHUSDT", WALL), "k", WALL, MONO) == []
+    again = rig.manager.tick(WALL, MONO + SECOND)
+    assert [o.client_order_id for o in again if isinstance(o, Cancel)] == names
+    rig.same_after_replay()
+
+
+def test_a_stranger_changes_nothing() -> None:
+    rig = Rig()
+    rig.place(rig.intent(Side.BUY))
+    wanted = ReplaceIntent("i9", "i1", "stable", LOT, PRICE, 0, WALL)
+    leg = rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP)
+    for outputs in (
+        rig.manager.replace_intent(wanted, "other", WALL, MONO),
+        rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "other", WALL, MONO),
+        rig.manager.mass_cancel(MassCancelIntent("stable", "", WALL), "other", WALL, MONO),
+        rig.manager.pair_intent(PairIntent(leg, leg), "other", WALL, MONO),
+        rig.manager.cancel_intent(CancelIntent("i1", "stable", WALL), "other", WALL, MONO),
+    ):
+        assert outputs == []
+
+
+# --- busts and corrections
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_bust_takes_position_cash_and_fees_back_exactly(first: bool) -> None:
+    """Also one that is heard before its fill, and one that is heard twice."""
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY, quantity=2 * LOT))
+    fill = Filled(client_order_id=name, ts=WALL, trade_id="1", price=PRICE, quantity=LOT,
+                  commission=money("0.001"), commission_asset="BTC", maker=True)  # fmt: skip
+    bust = FillBusted(client_order_id=name, ts=WALL, trade_id="1")
+    for event in (bust, fill, bust) if first else (fill, bust, fill, bust):
+        rig.keep(rig.manager.event(SYMBOL, event))
+    book = rig.manager.books.get("stable")
+    assert rig.slot() == (0, 2 * LOT, 0)
+    assert book is None or (not any(book.cash.values()) and not any(book.fees.values()))
+    assert rig.manager.anomalies
+    rig.same_after_replay()
+
+
+def test_a_correction_replaces_what_was_told() -> None:
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY, quantity=2 * LOT))
+    rig.fill(name, LOT, "1")
+    correction = FillCorrected(client_order_id=name, ts=WALL, trade_id="1", price=PRICE + money("1"),
+                               quantity=2 * LOT, commission=money("2"), commission_asset="USDT")  # fmt: skip
+    for _ in range(2):
+        rig.keep(rig.manager.event(SYMBOL, correction))
+    book = rig.manager.books["stable"]
+    assert (rig.state(name), rig.slot()) == ("FILLED", (2 * LOT, 0, 0))
+    assert book.cash == {"USDT": -money("10000.2") - money("2"), "BTC": 2 * LOT}
+    rig.same_after_replay()
+
+
+def test_the_acceptance_of_an_order_that_changes_is_no_news() -> None:
+    """The venue's events may come in any order."""
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY))
+    rig.replace("i1")
+    assert rig.manager.event(SYMBOL, Accepted(client_order_id=name, ts=WALL, venue_order_id=f"v-{name}")) == []
