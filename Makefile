@@ -1,6 +1,6 @@
 # Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup generate lint type unit check contract cluster clients chaos test demo demo-down golden bench-kill bench clean
+.PHONY: help setup generate lint type unit check contract cluster clients chaos market-stats test demo demo-down golden bench-kill bench clean
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE := 1
@@ -31,7 +31,7 @@ lint: setup ## Format and lint
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
 
 type: setup ## mypy --strict
-	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p rights -p gatebench -p chaos -p operatorbench -p momentum -m manifests -m sources -m run -m common
+	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p rights -p gatebench -p chaos -p operatorbench -p marketstats -p momentum -m manifests -m sources -m run -m common
 
 unit: setup ## Unit, property, golden and architecture tests: no cluster, under a minute
 	@$(PYTEST) -q -n 2 -m "not apiserver and not node and not e2e and not soak" tests/unit tests/property tests/golden tests/arch
@@ -51,6 +51,9 @@ clients: setup ## python-binance, binance-sdk-spot and ccxt, unmodified, against
 
 chaos: setup ## Exactly once: EPISODES=2000 of faults and kills, ledgers compared to the last digit; SEED=n repeats one
 	@$(PYTHON) -m chaos $(if $(SEED),--seed $(SEED),--episodes $(or $(EPISODES),2000))
+
+market-stats: setup ## How like the recorded market the generated one is, row by row; fails on a miss
+	@$(PYTHON) -m marketstats
 
 test: check contract cluster ## Everything but long soaks, from a fresh clone; installs what it needs
 

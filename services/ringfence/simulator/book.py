@@ -50,6 +50,14 @@ class Ladder:
         """Price of the level at this position, 0 = best."""
         return self._keys[-1 - position] * self.sign
 
+    def nearest(self, price: int, within: int) -> int | None:
+        """The level closest to this price, if one lies no further from it than that."""
+        wanted = self.sign * price
+        after = bisect_left(self._keys, wanted)
+        around = self._keys[max(0, after - 1) : after + 1]
+        best = min(around, key=lambda key: abs(key - wanted), default=None)
+        return None if best is None or abs(best - wanted) > within else best * self.sign
+
     def prices(self) -> Iterator[int]:
         """Prices from the best on. The ladder must not change meanwhile."""
         for key in reversed(self._keys):

@@ -1,9 +1,10 @@
 """A seeded market: trades that excite more trades, a touch that thins and refills, prices that move in bursts.
 
-Deterministic from the random numbers that it is handed, in virtual time. The figures of each `Profile` point in
-the direction of the recorded market (one-tick spread nearly always, heavy tails, clustered arrivals, persistent
-signs, a thick touch before thin levels); they are not fitted to it: that is a later piece of work. It does not
-react to our orders. Floats are allowed here because they are statistics; prices and quantities leave as integers.
+Deterministic from the random numbers that it is handed, in virtual time. Most orders are small and meet a thick
+touch. Now and then the side that is thinner gives way: its makers withdraw, an order sweeps the crumbs that they
+leave, others follow it, and both sides close the gap within a few milliseconds. Each `Profile` is fitted to the
+recorded market; `make market-stats` prints how near it comes, row by row. It does not react to our orders. Floats
+are allowed here because they are statistics; prices and quantities leave as integers.
 """
 
 import math
@@ -16,82 +17,117 @@ import msgspec
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE, parse
 from ringfence.model.orders import Side
+from ringfence.simulator.arrivals import Arrivals, Signs
 from ringfence.simulator.book import Ladder
 from ringfence.simulator.market import BookChange, Market, MarketEvent, Print
 
 if TYPE_CHECKING:
     from random import Random  # sim-ok: the type only, the numbers are handed in
 
-LEVELS: Final = 200
-"""Levels a side that the book is drawn to."""
-BRANCHING: Final = ((0.40, 60.0), (0.35, 1.0))
-"""Share of aggressors that an aggressor brings about, and how fast that fades, per second: at once, and later."""
+NEAR_BPS: Final = 1.0
+"""What changes most often lies within this distance of the best price."""
+
+
+FOLLOWERS: Final = 1
+"""Small orders between two sweeps of a burst, on the same side."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """What an instrument's market is like. Rates per second, sizes in the base asset."""
+    """What an instrument's market is like. Rates per second, sizes in the base asset, sigmas of logarithms."""
 
     price: int
     """First middle price, scaled."""
     touch_median: float
+    touch_sigma: float
     level_median: float
+    """Size of a level behind the touch."""
     level_sigma: float
-    """Of the logarithm of a level's size behind the touch."""
     gap_ticks: float
-    """Mean distance of the best levels."""
-    jump_ticks: float
-    """Mean size of one step of a burst."""
+    """Mean distance of neighbouring levels."""
+    reach_bps: float
+    """How far the book is drawn."""
     aggressors: float
-    """Mean rate."""
+    """Mean rate of orders that take."""
     aggressor_median_usd: float
     aggressor_sigma: float
     persistence: float
-    """Chance that an aggressor has the sign of the one before."""
+    """Chance that an aggressor copies the side of an earlier one."""
+    steepness: float
+    """How much rather of a recent one: power of the lag."""
     touches: float
     """Rate of changes at the best prices."""
+    touch_step: float
+    """Mean size of such a change, as a share of the median touch."""
     bursts: float
-    steps: float
-    """Mean number of steps of a burst."""
+    """Rate of bursts, in which the price moves."""
+    sweeps: float
+    """Mean number of sweeps of a burst."""
+    jump_bps: float
+    """Mean distance that a sweep clears."""
+    kept: float
+    """Chance of each step that closes the gap that it follows the sweep, and does not undo it."""
+    requotes: float
+    """Mean number of further changes of the touch that a sweep brings about."""
     deep_batches: float
     """Rate of batches of changes behind the touch."""
     deep_changes: float
-    """Mean size of a batch."""
+    """Median size of a batch."""
+    near_share: float
+    """Share of those changes within NEAR_BPS."""
+    churn: float
+    """Chance that a level which a change meets is deleted; else it gets another size."""
 
 
 PROFILES: Final = {
     "BTCUSDT": Profile(
         price=parse("61800"),
-        touch_median=2.0,
-        level_median=0.09,
-        level_sigma=1.8,
-        gap_ticks=4.0,
-        jump_ticks=100.0,
-        aggressors=9.4,
-        aggressor_median_usd=215.0,
-        aggressor_sigma=2.5,
-        persistence=0.68,
-        touches=55.0,
-        bursts=0.8,
-        steps=5.0,
+        touch_median=2.4,
+        touch_sigma=1.6,
+        level_median=0.07,
+        level_sigma=1.4,
+        gap_ticks=32.0,
+        reach_bps=32.0,
+        aggressors=4.4,
+        aggressor_median_usd=180.0,
+        aggressor_sigma=2.4,
+        persistence=0.85,
+        steepness=1.1,
+        touches=38.0,
+        touch_step=0.04,
+        bursts=0.5,
+        sweeps=2.5,
+        jump_bps=1.15,
+        kept=0.38,
+        requotes=16.0,
         deep_batches=20.0,
-        deep_changes=17.0,
+        deep_changes=8.0,
+        near_share=0.12,
+        churn=0.95,
     ),
     "ETHUSDT": Profile(
         price=parse("2680"),
-        touch_median=10.0,
-        level_median=1.9,
-        level_sigma=1.6,
-        gap_ticks=0.6,
-        jump_ticks=4.0,
-        aggressors=5.6,
-        aggressor_median_usd=110.0,
+        touch_median=9.0,
+        touch_sigma=1.5,
+        level_median=1.35,
+        level_sigma=1.75,
+        gap_ticks=2.9,
+        reach_bps=60.0,
+        aggressors=2.6,
+        aggressor_median_usd=70.0,
         aggressor_sigma=2.6,
-        persistence=0.75,
-        touches=50.0,
-        bursts=0.8,
-        steps=5.0,
+        persistence=0.8,
+        steepness=1.4,
+        touches=34.0,
+        touch_step=0.065,
+        bursts=0.47,
+        sweeps=2.5,
+        jump_bps=0.9,
+        kept=0.38,
+        requotes=16.0,
         deep_batches=20.0,
-        deep_changes=14.0,
+        deep_changes=7.0,
+        near_share=0.12,
+        churn=0.4,
     ),
 }
 
@@ -100,31 +136,34 @@ _Action = Callable[[int], None]
 
 def generated(instrument: Instrument, profile: Profile, rng: "Random", start_ns: int) -> Market:
     """The market of one instrument from this moment on, without end."""
-    return _Generator(instrument, profile, rng).run(start_ns)
+    return _Generator(instrument, profile, rng, start_ns).run(start_ns)
 
 
 class _Generator:
-    def __init__(self, instrument: Instrument, profile: Profile, rng: "Random") -> None:
+    def __init__(self, instrument: Instrument, profile: Profile, rng: "Random", start_ns: int) -> None:
         self._tick = instrument.tick
         self._lot = instrument.lot
         self._profile = profile
         self._rng = rng
         self._book = {Side.BUY: Ladder(1), Side.SELL: Ladder(-1)}
+        self._target = dict.fromkeys(Side, profile.touch_median)
+        """Size that each touch is growing or shrinking to."""
         self._agenda: list[tuple[int, int, _Action]] = []
         self._planned = 0
         self._events: list[MarketEvent] = []
-        self._sign = Side.BUY
-        self._excitation = [0.0 for _ in BRANCHING]
-        self._excited_ns = 0
-        self._base = profile.aggressors * (1 - sum(share for share, _ in BRANCHING))
+        # levels come and go equally often where this many ticks around a place are empty as often as churn says
+        empty = profile.gap_ticks * math.log(1 + 1 / profile.churn)
+        self._within = round((empty - 1) / 2) * self._tick
+        self._arrivals = Arrivals(profile.aggressors, start_ns)
+        self._signs = Signs(profile.persistence, profile.steepness, rng)
 
     def run(self, start_ns: int) -> Market:
-        self._excited_ns = start_ns
+        profile = self._profile
         yield self._open(start_ns)
         self._aggressor_later(start_ns)
-        self._repeat(start_ns, self._touch, self._profile.touches)
-        self._repeat(start_ns, self._deep, self._profile.deep_batches)
-        self._repeat(start_ns, self._burst, self._profile.bursts)
+        self._repeat(start_ns, self._touch, profile.touches)
+        self._repeat(start_ns, self._deep, profile.deep_batches)
+        self._repeat(start_ns, self._burst, profile.bursts)
         while True:
             now_ns, _, action = heappop(self._agenda)
             action(now_ns)
@@ -145,24 +184,12 @@ class _Generator:
 
         self._later(now_ns, 1 / rate, again)
 
-    def _intensity(self, now_ns: int) -> float:
-        """Rate of aggressors now; forgets by the time that has passed."""
-        passed_s = (now_ns - self._excited_ns) / 1e9
-        self._excited_ns = now_ns
-        for index, (_, decay) in enumerate(BRANCHING):
-            self._excitation[index] *= math.exp(-decay * passed_s)
-        return self._base + sum(self._excitation)
-
-    def _excite(self) -> None:
-        for index, (share, decay) in enumerate(BRANCHING):
-            self._excitation[index] += share * decay
-
     def _aggressor_later(self, now_ns: int) -> None:
         """Thinning: candidates at the rate of now, which can only fall until the next one."""
-        bound = self._intensity(now_ns)
+        bound = self._arrivals.intensity(now_ns)
 
         def candidate(at_ns: int) -> None:
-            if self._rng.random() * bound < self._intensity(at_ns):
+            if self._rng.random() * bound < self._arrivals.intensity(at_ns):
                 self._aggressor(at_ns)
             self._aggressor_later(at_ns)
 
@@ -174,23 +201,26 @@ class _Generator:
         lots = int(size * SCALE) // self._lot
         return max(1, lots) * self._lot
 
-    def _touch_size(self) -> int:
-        return self._quantity(self._profile.touch_median * self._rng.lognormvariate(-0.2, 0.9))
+    def _level_size(self, ticks: float = 0.0) -> int:
+        """Size of a level so far behind the touch: the nearest are thin."""
+        scale = 0.4 + 0.6 * min(1.0, ticks / self._ticks(NEAR_BPS))
+        return self._quantity(
+            scale * self._profile.level_median * self._rng.lognormvariate(0, self._profile.level_sigma)
+        )
 
-    def _level_size(self) -> int:
-        return self._quantity(self._profile.level_median * self._rng.lognormvariate(0, self._profile.level_sigma))
-
-    def _behind(self, side: Side, level: float) -> int:
-        """Price of about the n-th level behind the touch: near ones lie close, far ones further apart."""
-        ticks = 1 + int(self._profile.gap_ticks * (level + level * level / 12) * self._rng.uniform(0.8, 1.2))
-        return max(self._tick, self._book[side].best - side.sign * ticks * self._tick)
+    def _ticks(self, bps: float) -> float:
+        """A distance at today's price."""
+        return bps * 1e-4 * self._book[Side.BUY].best / self._tick
 
     def _open(self, start_ns: int) -> BookChange:
         middle = self._profile.price // self._tick * self._tick
         for side, best in ((Side.BUY, middle), (Side.SELL, middle + self._tick)):
-            self._book[side].set(best, self._touch_size())
-            for level in range(1, LEVELS):
-                self._book[side].set(self._behind(side, level), self._level_size())
+            ladder = self._book[side]
+            ladder.set(best, self._quantity(self._profile.touch_median))
+            price, last = best, best - side.sign * int(self._profile.reach_bps * 1e-4 * middle)
+            while (price - last) * side.sign > 0:
+                price -= side.sign * self._tick * (1 + int(self._rng.expovariate(1 / self._profile.gap_ticks)))
+                ladder.set(price, self._level_size(abs(price - best) / self._tick))
         return BookChange(
             ts=start_ns,
             bids=tuple(self._book[Side.BUY].levels.items()),
@@ -206,106 +236,130 @@ class _Generator:
 
     # --- what happens
 
-    def _aggressor(self, now_ns: int) -> None:
-        """A market order of someone else: prints, best price first, then what they leave of the book."""
-        self._excite()
-        if self._rng.random() > self._profile.persistence:
-            self._sign = _other(self._sign)
-        hit = _other(self._sign)
-        book = self._book[hit]
-        usd = min(4e5, self._profile.aggressor_median_usd * self._rng.lognormvariate(0, self._profile.aggressor_sigma))
-        left = self._quantity(usd * SCALE / book.best)
-        levels: list[tuple[int, int]] = []
-        for price in book.prices():
-            if len(book) - len(levels) <= 1:
-                break
-            step = min(left, book.get(price))
-            self._prints(now_ns, price, step)
-            levels.append((price, book.get(price) - step))
-            left -= step
-            if not left:
-                break
-        self._put(now_ns, hit, levels)
-        self._mend(now_ns, hit)
+    def _aggressor(self, now_ns: int, sign: Side | None = None) -> None:
+        """A small order meets the touch, and takes at most what is there."""
+        self._arrivals.excite(now_ns)
+        sign = self._signs.next() if sign is None else self._signs.remember(sign)
+        book = self._book[_other(sign)]
+        best = book.best
+        usd = self._profile.aggressor_median_usd * self._rng.lognormvariate(0, self._profile.aggressor_sigma)
+        size = min(self._quantity(usd * SCALE / best), max(self._lot, book.get(best) - self._lot))
+        if size >= book.get(best) and len(book) <= 1:
+            return
+        self._prints(now_ns, best, size, sign)
+        self._put(now_ns, _other(sign), [(best, book.get(best) - size)])
+        self._close(now_ns, _other(sign))
 
-    def _prints(self, now_ns: int, price: int, quantity: int) -> None:
+    def _prints(self, now_ns: int, price: int, quantity: int, aggressor: Side) -> None:
         """One execution per resting order that it met."""
         while quantity:
             share = 1.0 if self._rng.random() < 0.4 else self._rng.random()
             step = min(quantity, self._quantity(share * quantity / SCALE))
-            self._events.append(Print(ts=now_ns, price=price, quantity=step, aggressor=self._sign))
+            self._events.append(Print(ts=now_ns, price=price, quantity=step, aggressor=aggressor))
             quantity -= step
 
     def _touch(self, now_ns: int) -> None:
-        """Someone joins or leaves the best price; the last one to leave moves it."""
+        """Someone joins or leaves the best price, so that it comes nearer to the size that it is bound for."""
         side = Side.BUY if self._rng.random() < 0.5 else Side.SELL
         book = self._book[side]
-        there = book.get(book.best)
-        size = self._quantity(self._rng.expovariate(1.0) * 0.25 * self._profile.touch_median)
-        joins = self._rng.random() < (0.65 if there < self._quantity(self._profile.touch_median) else 0.4)
-        if not joins and size >= there and len(book) <= LEVELS // 2:
-            return
-        self._put(now_ns, side, [(book.best, there + size if joins else max(0, there - size))])
-        self._mend(now_ns, side)
+        there, target = book.get(book.best) / SCALE, self._target[side]
+        step = self._rng.expovariate(1.0) * self._profile.touch_step * self._profile.touch_median
+        joins = self._rng.random() < (0.85 if there < 0.7 * target else 0.5 if there < 1.3 * target else 0.2)
+        size = there + step if joins else max(there - step, 0.5 * there)
+        self._put(now_ns, side, [(book.best, self._quantity(size))])
 
     def _deep(self, now_ns: int) -> None:
-        """A batch of changes behind the touch: new levels, levels that go, other sizes."""
-        count = 1 + int(self._rng.lognormvariate(math.log(self._profile.deep_changes) - 0.6, 1.1))
+        """A batch of changes behind the touch: where there is nothing a level comes, where there is one it may go."""
+        profile, random = self._profile, self._rng.random
         changes: dict[Side, dict[int, int]] = {Side.BUY: {}, Side.SELL: {}}
-        for _ in range(min(count, LEVELS)):
-            side = Side.BUY if self._rng.random() < 0.5 else Side.SELL
-            book, draw = self._book[side], self._rng.random()
-            crowded = len(book) / LEVELS
-            if draw < 0.45 / crowded**2:
-                changes[side][self._behind(side, self._rng.random() * LEVELS)] = self._level_size()
-            elif (draw < 0.85 or crowded > 1.2) and len(book) > LEVELS // 2:
-                last = len(book) - 1
-                # where there are too many, prices have moved away from the furthest
-                furthest = crowded > 1.2 and self._rng.random() < 0.3
-                changes[side][book.at(last if furthest else self._rng.randint(1, last))] = 0
-            else:
-                changes[side][book.at(self._rng.randint(1, len(book) - 1))] = self._level_size()
+        reach, near = self._ticks(profile.reach_bps), self._ticks(NEAR_BPS)
+        for _ in range(1 + int(self._rng.lognormvariate(math.log(profile.deep_changes), 1.2))):
+            side = Side.BUY if random() < 0.5 else Side.SELL
+            book = self._book[side]
+            ticks = 1 + int(random() * near if random() < profile.near_share else random() ** 2.5 * reach)
+            price = book.best - side.sign * ticks * self._tick
+            found = book.nearest(price, self._within)
+            if found is None:
+                changes[side][price] = self._level_size(ticks)
+            elif found != book.best:
+                changes[side][found] = 0 if random() < profile.churn else self._level_size(ticks)
+            far = book.worst
+            if abs(far - book.best) > 1.1 * reach * self._tick and random() < 0.2:
+                changes[side][far] = 0
         for side, levels in changes.items():
             self._put(now_ns, side, list(levels.items()))
 
     def _burst(self, now_ns: int) -> None:
-        """The price moves, in steps some milliseconds apart, more likely away from the thicker side."""
+        """The price moves, more likely away from the thicker side, and those who follow move it again."""
         bid, ask = (self._book[side].get(self._book[side].best) for side in (Side.BUY, Side.SELL))
-        up = self._rng.random() * (bid + ask) < bid
-        steps = 1 + int(self._rng.expovariate(1 / self._profile.steps))
-        self._step(now_ns, Side.BUY if up else Side.SELL, steps)
+        share = bid / (bid + ask)
+        # and where others have just been buying, up rather than down
+        buys, sells = (2.0, 1.0) if self._signs.last is Side.BUY else (1.0, 2.0)
+        up = self._rng.random() < buys * share**2 / (buys * share**2 + sells * (1 - share) ** 2)
+        count = 1 + int(self._rng.expovariate(1 / max(1e-9, self._profile.sweeps - 0.5)))
+        self._sweep(now_ns, Side.BUY if up else Side.SELL, count)
 
-    def _step(self, now_ns: int, direction: Side, steps: int) -> None:
-        """The side in the way is cleared up to a new best price, and the other one follows after a moment."""
-        ahead = _other(direction)
-        book = self._book[ahead]
-        ticks = 1 + int(self._rng.expovariate(1 / self._profile.jump_ticks))
-        best = book.best + direction.sign * ticks * self._tick
-        if best <= self._tick * 10_000:
+    def _sweep(self, now_ns: int, sign: Side, count: int) -> None:
+        """Makers withdraw ahead of it, and one order takes the crumbs that are left, price by price."""
+        hit = _other(sign)
+        book = self._book[hit]
+        far = self._rng.lognormvariate(-0.5, 1.0)
+        ticks = 1 + int(self._ticks(self._profile.jump_bps) * far)
+        beyond = book.best + sign.sign * ticks * self._tick
+        crossed = book.better_than(beyond)
+        if len(crossed) >= len(book) - 1 or beyond <= self._tick * 10_000:
             return
-        cleared = [(price, 0) for price in book.better_than(best)]
-        self._put(now_ns, ahead, [(best, self._touch_size()), *cleared])
-        self._mend(now_ns, direction, follow=True)
-        if steps > 1:
-            self._later(now_ns, 0.005, lambda at_ns: self._step(at_ns, direction, steps - 1))
+        crumbs = [price for price in crossed[1:] if self._rng.random() < 4 / len(crossed)]
+        left = [(crossed[0], min(book.get(crossed[0]), self._crumb(0.3)))]
+        left += [(price, self._crumb(far * (price - book.best) / (beyond - book.best))) for price in crumbs]
+        kept = dict(left)
+        self._put(now_ns, hit, [(price, kept.get(price, 0)) for price in crossed])
+        self._signs.remember(sign)
+        self._arrivals.excite(now_ns)
+        self._target[hit] = self._profile.touch_median * self._rng.lognormvariate(0, self._profile.touch_sigma)
+        at_ns = now_ns + 200_000
 
-    def _mend(self, now_ns: int, side: Side, *, follow: bool = False) -> None:
-        """Where the spread has opened, someone closes it within about a millisecond.
+        def take(then_ns: int) -> None:
+            for price, _ in left:
+                size = book.get(price)
+                if size:
+                    self._prints(then_ns, price, size, sign)
+            self._put(then_ns, hit, [(price, 0) for price, _ in left])
+            self._close(then_ns, hit)
+            for _ in range(int(self._rng.expovariate(1 / self._profile.requotes))):
+                self._later(then_ns, 0.15, self._touch)
+            if count > 1:
+                for _ in range(FOLLOWERS):
+                    self._later(then_ns, 0.01, lambda small_ns: self._aggressor(small_ns, sign))
+                self._later(then_ns, 0.03, lambda again_ns: self._sweep(again_ns, sign, count - 1))
 
-        Either the side that lost its best price comes back, or the other one follows it.
-        """
-        if self._spread_ticks() == 1:
+        self._planned += 1
+        heappush(self._agenda, (at_ns, self._planned, take))
+
+    def _crumb(self, scale: float) -> int:
+        usd = 12 * scale * self._profile.aggressor_median_usd * self._rng.lognormvariate(0, 1.8)
+        return self._quantity(usd * SCALE / self._book[Side.BUY].best)
+
+    def _close(self, now_ns: int, gone: Side) -> None:
+        """Where the spread has opened, the side that went comes back or the other follows it, in a few steps."""
+        if self._spread_ticks() <= 1:
             return
-        mending = side if follow or self._rng.random() < 0.6 else _other(side)
 
-        def close(at_ns: int) -> None:
-            if self._spread_ticks() > 1:
-                price = self._book[_other(mending)].best - mending.sign * self._tick
-                # the size is at the touch, and does not stay behind when the touch goes on
-                behind = [(self._book[mending].best, self._level_size())]
-                self._put(at_ns, mending, [(price, self._touch_size()), *behind])
+        def step(at_ns: int) -> None:
+            gap = self._spread_ticks()
+            if gap <= 1:
+                return
+            side = _other(gone) if self._rng.random() < self._profile.kept else gone
+            ticks = gap - 1 if self._rng.random() < 0.2 else 1 + int(self._rng.random() * (gap - 1))
+            self._target[side] = self._profile.touch_median * self._rng.lognormvariate(0, self._profile.touch_sigma)
+            fresh = self._quantity(0.15 * self._target[side] * self._rng.lognormvariate(0, 1.0))
+            best = self._book[side].best
+            # a thick touch goes with the price; what stays behind is a level like others
+            stays = [(best, min(self._book[side].get(best), self._level_size()))]
+            self._put(at_ns, side, [(best + side.sign * ticks * self._tick, fresh), *stays])
+            self._close(at_ns, gone)
 
-        self._later(now_ns, 0.0012, close)
+        self._later(now_ns, 0.0012, step)
 
     def _spread_ticks(self) -> int:
         return (self._book[Side.SELL].best - self._book[Side.BUY].best) // self._tick

@@ -55,31 +55,31 @@ class RecordingError(ValueError):
 _line = msgspec.json.Decoder(_Line)
 
 
-class _Snapshot(msgspec.Struct):
+class RecordedSnapshot(msgspec.Struct):
     last_id: int
     bids: Levels
     asks: Levels
 
 
-class _Depth(msgspec.Struct):
+class RecordedDepth(msgspec.Struct):
     last_id: int
     bids: Levels
     asks: Levels
 
 
-class _Quote(msgspec.Struct):
+class RecordedQuote(msgspec.Struct):
     update_id: int
     bid: tuple[int, int]
     ask: tuple[int, int]
 
 
-class _Trade(msgspec.Struct):
+class RecordedTrade(msgspec.Struct):
     price: int
     quantity: int
     aggressor: Side
 
 
-_Record = _Snapshot | _Depth | _Quote | _Trade
+Record = RecordedSnapshot | RecordedDepth | RecordedQuote | RecordedTrade
 
 
 def clock_offset_ns(lines: Iterable[bytes]) -> int:
@@ -96,14 +96,14 @@ def clock_offset_ns(lines: Iterable[bytes]) -> int:
     return differences[len(differences) // 100]
 
 
-def in_venue_order(lines: Iterable[bytes], offset_ns: int) -> Iterator[tuple[int, _Record]]:
+def in_venue_order(lines: Iterable[bytes], offset_ns: int) -> Iterator[tuple[int, Record]]:
     """Time on the recorder's clock and record, from the snapshot on."""
-    waiting: list[tuple[int, int, int, _Record]] = []
-    snapshot: _Snapshot | None = None
+    waiting: list[tuple[int, int, int, Record]] = []
+    snapshot: RecordedSnapshot | None = None
     for number, line in enumerate(lines):
         local, message = _parse(line)
         at_ns, rank, record = _classify(local, message, offset_ns)
-        if isinstance(record, _Snapshot):
+        if isinstance(record, RecordedSnapshot):
             if snapshot is not None:
                 continue  # the book is already right
             snapshot = record
@@ -112,7 +112,7 @@ def in_venue_order(lines: Iterable[bytes], offset_ns: int) -> Iterator[tuple[int
             waiting = [
                 (max(local, at), order, sequence, held)
                 for at, order, sequence, held in sorted(waiting)
-                if isinstance(held, _Depth) and held.last_id > record.last_id
+                if isinstance(held, RecordedDepth) and held.last_id > record.last_id
             ]
             continue
         heappush(waiting, (at_ns, rank, number, record))
@@ -132,17 +132,17 @@ def replay(lines: Iterable[bytes], offset_ns: int, start_ns: int) -> Market:
     moved = 0
     last_ns = start_ns
     for at_ns, record in in_venue_order(lines, offset_ns):
-        if isinstance(record, _Snapshot):
+        if isinstance(record, RecordedSnapshot):
             moved = start_ns - at_ns
         last_ns = max(last_ns, at_ns + moved)
         match record:
-            case _Trade():
+            case RecordedTrade():
                 yield Print(last_ns, record.price, record.quantity, record.aggressor)
-            case _Snapshot():
+            case RecordedSnapshot():
                 book.snapshot(record)
                 yield BookChange(last_ns, record.bids, record.asks, reset=True)
-            case _Depth() | _Quote():
-                change = book.depth(record) if isinstance(record, _Depth) else book.quote(record)
+            case RecordedDepth() | RecordedQuote():
+                change = book.depth(record) if isinstance(record, RecordedDepth) else book.quote(record)
                 if any(change):
                     yield BookChange(last_ns, *change)
 
@@ -158,16 +158,16 @@ class _RecordedBook:
         self._depth = {Side.BUY: Ladder(1), Side.SELL: Ladder(-1)}
         self._shown = {Side.BUY: Ladder(1), Side.SELL: Ladder(-1)}
         self._last_id = 0
-        self._quote: _Quote | None = None
+        self._quote: RecordedQuote | None = None
 
-    def snapshot(self, record: _Snapshot) -> None:
+    def snapshot(self, record: RecordedSnapshot) -> None:
         self._last_id = record.last_id
         for side, levels in zip(_BIDS_FIRST, (record.bids, record.asks), strict=True):
             for price, quantity in levels:
                 self._depth[side].set(price, quantity)
                 self._shown[side].set(price, quantity)
 
-    def depth(self, record: _Depth) -> tuple[Levels, Levels]:
+    def depth(self, record: RecordedDepth) -> tuple[Levels, Levels]:
         """What changes in the book that is shown."""
         if record.last_id <= self._last_id:
             return (), ()
@@ -179,7 +179,7 @@ class _RecordedBook:
             self._quote = None
         return self._show(Side.BUY, record.bids), self._show(Side.SELL, record.asks)
 
-    def quote(self, record: _Quote) -> tuple[Levels, Levels]:
+    def quote(self, record: RecordedQuote) -> tuple[Levels, Levels]:
         """What changes in the book that is shown; an old quote changes nothing."""
         newest = self._last_id if self._quote is None else self._quote.update_id
         if record.update_id <= newest:
@@ -227,20 +227,20 @@ def _parse(line: bytes) -> tuple[int, _Line]:
         raise RecordingError(f"not a line of a recording: {line[:80]!r}: {error}") from error
 
 
-def _classify(local: int, line: _Line, offset_ns: int) -> tuple[int, int, _Record]:
+def _classify(local: int, line: _Line, offset_ns: int) -> tuple[int, int, Record]:
     """When it happened at the venue, its rank among equal times, and what it was."""
     message = line.data
     if message is None:
-        return local, 0, _Snapshot(line.lastUpdateId, _levels(line.bids), _levels(line.asks))
+        return local, 0, RecordedSnapshot(line.lastUpdateId, _levels(line.bids), _levels(line.asks))
     if message.e == "trade":
         aggressor = Side.SELL if message.m else Side.BUY
-        return message.T * 1_000_000 + offset_ns, 0, _Trade(parse(message.p), parse(message.q), aggressor)
+        return message.T * 1_000_000 + offset_ns, 0, RecordedTrade(parse(message.p), parse(message.q), aggressor)
     if message.e == "depthUpdate" and isinstance(message.b, list) and isinstance(message.a, list):
         at_ns = message.E * 1_000_000 + offset_ns
-        return at_ns, 1, _Depth(message.u, _levels(message.b), _levels(message.a))
+        return at_ns, 1, RecordedDepth(message.u, _levels(message.b), _levels(message.a))
     if isinstance(message.b, str) and isinstance(message.a, str):
         bid, ask = (parse(message.b), parse(message.B)), (parse(message.a), parse(message.A))
-        return local, 2, _Quote(message.u, bid, ask)
+        return local, 2, RecordedQuote(message.u, bid, ask)
     raise RecordingError(f"a message of stream {line.stream!r} that is not known")
 
 

@@ -61,7 +61,7 @@ def test_generated_events_keep_the_rules_of_the_instrument(symbol: str) -> None:
 
 @pytest.mark.parametrize("symbol", LISTED)
 def test_the_generated_market_is_of_the_recorded_kind(symbol: str) -> None:
-    """Not fitted, but in its direction: tight, clustered, heavy-tailed, persistent. Two minutes of one seed."""
+    """Seen through the venue as clients see it, two minutes of one seed. `make market-stats` has the whole table."""
     seconds = 120
     venue = Venue({symbol: LISTED[symbol]}, {symbol: generator(symbol, 5)}, Fees(0, 0), START)
     quotes, tight, last_id = 0, 0, 0
@@ -137,10 +137,13 @@ def test_the_clock_offset_is_that_of_the_fastest_trades() -> None:
     assert recorded.clock_offset_ns(RECORDING) == -1_000_000_000
 
 
+KINDS = ("Snapshot", "Depth", "Trade", "Quote", "Trade", "Depth", "Quote", "Quote", "Depth")
+
+
 def test_records_are_put_in_venue_order() -> None:
     """A trade stands where it happened, before the quote that it caused, though it was told later."""
     kinds = [type(record).__name__ for _, record in recorded.in_venue_order(RECORDING, -SECOND)]
-    assert kinds == ["_Snapshot", "_Depth", "_Trade", "_Quote", "_Trade", "_Depth", "_Quote", "_Quote", "_Depth"]
+    assert kinds == [f"Recorded{kind}" for kind in KINDS]
 
 
 def test_a_replay_shows_depth_under_the_newest_quote() -> None:
@@ -194,11 +197,11 @@ def test_the_recorded_book_is_the_depth_wherever_the_depth_is_newest(symbol: str
     alone: dict[Side, dict[int, int]] = {Side.BUY: {}, Side.SELL: {}}
     last_id = newest_quote = compared = 0
     for _, record in recorded.in_venue_order(lines, offset_ns):
-        if isinstance(record, recorded._Quote):
+        if isinstance(record, recorded.RecordedQuote):
             shown.quote(record)
             newest_quote = max(newest_quote, record.update_id)
-        elif not isinstance(record, recorded._Trade):
-            shown.snapshot(record) if isinstance(record, recorded._Snapshot) else shown.depth(record)
+        elif not isinstance(record, recorded.RecordedTrade):
+            shown.snapshot(record) if isinstance(record, recorded.RecordedSnapshot) else shown.depth(record)
             if record.last_id > last_id:
                 last_id = record.last_id
                 alone[Side.BUY].update(record.bids)
