@@ -21,7 +21,7 @@ from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.config import Endpoint, Gate, PortfolioConfig, Service, StrategyConfig
 from ringfence.sdk.testing import instrument
 from ringfence.wire.codec import EVENTS_PATH, encode_page
-from ringfence.wire.messages import BookTop, Envelope, FeedStatus, InstrumentRules, Intent, OrderUpdate, Quote
+from ringfence.wire.messages import BookTop, Envelope, FeedStatus, Hello, InstrumentRules, Intent, OrderUpdate, Quote
 
 ROOT = Path(__file__).parents[2]
 BTC = instrument("BTCUSDT", "BTC", "USDT")
@@ -92,6 +92,8 @@ class World:
 
     def _intent(self, envelope: Envelope, _key: str) -> None:
         intent = envelope.body
+        if isinstance(intent, Hello):
+            return
         assert isinstance(intent, Intent)
         self.intents.append(intent)
         if self.fills:
@@ -253,8 +255,8 @@ async def test_books_become_intents_and_fills_a_position(tmp_path: Path) -> None
     assert (first.side, first.quantity, first.price) == (Side.BUY, parse("0.01"), parse("61800.01"))
     assert first.intent_id.startswith("stable-abc123-")
     assert first.intent_id != second.intent_id
-    assert "ringfence_strategy_intents_total 2.0" in metrics
-    assert "ringfence_strategy_tick_to_intent_seconds_count 2.0" in metrics
+    assert 'ringfence_strategy_intents_total{revision="abc123"} 2.0' in metrics
+    assert 'ringfence_strategy_tick_to_intent_seconds_count{revision="abc123"} 2.0' in metrics
     assert not (tmp_path / "termination-log").exists()
 
 

@@ -77,6 +77,11 @@ class Bus:
         self._zap.bind(_ZAP_ADDRESS)
         self._read(self._zap, self._authenticate)
 
+    @property
+    def public_key(self) -> str:
+        """What proves this process to others, Z85."""
+        return self._keys.public
+
     def publisher(self, port: int, subscribers: Callable[[], Container[str]], host: str = "*") -> "Publisher":
         """A PUB socket that only the listed public keys may subscribe to. Port 0 picks a free one."""
         socket = self._server(zmq.PUB, f"events.{port}".encode(), subscribers)

@@ -61,6 +61,12 @@ class EventFeed:
         self._wake = asyncio.Event()
         bus.subscriber([gate.events], ["orders."], self._receive)
 
+    def rewind(self) -> None:
+        """Deliver the whole journal again, from its first event on."""
+        self.reader = Reader(self.gate.name)
+        self.current = False
+        self._wake.set()
+
     @property
     def silent_s(self) -> float:
         """Time since the gate was last heard, on the bus or by HTTP."""

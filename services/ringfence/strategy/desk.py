@@ -197,6 +197,16 @@ class Desk:
         self.outbox.clear()
         self.behind = "the gate has begun a new journal, which has not been read yet"
 
+    def move(self, track: str, id_prefix: str) -> None:
+        """Another track, or another gate: orders and positions are those of that one. Data and rules are kept."""
+        self.track, self._prefix = track, id_prefix
+        self.restart()
+        self.behind = "it was moved to another gate or track, whose record has not been read yet"
+
+    def held(self) -> dict[str, int]:
+        """Positions that are not flat."""
+        return {symbol: position.quantity for symbol, position in self._positions.items() if position.quantity}
+
     def expire_unanswered(self) -> None:
         """Give up on intents that the gate never answered."""
         while self._sent:

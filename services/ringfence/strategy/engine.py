@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
+from ringfence.model.orders import Filled, Initialized, OrderEvent
+from ringfence.model.transfers import completes_adoption, is_transfer
 from ringfence.sdk.strategy import Strategy
 from ringfence.strategy.desk import Desk, id_prefix
 from ringfence.wire.messages import (
@@ -40,6 +42,13 @@ class StrategyEngine:
     ) -> None:
         """Raises ParameterError, and whatever the author's own constructor raises."""
         self.desk = Desk(track, symbols, id_prefix(track, revision, session))
+        self._revision = revision
+        self._session = session
+        self._own = f"{track}-{revision}-"
+        """How intents of this revision on this track begin."""
+        self._inherited = False
+        """Whether what the track holds was last touched by another revision, or by a book entry."""
+        self.adoptions = 0
         self.failure = ""
         """Why the strategy was stopped; nothing is decided any more."""
         self.error: BaseException | None = None
@@ -54,6 +63,7 @@ class StrategyEngine:
         self._parameters = dict(parameters)
         self._strategy = strategy(self.desk, self._parameters)
         self.wants_books = strategy.on_book is not Strategy.on_book
+        self.adopts = strategy.on_adopt is not Strategy.on_adopt
         self.wants_trades = strategy.on_trade is not Strategy.on_trade
 
     @property
@@ -115,6 +125,15 @@ class StrategyEngine:
         if not self.failure:
             self._strategy = self._class(self.desk, self._parameters)
 
+    def move(self, track: str) -> None:
+        """Another track, or another gate, is its own now: a new life, like that of a restarted process."""
+        self._own = f"{track}-{self._revision}-"
+        self._inherited = False
+        self.desk.move(track, id_prefix(track, self._revision, self._session))
+        self.started = False
+        if not self.failure:
+            self._strategy = self._class(self.desk, self._parameters)
+
     def not_sent(self, intent_id: str) -> None:
         """The host could not hand this over to the gate."""
         self.desk.not_sent(intent_id)
@@ -128,6 +147,8 @@ class StrategyEngine:
         if not self.started and not self.desk.behind and not self.desk.unknown_rules:
             self.started = True
             self._call(self._strategy.on_start)
+            if self._inherited:
+                self._adopt()
 
     def _decide(self, symbol: str, hook: Callable[[Any], None], message: Quote | BookTop | Trade) -> None:
         if not self.started or symbol not in self.desk.symbols or self.desk.refusal(symbol):
@@ -140,8 +161,14 @@ class StrategyEngine:
     def _order(self, update: OrderUpdate) -> None:
         if update.track != self.desk.track:
             return
-        self._at(update.event.ts)
-        fill, change = self.desk.saw_event(update.event)
+        event = update.event
+        self._at(event.ts)
+        fill, change = self.desk.saw_event(event)
+        if is_transfer(event.client_order_id):
+            self._transferred(event)
+            return
+        if isinstance(event, Initialized):
+            self._inherited = not event.intent_id.startswith(self._own)
         if not self.started:
             return
         self._tell_notices()
@@ -149,6 +176,20 @@ class StrategyEngine:
             self._call(self._strategy.on_fill, fill)
         if change is not None:
             self._call(self._strategy.on_order, change)
+
+    def _transferred(self, event: OrderEvent) -> None:
+        """One event of a book entry: none of our orders. The hook is told once, of all positions."""
+        if isinstance(event, Filled) and completes_adoption(event.client_order_id):
+            self._inherited = True
+            if self.started:
+                self._tell_notices()
+                self._adopt()
+
+    def _adopt(self) -> None:
+        held = self.desk.held()
+        if held:
+            self.adoptions += 1
+            self._call(self._strategy.on_adopt, held)
 
     def _tell_notices(self) -> None:
         self.desk.expire_unanswered()

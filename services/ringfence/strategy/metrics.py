@@ -18,6 +18,7 @@ def families(engine: StrategyEngine, latency: Histogram, revision: str, started_
         ("cancels", "Cancels asked for", desk.cancels),
         ("refused", "Intents that were refused before they left: not ready, or the gate away", desk.refused),
         ("unanswered", "Intents that the gate never answered", desk.unanswered),
+        ("adoptions", "Times that positions of others were handed over to it", engine.adoptions),
         (
             "exceptions",
             "Exceptions that left the author's code; the first one stops the strategy",

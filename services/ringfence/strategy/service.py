@@ -1,7 +1,9 @@
 """The host of a strategy: sockets, clock and metrics around the engine."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 import structlog
 
@@ -14,9 +16,12 @@ from ringfence.sdk.parameters import ParameterError
 from ringfence.strategy.engine import Outputs, StrategyEngine
 from ringfence.strategy.loading import load_class
 from ringfence.strategy.metrics import families
-from ringfence.wire.messages import BookTop, Envelope, OrderUpdate, Quote, Trade
+from ringfence.strategy.routing import Place, place
+from ringfence.wire.messages import BookTop, Envelope, Hello, OrderUpdate, Quote, Routes, Trade
 
 log = structlog.get_logger()
+
+HELLO_S: Final = 1.0
 
 
 class StrategyHost:
@@ -27,21 +32,60 @@ class StrategyHost:
         self.latency = Histogram()
         self._host = host
         self._clock = host.clock
-        self._gate = bus.pusher(config.gate.intents)
+        gates = config.gates or (config.gate,)
+        self.place = Place(config.gate.name, config.track)
+        self.moves = 0
+        self.feeds = {gate.name: feed.EventFeed(bus, gate, self, host.clock) for gate in gates}
+        self._revision = config.revision
+        self._key = bus.public_key
+        self._pushers = {gate.name: bus.pusher(gate.intents) for gate in gates}
+        self._told: dict[str, Routes] = {}
+        if config.gates:
+            bus.subscriber([gate.events for gate in gates], ["routes"], self._routed)
         bus.subscriber(config.marketdata, _topics(engine, config.symbols), self._receive)
 
+    def _routed(self, envelope: Envelope) -> None:
+        """A gate has said who belongs where: follow it."""
+        if not isinstance(envelope.body, Routes) or envelope.body.gate not in self.feeds:
+            return
+        self._told[envelope.body.gate] = envelope.body
+        found = place(self._told, self._key, self._revision, self.place)
+        if found == self.place:
+            return
+        log.warning("strategy moves", gate=found.gate, track=found.track, before=self.place)
+        self.place = found
+        self.moves += 1
+        self.engine.move(found.track)
+        self.feeds[found.gate].rewind()
+        self.tell_health()
+
+    async def hello(self) -> None:
+        """Say to the gate who decides here, for ever."""
+        while True:
+            gate, track = self.place
+            self._pushers[gate].send(Hello(track, self._revision, self.engine.adopts, self._clock.wall_ns()))
+            await asyncio.sleep(HELLO_S)
+
     def on_update(self, update: OrderUpdate) -> None:
+        if update.gate != self.place.gate:
+            return
         self._act(self.engine.handle(update, self._clock.wall_ns()), 0)
 
     def on_restart(self, gate: str, reason: str) -> None:
+        if gate != self.place.gate:
+            return
         log.warning("strategy starts anew", gate=gate, reason=reason)
         self.engine.orders_restart()
 
     def on_current(self, gate: str) -> None:
+        if gate != self.place.gate:
+            return
         self._act(self.engine.orders_current(self._clock.wall_ns()), 0)
         self.tell_health()
 
-    def on_behind(self, _gate: str, reason: str) -> None:
+    def on_behind(self, gate: str, reason: str) -> None:
+        if gate != self.place.gate:
+            return
         self.engine.orders_behind(reason)
         self.tell_health()
 
@@ -63,7 +107,7 @@ class StrategyHost:
 
     def _act(self, outputs: Outputs, received_ns: int) -> None:
         for output in outputs:
-            if not self._gate.send(output):
+            if not self._pushers[self.place.gate].send(output):
                 self.engine.not_sent(output.intent_id)
         if outputs and received_ns:
             self.latency.observe(max(0, self._clock.wall_ns() - received_ns))
@@ -82,11 +126,12 @@ async def strategy(host: Host) -> AsyncIterator[None]:
     bus = Bus(config.service, session, KeyPair.read())
     try:
         serving = StrategyHost(host, config, bus, engine)
-        events = feed.EventFeed(bus, config.gate, serving, host.clock)
         host.collect(lambda: families(engine, serving.latency, config.revision, session / 1e9))
-        host.collect(lambda: feed.families([events]))
+        host.collect(lambda: feed.families(serving.feeds.values()))
         serving.tell_health()
-        host.spawn(events.run(), "events")
+        for name, events in serving.feeds.items():
+            host.spawn(events.run(), f"events of {name}")
+        host.spawn(serving.hello(), "hello")
         log.info("strategy loaded", strategy=config.strategy_class, track=config.track, revision=config.revision)
         yield
     finally:
