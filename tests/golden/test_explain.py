@@ -80,7 +80,7 @@ LIVES: dict[str, list[OrderEvent]] = {
             reasons=(
                 "PRICE_BEYOND_COLLAR price=61842.35 limit=61203.5 best=60899",
                 "POSITION_EXCEEDED track=stable worst=15460.5 limit=15000",
-                "BREAKER_OPEN breaker=losses-in-a-row/stable losses=8 limit=8",
+                "LOSSES_CONSECUTIVE track=stable losses=8 limit=8",
             ),
         ),
     ],

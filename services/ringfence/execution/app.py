@@ -336,6 +336,8 @@ class Execution:
 
     def on_stream(self, connected: bool, reason: str) -> None:
         self.stream_up = connected
+        if connected or self.protection.stream_up is not None:
+            self.protection.stream_up = connected
         if connected:
             self.observe(lambda now: self.guard.met(STREAM, now))
         else:

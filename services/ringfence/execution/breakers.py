@@ -26,6 +26,7 @@ LATCH: Final = "breaker/"
 class Rule(msgspec.Struct, frozen=True):
     """How a breaker decides, and what it does."""
 
+    code: str
     severity: Severity
     confirm: int = 1
     """k: so many of the last ``of`` readings must find the condition; 1 of 1 is a hard breaker."""
@@ -34,15 +35,15 @@ class Rule(msgspec.Struct, frozen=True):
 
 SOFT: Final = (3, 5)
 RULES: Final[dict[str, Rule]] = {
-    "loss-day": Rule(Severity.REDUCE_ONLY, *SOFT),
-    "drawdown": Rule(Severity.HALT, *SOFT),
-    "position": Rule(Severity.CANCEL),
-    "checks": Rule(Severity.REDUCE_ONLY, *SOFT),
-    "rejects": Rule(Severity.HALT, *SOFT),
-    "connectivity": Rule(Severity.HALT, *SOFT),
-    "market-data": Rule(Severity.REDUCE_ONLY, *SOFT),
-    "losses-in-a-row": Rule(Severity.REDUCE_ONLY),
-    "repeated-executions": Rule(Severity.REDUCE_ONLY),
+    "loss-day": Rule("LOSS_DAY_REACHED", Severity.REDUCE_ONLY, *SOFT),
+    "drawdown": Rule("DRAWDOWN_HALT", Severity.HALT, *SOFT),
+    "position": Rule("POSITION_BREACH", Severity.CANCEL),
+    "checks": Rule("CHECK_FAILURES", Severity.REDUCE_ONLY, *SOFT),
+    "rejects": Rule("VENUE_REJECTS", Severity.HALT, *SOFT),
+    "connectivity": Rule("VENUE_DISCONNECTED", Severity.HALT, *SOFT),
+    "market-data": Rule("MARKET_DATA_LOST", Severity.REDUCE_ONLY, *SOFT),
+    "consecutive-losses": Rule("LOSSES_CONSECUTIVE", Severity.REDUCE_ONLY),
+    "repeated-executions": Rule("EXECUTIONS_REPEATED", Severity.REDUCE_ONLY),
 }
 """Every breaker. Readings of another name are an error: a misspelt breaker would never open."""
 
@@ -83,7 +84,8 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refusal(self) -> str:
-        return f"BREAKER_OPEN breaker={self.key} {self.evidence}"
+        whose = f"track={self.track} " if self.track else ""
+        return f"{RULES[self.name].code} {whose}{self.evidence}"
 
 
 class Breakers:
@@ -137,16 +139,13 @@ class Breakers:
 class Ratio:
     """Bad ones among all in a moving window, from two counters that only grow. Bounded: one sample a second."""
 
-    def __init__(self, window_s: int = 60, least: int = 50) -> None:
-        self.least = least
-        """Fewer than this many prove nothing."""
-        self._window_ns = window_s * SECOND_NS
-        self._samples: deque[tuple[int, int, int]] = deque(maxlen=window_s + 2)
+    def __init__(self) -> None:
+        self._samples: deque[tuple[int, int, int]] = deque()
 
-    def read(self, total: int, bad: int, mono: int) -> tuple[int, int]:
+    def read(self, total: int, bad: int, window_s: int, mono: int) -> tuple[int, int]:
         """All and bad ones in the window that ends now."""
         samples = self._samples
-        while len(samples) > 1 and samples[1][0] <= mono - self._window_ns:
+        while len(samples) > 1 and samples[1][0] <= mono - window_s * SECOND_NS:
             samples.popleft()
         if not samples or mono - samples[-1][0] >= SECOND_NS:
             samples.append((mono, total, bad))
@@ -157,11 +156,34 @@ class Ratio:
         """Forget the window: a person has accepted what was in it."""
         self._samples.clear()
 
-    def reading(self, name: str, total: int, bad: int, limit: int, mono: int) -> Reading:
-        """``limit``: share of bad ones that must not be exceeded, scaled by 1e-8; 0 = not watched."""
-        every, failed = self.read(total, bad, mono)
-        holds = limit > 0 and every >= self.least and failed * SCALE > limit * every
-        evidence = (
-            f"failed={failed} of={every} window_s={self._window_ns // SECOND_NS} limit_percent={text(limit * 100)}"
-        )
-        return Reading(name, holds, evidence if holds else "")
+
+def ratio_reading(name: str, of: tuple[int, int], limit: int, least: int, track: str = "") -> Reading:
+    """``of``: all and bad ones; ``limit``: share of bad ones not to exceed, scaled, 0 = not watched; ``least``: fewer
+    prove nothing."""
+    every, bad = of
+    holds = limit > 0 and every >= least and bad * SCALE > limit * every
+    evidence = (
+        f"percent={text(bad * 100 * SCALE // every)} of={every} limit_percent={text(limit * 100)}" if holds else ""
+    )
+    return Reading(name, holds, evidence, track)
+
+
+class Since:
+    """How long something has been so without a break."""
+
+    def __init__(self) -> None:
+        self._mono: int | None = None
+
+    def read(self, holds: bool, mono: int) -> int:
+        """Nanoseconds; 0 while it does not hold."""
+        if not holds:
+            self._mono = None
+        elif self._mono is None:
+            self._mono = mono
+        return 0 if self._mono is None else mono - self._mono
+
+
+def duration_reading(name: str, lasted_ns: int, limit_ns: int, what: str = "") -> Reading:
+    """``limit_ns`` 0 = not watched."""
+    evidence = f"seconds={lasted_ns // SECOND_NS} limit={limit_ns // SECOND_NS}{what}"
+    return Reading(name, 0 < limit_ns <= lasted_ns, evidence)

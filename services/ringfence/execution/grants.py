@@ -17,6 +17,7 @@ import msgspec
 from ringfence.execution import ids
 from ringfence.execution.caps import SECOND_NS, UNLIMITED, Caps, caps
 from ringfence.execution.state import Track
+from ringfence.execution.thresholds import NO_LOSS_CAPS, breaker_caps, loss_caps
 from ringfence.runtime.config import (
     ALLOCATION_KEY,
     CANDIDATE,
@@ -128,9 +129,10 @@ def allocate(
 
     A track that the allocation no longer names is barred and keeps its positions.
     """
-    account.caps = caps(allocation.limits, None, 100)
+    _limit(account, caps(allocation.limits, None, 100))
     if paper:
         unbind(account.caps)
+        account.loss_caps = NO_LOSS_CAPS
     stages = {"Paper"} if paper else {"Canary", "Live"}
     named = {track.name for track in allocation.tracks}
     trading = {track.name for track in allocation.tracks if track.stage in stages and track.key}
@@ -149,7 +151,7 @@ def allocate(
         track.mark = ids.revision_mark(entry.revision)
         track.revision = entry.revision
         track.weight = weight
-        track.caps = caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight)
+        _limit(track, caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight))
         if shared:
             share_counts(track.caps, entry.name)
         track.barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"

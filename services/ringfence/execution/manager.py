@@ -50,10 +50,6 @@ class Manager(Outcomes):
         self.capital = 0
         """Of the system, in its currency: what percentages of losses are of."""
         self.intents = 0
-        self.checked = 0
-        """Intents of strategies that may send, checked while nothing stopped them."""
-        self.failed = 0
-        """Those of them that were refused."""
         self.refusals: dict[str, int] = {}
         self.untold = 0
         self._currency = currency
@@ -71,10 +67,10 @@ class Manager(Outcomes):
             self._count(self.refusals, "SENDER_NOT_ALLOWED")
             return []
         active = self.guard.severity is Severity.NONE  # refusals of a stopped gate say nothing of the strategy
-        self.checked += active
+        track.checked += active
         refused = self.gate.check(intent, wall, mono)
         if refused:
-            self.failed += active
+            track.failed += active
             return self._deny(intent, track, refused, wall, mono)
         entries, approved = self._send(intent, track, wall, mono)
         return [*entries, approved]
@@ -225,9 +221,7 @@ class Manager(Outcomes):
 
     def evaluate(self, wall: int) -> None:
         """What each track and the account have lost."""
-        valuation.evaluate(
-            self.gate, self.books, self.ledger, self.trips, self.calendar, self._currency, self.capital, wall
-        )
+        valuation.evaluate(self.gate, self.books, self.ledger, self.calendar, self._currency, self.capital, wall)
 
 
 def initialized(client_order_id: str, intent: Intent, wall: int, group: str = "", replaces: str = "") -> Initialized:

@@ -6,8 +6,10 @@ from typing import Final
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ringfence.execution.app import Execution
+from ringfence.execution.breakers import RULES
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import ReconcileLoop
+from ringfence.execution.losses import PERIODS
 from ringfence.execution.status import StatusWriter
 from ringfence.model.money import SCALE
 
@@ -20,6 +22,7 @@ def families(app: Execution, loop: ReconcileLoop, leader: Leader, status: Status
     yield from _guard(app, leader)
     yield from _orders(app)
     yield from _losses(app)
+    yield from _breakers(app)
     yield from _evidence(app)
     yield from _durability(app, loop, status)
 
@@ -99,6 +102,34 @@ def _losses(app: Execution) -> Iterable[Metric]:
         gain.add_metric([track.name], max(0, -track.loss) / SCALE)
         limit.add_metric([track.name], track.caps.loss / SCALE)
     yield from (loss, gain, limit)
+    losses = GaugeMetricFamily(
+        P + "loss", "Lost in a period, quote currency; 0 while winning", labels=["owner", "period"]
+    )
+    equity = GaugeMetricFamily(P + "equity", "Allocated and won, quote currency; 0 once all is lost", labels=["owner"])
+    drawdown = GaugeMetricFamily(
+        P + "drawdown_ratio", "Equity below its high-water mark, of the mark", labels=["owner"]
+    )
+    streak = GaugeMetricFamily(P + "losses_in_a_row", "Losing round trips since the last win", labels=["owner"])
+    for name, owner in sorted(app.manager.ledger.owners.items()):
+        who = name or "account"
+        for period in PERIODS:
+            losses.add_metric([who, period], max(0, owner.loss(period)) / SCALE)
+        losses.add_metric([who, "rolling24h"], max(0, owner.rolling) / SCALE)
+        equity.add_metric([who], max(0, owner.equity) / SCALE)
+        drawdown.add_metric([who], owner.drawdown / SCALE)
+        streak.add_metric([who], app.manager.trips.streak(name))
+    yield from (losses, equity, drawdown, streak)
+
+
+def _breakers(app: Execution) -> Iterable[Metric]:
+    breakers = app.protection.breakers
+    opened = GaugeMetricFamily(P + "breaker_open", "1 while tripped and not acknowledged", labels=["breaker", "owner"])
+    trips = CounterMetricFamily(P + "breaker_trips", "Times that a breaker has tripped", labels=["breaker"])
+    for name in RULES:
+        trips.add_metric([name], breakers.trips.get(name, 0))
+    for one in breakers.open.values():
+        opened.add_metric([one.name, one.track or "account"], 1)
+    yield from (opened, trips)
 
 
 _COUNTS: Final = (

@@ -9,10 +9,21 @@ from typing import Any, Final
 
 import msgspec
 
-from ringfence.execution.breakers import LATCH, RULES, Breakers, Open, Ratio, Reading
+from ringfence.execution.breakers import (
+    LATCH,
+    RULES,
+    Breakers,
+    Open,
+    Ratio,
+    Reading,
+    Since,
+    duration_reading,
+    ratio_reading,
+)
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.manager import Manager
 from ringfence.execution.state import FOREIGN, Track
+from ringfence.execution.thresholds import SECOND_NS
 from ringfence.execution.valuation import percent
 from ringfence.model.money import SCALE, text
 from ringfence.wire.kill import Severity
@@ -21,9 +32,7 @@ NOTE_BREAKERS: Final = "breakers"
 """All open breakers, whenever that changes."""
 NOTE_ACKNOWLEDGED: Final = "acknowledged"
 """A person let go: who, and of which breakers."""
-POSITION_MARGIN: Final = 110
-"""Percent of a position limit that fills must carry a position beyond: approvals are made at prices that move."""
-FROM_FILLS: Final = frozenset({"losses-in-a-row", "repeated-executions"})
+FROM_FILLS: Final = frozenset({"consecutive-losses", "repeated-executions"})
 """Their counts start anew once acknowledged."""
 
 
@@ -33,23 +42,18 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Traffic:
-    """Requests to the venue and how they ended. Plain integers that only grow."""
+    """What the host sees of the venue. Counters only grow."""
 
-    __slots__ = ("blind", "failed", "looks", "orders", "rejected", "requests")
+    __slots__ = ("orders", "rejected", "unanswered")
 
     def __init__(self) -> None:
-        self.requests = 0
-        self.failed = 0
-        """Time-outs, 5xx, disconnects: nobody knows what the venue did."""
         self.orders = 0
         self.rejected = 0
-        self.looks = 0
-        self.blind = 0
-        """Looks at market data that found an instrument unusable."""
+        self.unanswered = 0
+        """Requests in a row that ended without an answer: time-outs, 5xx, disconnects."""
 
     def request(self, *, failed: bool) -> None:
-        self.requests += 1
-        self.failed += failed
+        self.unanswered = self.unanswered + 1 if failed else 0
 
 
 class Protection:
@@ -64,7 +68,12 @@ class Protection:
         self._guard = gate.guard
         self._manager = manager
         self._note = note
-        self._ratios = {name: Ratio() for name in ("checks", "rejects", "connectivity", "market-data")}
+        self._checks: dict[str, Ratio] = {}
+        self._rejects = Ratio()
+        self._disconnected = Since()
+        self._blind = Since()
+        self.stream_up: bool | None = None
+        """The venue's private stream; None = it has not been up yet, which start-up says by itself."""
         self._held: dict[tuple[str, str], int] | None = None
 
     def restored(self, found: tuple[Open, ...], wall: int) -> None:
@@ -104,8 +113,10 @@ class Protection:
         self._note(NOTE_BREAKERS, tuple(self.breakers.open.values()))
         self.forget(self._manager, self.acknowledged)
         for one in closed:
-            if one.name in self._ratios:
-                self._ratios[one.name].restart()
+            if one.name == "checks":
+                self._checks.pop(one.track, None)
+            elif one.name == "rejects":
+                self._rejects.restart()
         self._refuse()
 
     @staticmethod
@@ -128,7 +139,7 @@ class Protection:
     def _readings(self, mono: int) -> Iterator[Reading]:
         yield from self._losses()
         yield from self._positions()
-        yield from self._ratios_now(mono)
+        yield from self._failures(mono)
         for track in self._own():
             yield from self._counts(track)
 
@@ -146,7 +157,7 @@ class Protection:
             halt = track.loss_caps.drawdown_halt
             owner = self._manager.ledger.owner(name)
             evidence = (
-                f"drawdown_percent={percent(owner.drawdown)} limit_percent={percent(halt)} "
+                f"percent={percent(owner.drawdown)} limit_percent={percent(halt)} "
                 f"equity={text(owner.equity)} high_water_mark={text(owner.peak)}"
             )
             yield Reading("drawdown", known and 0 < halt <= owner.drawdown, evidence, name)
@@ -162,13 +173,14 @@ class Protection:
         before, self._held = self._held, held
         if before is None:
             return
-        limit = self._gate.account.caps.position
+        limit, margin = self._gate.account.caps.position, self._gate.account.breaker_caps.breach
         for (name, symbol), quantity in held.items():
             if abs(quantity) <= abs(before.get((name, symbol), 0)):
                 continue
             worth = sum(self._worth(*key, amount) for key, amount in held.items() if key[1] == symbol)
-            if worth * 100 > limit * POSITION_MARGIN:
-                told = f"symbol={symbol} value={text(worth)} limit={text(limit)} by={name} held={text(quantity)}"
+            beyond = limit * (SCALE + margin) // SCALE
+            if margin and worth > beyond:
+                told = f"symbol={symbol} value={text(worth)} limit={text(beyond)} by={name} held={text(quantity)}"
                 yield Reading("position", holds=True, evidence=told)
 
     def _worth(self, name: str, symbol: str, quantity: int) -> int:
@@ -179,29 +191,36 @@ class Protection:
         known = [price for price in (average, market.ask) if price > 0]
         return abs(quantity) * min(known) // SCALE if known else 0
 
-    def _ratios_now(self, mono: int) -> Iterator[Reading]:
-        manager, traffic, caps = self._manager, self.traffic, self._gate.account.breaker_caps
-        traffic.looks += 1
-        traffic.blind += any(
-            market.unusable or mono - market.status_mono > STATUS_STALE_NS
+    def _failures(self, mono: int) -> Iterator[Reading]:
+        caps, traffic = self._gate.account.breaker_caps, self.traffic
+        of = self._rejects.read(traffic.orders, traffic.rejected, caps.window_s, mono)
+        yield ratio_reading("rejects", of, caps.rejects, caps.rejects_least)
+        down = self.stream_up is False or traffic.unanswered > 0
+        what = f" stream={'up' if self.stream_up else 'down'} unanswered={traffic.unanswered}"
+        yield duration_reading("connectivity", self._disconnected.read(down, mono), caps.disconnected_ns, what)
+        blind = [
+            market.symbol
             for market in self._gate.markets.values()
-            if market.worst or market.resting_buys or market.resting_sells
-        )
-        for name, total, bad, limit in (
-            ("checks", manager.checked, manager.failed, caps.checks),
-            ("rejects", traffic.orders, traffic.rejected, caps.rejects),
-            ("connectivity", traffic.requests, traffic.failed, caps.connectivity),
-            ("market-data", traffic.looks, traffic.blind, caps.market_data),
-        ):
-            yield self._ratios[name].reading(name, total, bad, limit, mono)
+            if (market.unusable or mono - market.status_mono > STATUS_STALE_NS)
+            and (market.worst or market.resting_buys or market.resting_sells)
+        ]
+        lasted = self._blind.read(bool(blind), mono)
+        yield duration_reading("market-data", lasted, caps.disconnected_ns, f" symbols={','.join(blind)}")
+        for track in self._own():
+            limits = track.breaker_caps
+            ratio = self._checks.setdefault(track.name, Ratio())
+            of = ratio.read(track.checked, track.failed, limits.window_s, mono)
+            yield ratio_reading("checks", of, limits.checks, limits.checks_least, track.name)
 
     def _counts(self, track: Track) -> Iterator[Reading]:
         caps, trips = track.loss_caps, self._manager.trips
         streak = trips.streak(track.name)
         evidence = f"losses={streak} limit={caps.streak}"
-        yield Reading("losses-in-a-row", 0 < caps.streak <= streak, evidence, track.name)
+        yield Reading("consecutive-losses", 0 < caps.streak <= streak, evidence, track.name)
         repeated = trips.repeated(track.name, caps.repeated, caps.repeated_ns)
-        evidence = f"executions={caps.repeated} window_s={caps.repeated_ns // 1_000_000_000} on={repeated!r}"
+        evidence = (
+            f"executions={caps.repeated} limit={caps.repeated} seconds={caps.repeated_ns // SECOND_NS} on={repeated!r}"
+        )
         yield Reading("repeated-executions", bool(repeated), evidence, track.name)
 
 

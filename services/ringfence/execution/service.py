@@ -26,6 +26,7 @@ from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import AllocationKeeper, ReconcileLoop
+from ringfence.execution.losses import Calendar
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
@@ -170,6 +171,10 @@ class Gated:
         validity_ns = 0 if config.paper else config.venue.recv_window_ms * MILLISECOND_NS
         manager = Changes(gate, prefix, config.currency, validity_ns)
         manager.capital = config.capital
+        try:
+            manager.calendar = Calendar(config.time_zone)
+        except ValueError as error:
+            raise FatalError(f"time_zone: {error}") from error
         reconciler = Reconciler(manager, guard)
         handovers = Handovers(manager)
         try:

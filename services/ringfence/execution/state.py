@@ -106,6 +106,8 @@ class Track:
         "barred",
         "breaker_caps",
         "caps",
+        "checked",
+        "failed",
         "grant",
         "key",
         "loss",
@@ -144,6 +146,9 @@ class Track:
         self.weight = 0
         self.caps = Caps()
         self.working = 0
+        self.checked = 0
+        """Intents checked while nothing stopped the gate, and (``failed``) those of them that were refused."""
+        self.failed = 0
         self.tokens = 0
         """Of the message bucket, in nanoseconds."""
         self.token_mono = 0

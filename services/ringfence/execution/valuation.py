@@ -7,7 +7,6 @@ from ringfence.execution.gate import Gate
 from ringfence.execution.losses import Calendar, LossLedger, Owner
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.execution.thresholds import LossCaps
-from ringfence.execution.trips import Trips
 from ringfence.model.money import SCALE, text
 from ringfence.model.positions import Book
 
@@ -16,7 +15,6 @@ def evaluate(
     gate: Gate,
     books: dict[str, Book],
     ledger: LossLedger,
-    trips: Trips,
     calendar: Calendar,
     currency: str,
     capital: int,
@@ -39,25 +37,25 @@ def evaluate(
         if track.name != FOREIGN:
             allocated = capital * track.weight // 100
             owner = ledger.update(track.name, worths.get(track.name, 0), allocated, calendar, wall)
-            _tell(track, f"track={track.name} ", owner, ledger, trips.streak(track.name))
+            _tell(track, f"track={track.name} ", owner, ledger)
     owner = ledger.update("", total, capital, calendar, wall)
-    _tell(account, "", owner, ledger, 0)
+    _tell(account, "", owner, ledger)
 
 
-def _tell(track: Track, who: str, owner: Owner, ledger: LossLedger, streak: int) -> None:
+def _tell(track: Track, who: str, owner: Owner, ledger: LossLedger) -> None:
     caps = track.caps
     name = "" if not who else track.name
     track.loss = owner.loss("day")
     # a limit of 0 (no weight) refuses by itself and latches nothing
     track.loss_latched = ledger.latch(name, "day", 0 < caps.loss <= track.loss) and owner.periods["day"].latched
-    track.losses = tuple(_refusals(who, name, owner, ledger, track.loss_caps, streak))
+    track.losses = tuple(_refusals(who, name, owner, ledger, track.loss_caps))
 
 
-def _refusals(who: str, name: str, owner: Owner, ledger: LossLedger, caps: LossCaps, streak: int) -> Iterator[str]:
+def _refusals(who: str, name: str, owner: Owner, ledger: LossLedger, caps: LossCaps) -> Iterator[str]:
     """All but the day's loss in currency, which the gate compares itself."""
     day = owner.loss_share("day")
     if 0 < caps.day_share <= day:
-        yield f"LOSS_DAY_REACHED {who}loss_percent={percent(day)} limit_percent={percent(caps.day_share)}"
+        yield f"LOSS_DAY_REACHED {who}percent={percent(day)} limit_percent={percent(caps.day_share)}"
     for period, most, most_share in (
         ("week", caps.week, caps.week_share),
         ("month", caps.month, caps.month_share),
@@ -66,16 +64,14 @@ def _refusals(who: str, name: str, owner: Owner, ledger: LossLedger, caps: LossC
         if ledger.latch(name, period, 0 < most <= loss or 0 < most_share <= lost_share):
             told = f"loss={text(loss)} limit={text(most)}"
             if 0 < most_share <= lost_share:
-                told = f"loss_percent={percent(lost_share)} limit_percent={percent(most_share)}"
+                told = f"percent={percent(lost_share)} limit_percent={percent(most_share)}"
             yield f"LOSS_{period.upper()}_REACHED {who}{told}"
     if 0 < caps.rolling <= owner.rolling:
-        yield f"LOSS_ROLLING_REACHED {who}loss={text(owner.rolling)} limit={text(caps.rolling)} hours=24"
+        yield f"LOSS_ROLLING_DAY_REACHED {who}loss={text(owner.rolling)} limit={text(caps.rolling)}"
     drawdown = owner.drawdown
     if 0 < caps.drawdown_reduce <= drawdown:
         limit = percent(caps.drawdown_reduce)
-        yield f"DRAWDOWN_REACHED {who}drawdown_percent={percent(drawdown)} limit_percent={limit}"
-    if 0 < caps.streak <= streak:
-        yield f"LOSSES_IN_A_ROW {who}losses={streak} limit={caps.streak}"
+        yield f"DRAWDOWN_REDUCE {who}percent={percent(drawdown)} limit_percent={limit}"
 
 
 def percent(part: int) -> str:

@@ -148,6 +148,8 @@ class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True)
     allocation_configmap: str
     labels: dict[str, str]
     """Labels of the TradingSystem that kill switches may select by."""
+    time_zone: str = "UTC"
+    """Where days, weeks and months of losses begin: UTC for crypto, an exchange's own (IANA name) elsewhere."""
     paper_balances: dict[str, int] = {}
     maker_fee_bps: int = 0
     taker_fee_bps: int = 0

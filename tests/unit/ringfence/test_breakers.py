@@ -1,6 +1,16 @@
 """Breakers: soft ones confirm, hard ones do not wait, all of them stay open until a person has looked."""
 
-from ringfence.execution.breakers import RULES, SECOND_NS, Breakers, Open, Ratio, Reading
+from ringfence.execution.breakers import (
+    RULES,
+    SECOND_NS,
+    Breakers,
+    Open,
+    Ratio,
+    Reading,
+    Since,
+    duration_reading,
+    ratio_reading,
+)
 from ringfence.model.money import SCALE
 
 WALL = 1_700_000_000_000_000_000
@@ -46,11 +56,11 @@ def test_an_acknowledged_breaker_whose_condition_holds_trips_again() -> None:
 
 def test_a_breaker_of_one_track_refuses_that_track_alone() -> None:
     breakers = Breakers()
-    breakers.read([Reading("losses-in-a-row", True, "losses=8 limit=8", "candidate")], WALL)
-    assert breakers.refusals("candidate") == ("BREAKER_OPEN breaker=losses-in-a-row/candidate losses=8 limit=8",)
+    breakers.read([Reading("consecutive-losses", True, "losses=8 limit=8", "candidate")], WALL)
+    assert breakers.refusals("candidate") == ("LOSSES_CONSECUTIVE track=candidate losses=8 limit=8",)
     assert breakers.refusals("stable") == ()
-    breakers.read([Reading("losses-in-a-row", True, "losses=9 limit=8", "stable")], WALL)
-    assert set(breakers.open) == {"losses-in-a-row/candidate", "losses-in-a-row/stable"}
+    breakers.read([Reading("consecutive-losses", True, "losses=9 limit=8", "stable")], WALL)
+    assert set(breakers.open) == {"consecutive-losses/candidate", "consecutive-losses/stable"}
 
 
 def test_open_breakers_survive_a_restart() -> None:
@@ -71,20 +81,32 @@ def test_every_breaker_has_a_severity_and_can_trip() -> None:
 
 
 def test_a_ratio_needs_enough_to_prove_anything() -> None:
-    ratio = Ratio()
-    ratio.read(0, 0, 0)
-    assert not ratio.reading("rejects", 49, 49, FIVE_PERCENT, SECOND_NS).holds
-    found = ratio.reading("rejects", 60, 4, FIVE_PERCENT, SECOND_NS)
-    assert found.holds
-    assert found.evidence == "failed=4 of=60 window_s=60 limit_percent=5"
-    assert not ratio.reading("rejects", 60, 3, FIVE_PERCENT, SECOND_NS).holds, "5 % exactly is not above it"
-    assert not ratio.reading("rejects", 60, 60, 0, SECOND_NS).holds, "without a limit it is not watched"
+    assert not ratio_reading("rejects", (49, 49), FIVE_PERCENT, 50).holds
+    found = ratio_reading("rejects", (60, 4), FIVE_PERCENT, 50, "stable")
+    assert (found.holds, found.evidence) == (True, "percent=6.66666666 of=60 limit_percent=5")
+    assert not ratio_reading("rejects", (60, 3), FIVE_PERCENT, 50).holds, "5 % exactly is not above it"
+    assert not ratio_reading("rejects", (60, 60), 0, 50).holds, "without a limit it is not watched"
 
 
 def test_a_ratio_forgets_what_is_older_than_its_window_in_bounded_memory() -> None:
     ratio = Ratio()
+    total = bad = 0
     for tick in range(5 * 600):
-        total, bad = ratio.read(tick, min(tick, 1000), tick * SECOND_NS // 5)
+        total, bad = ratio.read(tick, min(tick, 1000), 60, tick * SECOND_NS // 5)
     assert 300 <= total <= 305, "a window of 60 s, and at most one sample more"
     assert bad == 0
     assert len(ratio._samples) <= 62
+
+
+def test_a_duration_begins_anew_after_each_break() -> None:
+    since = Since()
+    assert [since.read(holds, n * SECOND_NS) for n, holds in enumerate([True, True, False, True, True])] == [
+        0,
+        SECOND_NS,
+        0,
+        0,
+        SECOND_NS,
+    ]
+    assert duration_reading("connectivity", 30 * SECOND_NS, 30 * SECOND_NS).holds
+    assert not duration_reading("connectivity", 30 * SECOND_NS - 1, 30 * SECOND_NS).holds
+    assert not duration_reading("connectivity", 30 * SECOND_NS, 0).holds
