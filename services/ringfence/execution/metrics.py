@@ -102,13 +102,9 @@ def _losses(app: Execution) -> Iterable[Metric]:
         gain.add_metric([track.name], max(0, -track.loss) / SCALE)
         limit.add_metric([track.name], track.caps.loss / SCALE)
     yield from (loss, gain, limit)
-    losses = GaugeMetricFamily(
-        P + "loss", "Lost in a period, quote currency; 0 while winning", labels=["owner", "period"]
-    )
+    losses = GaugeMetricFamily(P + "loss", "Lost in a period; 0 while winning", labels=["owner", "period"])
     equity = GaugeMetricFamily(P + "equity", "Allocated and won, quote currency; 0 once all is lost", labels=["owner"])
-    drawdown = GaugeMetricFamily(
-        P + "drawdown_ratio", "Equity below its high-water mark, of the mark", labels=["owner"]
-    )
+    drawdown = GaugeMetricFamily(P + "drawdown_ratio", "Equity below its high-water mark", labels=["owner"])
     streak = GaugeMetricFamily(P + "losses_in_a_row", "Losing round trips since the last win", labels=["owner"])
     for name, owner in sorted(app.manager.ledger.owners.items()):
         who = name or "account"
