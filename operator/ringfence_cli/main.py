@@ -305,7 +305,7 @@ def release(
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why it is safe to go on.")],
     latched: Annotated[
         bool,
-        typer.Option("--latched", help="A direct kill or a breaker is latched in the gate: engage once, then release."),
+        typer.Option("--latched", help="A direct kill or a breaker is latched: engage once, then release."),
     ] = False,
     ask: Annotated[bool, typer.Option("--ask", help="Only ask, where the switch takes two persons.")] = False,
     timeout: Timeout = 10.0,

@@ -157,3 +157,9 @@ def allocate(
         track.barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
         ungranted = "" if isinstance(grant, Limits) else f"GRANT_INVALID grant={entry.grant} reason={grant}"
         track.ungranted = ungranted or (held or {}).get(entry.name, "")
+
+
+def _limit(track: Track, found: Caps) -> None:
+    track.caps = found
+    track.loss_caps = loss_caps(found.limits)
+    track.breaker_caps = breaker_caps(found.limits)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
+from ringfence.execution.handover import Handovers
 from ringfence.execution.ids import prefix
 from ringfence.execution.manager import Manager
 from ringfence.execution.protection import Acknowledged, Protection, document
@@ -57,7 +58,7 @@ class Rig:
         self.manager.capital = money("10000")
         self.journal = Journal(path, SystemClock())
         store = Store(self.journal)
-        store.replay(self.manager, Reconciler(self.manager, self.guard), self.guard, WALL)
+        store.replay(self.manager, Reconciler(self.manager, self.guard), Handovers(self.manager), self.guard, WALL)
         self.generation = 0
         self.switch()
         self.guard.reconciled(1, WALL)
