@@ -134,8 +134,9 @@ class Metric(Spec):
                 at=".compare",
             ),
             rule(
-                "!has(self.squares) || has(self.compare)",
-                "squares is only for compare",
+                "!has(self.squares) || (has(self.samples) && !has(self.total)"
+                " && (has(self.compare) || has(self.thresholdRange)))",
+                "squares makes it a mean over episodes: it needs samples, and thresholdRange or compare, and no total",
                 at=".squares",
             ),
             rule(
@@ -158,7 +159,7 @@ class Metric(Spec):
     samples: Query | None = None
     """PromQL: how many samples it rests on; for compare the number of episodes."""
     squares: Query | None = None
-    """PromQL: sum of the squares over episodes, for compare."""
+    """PromQL: sum of the squares over episodes. Makes it a mean, whose 95 % bounds are judged."""
     threshold_range: ThresholdRange | None = None
     """What its value must be within. For a library name: instead of the library's own, where it has one."""
     compare: Comparison | None = None
@@ -169,12 +170,13 @@ class Metric(Spec):
     """Older samples are no data."""
     interval: Duration = "1m"
     """Time from one measurement to the next, at least 1s."""
-    initial_delay: Duration = "0s"
-    """Time from the stage's begin to the first measurement."""
+    initial_delay: Duration | None = None
+    """Time from the stage's begin to the first measurement. Default: the library's, or 0s."""
     count: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 1
     """At least so many measurements before it can be Successful. It goes on being measured."""
-    failure_limit: Annotated[int, Strict(), Field(ge=0, le=1000)] = 0
-    """Number of failed measurements that are tolerated: with 3 the fourth fails. Good ones do not reset it."""
+    failure_limit: Annotated[int, Strict(), Field(ge=0, le=1000)] | None = None
+    """Number of failed measurements that are tolerated: with 3 the fourth fails. Good ones do not reset it. Default:
+    the library's, or 0."""
     inconclusive_limit: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 1000
     """Number of inconclusive measurements in a row that are waited for; one more asks for a person."""
     consecutive_error_limit: Annotated[int, Strict(), Field(ge=0, le=100_000)] = 10

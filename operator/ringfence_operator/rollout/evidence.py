@@ -45,11 +45,19 @@ class NonInferior:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanWithin:
+    """Mean of episodes, whose 95 % bounds must lie within, ends included. Judged at three looks."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """No rule: shown, never judged."""
 
 
-Rule = Within | Ratio | NonInferior | Shown
+Rule = Within | Ratio | NonInferior | MeanWithin | Shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +102,7 @@ class MetricSpec:
     @property
     def statistical(self) -> bool:
         """Judged at three fixed looks, not at each measurement."""
-        return isinstance(self.rule, Ratio | NonInferior)
+        return isinstance(self.rule, Ratio | NonInferior | MeanWithin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +133,7 @@ class Reading:
     samples: float | None = None
     """Within: on how many samples it rests; None = not told, which is not enough where min_samples > 1."""
     candidate: Sums | None = None
-    """NonInferior."""
+    """NonInferior, MeanWithin: of the track that is evaluated."""
     stable: Sums | None = None
     """NonInferior."""
     age_s: float | None = None
