@@ -307,14 +307,16 @@ class FailureStatus(Status):
 
 
 class HandoverStatus(Status):
-    """Positions on their way from one track to another."""
+    """Positions on their way from one track to another, or out."""
 
+    id: Word
+    """As the allocation names it."""
     purpose: Literal["Promote", "RollBack", "Demote", "Supersede"]
-    """What follows it."""
-    giver: Word
+    """What it is for."""
+    source: Word
     """Track: stable or candidate."""
-    taker: Word = ""
-    """Track: stable, candidate or shadow; empty: nobody, positions are closed."""
+    target: Word = ""
+    """Track; empty: nobody, positions are closed."""
     mode: HandoverMode
     """Adopt or Flatten."""
     since: Instant
@@ -352,8 +354,8 @@ class PlatformStatus(Status):
 class RolloutStatus(Status):
     """How far a revision is, and what it waits for. Everything that the operator needs to go on after a restart."""
 
-    revision: Word
-    """The revision on its way, or that bakes."""
+    revision: Word = ""
+    """The revision on its way, or that bakes; empty: none."""
     next: Annotated[str, Field(max_length=32)] = ""
     """The next step, such as Canary 25%; empty where there is none."""
     waits_for: Text = ""
@@ -368,8 +370,10 @@ class RolloutStatus(Status):
     """Its UID: a Promotion names it."""
     session_milliseconds: Count = 0
     """Session time in this stage."""
-    attempt: Count = 1
-    """Counts up with every retry and demotion: a Promotion for an earlier attempt does not match."""
+    counting: Flag = False
+    """Whether session time counts now."""
+    attempt: Count = 0
+    """Counts entries into stages, retries and demotions too: each has an Evaluation of its own."""
     clock: Instant | None = None
     """Latest time that was seen. Nothing rises while the clock is behind it."""
     silent_since: Instant | None = None
@@ -382,7 +386,7 @@ class RolloutStatus(Status):
     """Why this revision does not go on without a retry or a new revision."""
     retry: Count = 0
     """The last spec.rollout.retry that was honoured."""
-    handover: HandoverStatus | None = None
-    """Positions on their way."""
+    handovers: Annotated[tuple[HandoverStatus, ...], Field(max_length=8, json_schema_extra=atomic_list())] = ()
+    """Positions on their way, in this order."""
     earned: Annotated[tuple[EarnedStatus, ...], Field(max_length=6, json_schema_extra=atomic_list())] = ()
     """Revisions that finished their bake, the newest first."""

@@ -5,6 +5,7 @@ reason and a sentence that says what to do.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -13,8 +14,8 @@ from ringfence_operator.rollout.state import (
     Condition,
     ConditionStatus,
     Event,
+    Failure,
     Observation,
-    RolloutSpec,
     TrackState,
 )
 
@@ -29,18 +30,37 @@ class Why(NamedTuple):
     message: str
 
 
-def judge(spec: RolloutSpec, track: TrackState, why: Why, seen: Observation, now: datetime) -> tuple[Condition, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutSaid:
+    """What a rollout in stages adds."""
+
+    moving: bool = False
+    problem: Problem | None = None
+    """What will not get well by waiting."""
+    failure: Failure | None = None
+    starved: bool = False
+    looser: tuple[str, ...] = ()
+    """Limits of the spec that nobody has granted."""
+
+
+def judge(
+    track: TrackState, why: Why, seen: Observation, now: datetime, rollout: RolloutSaid = RolloutSaid()
+) -> tuple[Condition, ...]:
     """All conditions of a system, always all of them, in a fixed order."""
     stalled = _stalled(seen, now)
+    if stalled is None and rollout.problem is not None:
+        stalled = Why(rollout.problem.reason, rollout.problem.message)
     waiting = [workload.name for workload in seen.workloads if not workload.ready]
     problems = [workload.problem for workload in seen.workloads if workload.problem is not None]
     found = [
         _ready(stalled, waiting),
         _reconciling(stalled, waiting),
         ("Stalled", "True", *stalled) if stalled else ("Stalled", "False", "NotStalled", "nothing needs anybody"),
-        _progressing(track, why, stalled),
+        _progressing(track, why, stalled, moving=rollout.moving),
         _halted(seen),
-        _degraded(problems),
+        _degraded(problems, rollout.failure),
+        _starved(rollout),
+        _pending(rollout),
     ]
     return tuple(
         settled(seen.conditions, name, status, Why(reason, message), seen.generation, now)
@@ -135,10 +155,12 @@ def _reconciling(stalled: Why | None, waiting: list[str]) -> tuple[str, Conditio
     return "Reconciling", "False", "AllReady", "the cluster holds what the spec asks for"
 
 
-def _progressing(track: TrackState, why: Why, stalled: Why | None) -> tuple[str, ConditionStatus, str, str]:
+def _progressing(
+    track: TrackState, why: Why, stalled: Why | None, *, moving: bool
+) -> tuple[str, ConditionStatus, str, str]:
     if stalled is not None:
         return "Progressing", "False", stalled.reason, stalled.message
-    return "Progressing", "False", why.reason, f"{track.stage} {track.weight}%: {why.message}"
+    return "Progressing", "True" if moving else "False", why.reason, f"{track.stage} {track.weight}%: {why.message}"
 
 
 def _halted(seen: Observation) -> tuple[str, ConditionStatus, str, str]:
@@ -152,7 +174,25 @@ def _halted(seen: Observation) -> tuple[str, ConditionStatus, str, str]:
     return "TradingHalted", "False", "NoSwitchEngaged", "no kill switch that covers this system is engaged"
 
 
-def _degraded(problems: list[Problem]) -> tuple[str, ConditionStatus, str, str]:
+def _starved(said: RolloutSaid) -> tuple[str, ConditionStatus, str, str]:
+    if said.starved:
+        told = "the candidate has weight and gets nothing: the other track uses all of a limit"
+        return "CandidateStarved", "True", "LimitUsedUp", told
+    return "CandidateStarved", "False", "NotStarved", "no candidate is kept from trading by the other track"
+
+
+def _pending(said: RolloutSaid) -> tuple[str, ConditionStatus, str, str]:
+    if said.looser:
+        told = (
+            f"{_names(said.looser)} of the spec are looser than what was granted: a Promotion with action Raise grants"
+        )
+        return "LimitsPending", "True", "NotGranted", told
+    return "LimitsPending", "False", "Granted", "the limits in force are the spec's, or stricter"
+
+
+def _degraded(problems: list[Problem], failure: Failure | None) -> tuple[str, ConditionStatus, str, str]:
+    if not problems and failure is not None:
+        return "Degraded", "True", failure.reason, f"revision {failure.revision}: {failure.message}"
     if not problems:
         return "Degraded", "False", "NoProblem", "no workload has a problem"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -165,6 +205,8 @@ _TOLD: Final = {
     ("Stalled", "True"): ("", "Warning"),
     ("Degraded", "True"): ("", "Warning"),
     ("Degraded", "False"): ("Recovered", "Normal"),
+    ("CandidateStarved", "True"): ("CandidateStarved", "Warning"),
+    ("LimitsPending", "True"): ("LimitsPending", "Warning"),
     ("TradingHalted", "True"): ("TradingHalted", "Warning"),
     ("TradingHalted", "False"): ("TradingReleased", "Normal"),
 }

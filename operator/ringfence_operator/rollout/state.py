@@ -114,13 +114,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
-    """Positions on their way. Both tracks' weights stay until execution says that its books agree."""
+    """What is to become of a track's positions, as the allocation names it. Until execution has done it, the tracks
+    take no new exposure, whatever their weight, and nothing else rises."""
 
+    id: str
+    """Unique for ever: it is carried out once."""
     purpose: Purpose
-    giver: str
-    """Track: stable or candidate."""
-    taker: str
-    """Track: stable, candidate or shadow; empty: positions are closed, whatever the mode."""
+    source: str
+    """Track whose sub-ledger gives: stable or candidate."""
+    target: str = ""
+    """Of Adopt: stable."""
     mode: Mode
     since: datetime
 
@@ -140,8 +143,8 @@ class Progress:
 
     session_ms: int = 0
     """Time with fresh data and the gate Active, not paused."""
-    attempt: int = 1
-    """Counts up with each entry into a step, retries and demotions too: names the Evaluation."""
+    counting: bool = False
+    """The last pass saw such time: only between two such passes does it count."""
     silent_since: datetime | None = None
     """Since when no usable measurement came; None while they come."""
     baking: bool = False
@@ -162,12 +165,15 @@ class State:
     """The stable before, deciding on paper until the bake ends: what a rollback goes to."""
     progress: Progress | None = None
     """None where nothing is on its way and nothing bakes."""
+    attempt: int = 0
+    """Counts entries into steps, retries and demotions too, and never starts again: names Evaluations."""
     clock: datetime | None = None
     """Latest time seen while something was on its way. Nothing rises while the clock is behind it."""
     failure: Failure | None = None
     retry: int = 0
     """Last spec.rollout.retry that was honoured."""
-    handover: Handover | None = None
+    handovers: tuple[Handover, ...] = ()
+    """Not done yet, in their order."""
     earned: tuple[Earned, ...] = ()
     """Newest first."""
 
@@ -255,9 +261,10 @@ class EvaluationSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoverSeen:
-    """What execution says of the handover that was asked for."""
+    """What all executions say of a handover together: Done where all have done it."""
 
-    state: Literal["Running", "Done", "Refused"]
+    id: str
+    state: Literal["Waiting", "Done", "Refused"]
     message: str = ""
 
 
@@ -290,9 +297,9 @@ class Observation:
     looser: tuple[str, ...] = ()
     """Fields in which the spec's limits are looser than what stable was granted, such as limits.order.valueMax."""
     adopts: bool | None = None
-    """Whether the taker of a handover has on_adopt; None = not known."""
-    handover: HandoverSeen | None = None
-    """Of `State.handover`, by execution; None: no word of it yet."""
+    """Whether the candidate's strategy has on_adopt; None = not known."""
+    handovers: tuple[HandoverSeen, ...] = ()
+    """Of `State.handovers`; one that is not here was not heard of yet."""
     starved: bool | None = None
     """The candidate has weight and gets nothing, because the others use all of the limit."""
     min_notional: int | None = None
