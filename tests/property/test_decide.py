@@ -108,7 +108,10 @@ def test_conditions_hold_together(spec: RolloutSpec, state: State, seen: Observa
     found = {c.type: c for c in decided.conditions}
     status = {name: c.status for name, c in found.items()}
 
-    assert list(found) == ["Ready", "Reconciling", "Stalled", "Progressing", "TradingHalted", "Degraded"]
+    assert list(found) == [
+        "Ready", "Reconciling", "Stalled", "Progressing", "TradingHalted", "Degraded", "CandidateStarved",
+        "LimitsPending",
+    ]  # fmt: skip
     assert all(c.reason and c.message and c.observed_generation == seen.generation for c in decided.conditions)
     assert [status["Ready"], status["Reconciling"], status["Stalled"]].count("True") == 1
     if status["Ready"] == "True":

@@ -1,7 +1,6 @@
 """The documents that services read: one file each, the limits, the allocation, and the kill-switch mirror."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,7 +10,7 @@ from ringfence.wire import kill
 from ringfence_operator.desired import plan as names
 from ringfence_operator.desired.labels import Manifest, short_hash, system_labels
 from ringfence_operator.desired.plan import SLOTS, Plan, StrategyPlan, VenuePlan, strategy_role
-from ringfence_operator.rollout.state import Handover, Mode, Purpose, Stage, TrackState
+from ringfence_operator.rollout.state import TrackState
 
 CONFIG_KEY: Final = config.CONFIG_FILE.name
 REVISION_KEY: Final = "strategy.json"
@@ -60,7 +59,7 @@ def allocation(plan: Plan) -> config.Allocation:
     """Weights, keys and limits of the tracks. The epoch goes up whenever anything in it changes."""
     before = _decoded(plan.observed.allocation, config.Allocation)
     wanted = config.Allocation(
-        epoch=before.epoch if before else 0, tracks=_tracks(plan), limits=plan.limits, handovers=handovers(plan)
+        epoch=before.epoch if before else 0, tracks=_tracks(plan), limits=plan.limits, handovers=_handovers(plan)
     )
     if before is None:
         return msgspec.structs.replace(wanted, epoch=max(plan.epoch_floor, 1))
@@ -68,23 +67,11 @@ def allocation(plan: Plan) -> config.Allocation:
 
 
 def _tracks(plan: Plan) -> tuple[config.Track, ...]:
-    """Who trades on which sub-ledger. While positions are handed over, it is already as it will be afterwards, with
+    """Who trades on which sub-ledger. While positions are handed over it is already as it will be afterwards, with
     no new exposure until execution has booked it: see `ringfence.runtime.config.Handover`."""
     state = plan.state
-    stable, candidate, shadow = state.stable, state.candidate, state.shadow
-    purpose = state.handover.purpose if state.handover else None
-    if purpose is Purpose.PROMOTE and candidate is not None and stable is not None:
-        stable, candidate, shadow = _moved(candidate, Stage.LIVE, 100), None, _moved(stable, Stage.PAPER, 0)
-    elif purpose is Purpose.ROLL_BACK and shadow is not None and stable is not None:
-        stable, shadow = _moved(shadow, Stage.LIVE, 100), None
-    elif purpose in {Purpose.DEMOTE, Purpose.SUPERSEDE} and candidate is not None:
-        candidate = _moved(candidate, Stage.PAPER, 0)
-    named = ((config.STABLE, stable), (config.CANDIDATE, candidate), (config.SHADOW, shadow))
+    named = ((config.STABLE, state.stable), (config.CANDIDATE, state.candidate), (config.SHADOW, state.shadow))
     return tuple(_track(plan, name, track) for name, track in named if track is not None)
-
-
-def _moved(track: TrackState, stage: Stage, weight: int) -> TrackState:
-    return replace(track, stage=stage, weight=weight)
 
 
 def _track(plan: Plan, name: str, found: TrackState) -> config.Track:
@@ -98,33 +85,12 @@ def _track(plan: Plan, name: str, found: TrackState) -> config.Track:
     )
 
 
-def handovers(plan: Plan) -> tuple[config.Handover, ...]:
-    """What execution has to book now, in its order."""
-    asked = plan.state.handover
-    if asked is None:
-        return ()
-    stable, candidate, adopt = config.STABLE, config.CANDIDATE, config.HandoverMode.ADOPT
-    flatten = asked.mode is Mode.FLATTEN or not asked.taker
-    match asked.purpose:
-        case Purpose.PROMOTE if flatten:
-            steps = [(stable, "", config.HandoverMode.FLATTEN), (candidate, stable, adopt)]
-        case Purpose.ROLL_BACK if flatten:
-            steps = [(stable, "", config.HandoverMode.FLATTEN)]
-        case Purpose.DEMOTE | Purpose.SUPERSEDE if flatten:
-            giver = candidate if plan.state.candidate is not None else stable
-            steps = [(giver, "", config.HandoverMode.FLATTEN)]
-        case _:
-            # a rollback too: the sub-ledger of stable stays and its strategy changes, whose orders are canceled first
-            steps = [(candidate, stable, adopt)]
+def _handovers(plan: Plan) -> tuple[config.Handover, ...]:
+    """What execution has to book, in its order."""
     return tuple(
-        config.Handover(id=f"{handover_id(asked)}-{number}", source=source, target=target, mode=mode)
-        for number, (source, target, mode) in enumerate(steps, 1)
+        config.Handover(id=one.id, source=one.source, target=one.target, mode=config.HandoverMode(one.mode))
+        for one in plan.state.handovers
     )
-
-
-def handover_id(asked: Handover) -> str:
-    """The same in every pass over the same handover, and never again after it."""
-    return f"{asked.purpose.lower()}-{asked.since:%Y%m%d%H%M%S}"
 
 
 def allocation_map(plan: Plan) -> Manifest:

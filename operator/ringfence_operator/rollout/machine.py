@@ -170,9 +170,7 @@ def _handed_over(turn: Turn) -> Turn:
 
 def _capped(turn: Turn) -> Turn:
     """Goal and stages, where they allow less than they did."""
-    return (
-        turn if turn.state.handover is not None else moves.lower(turn, "spec.goal or spec.rollout.stages allow no more")
-    )
+    return moves.lower(turn, "spec.goal or spec.rollout.stages allow no more")
 
 
 def _aborted(turn: Turn) -> Turn:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from ringfence_operator.api import rollout as api
+from ringfence_operator.api.limit_table import effective
 from ringfence_operator.api.tradingsystem import TradingSystemSpec
 from ringfence_operator.rollout import library
 from ringfence_operator.rollout.evidence import MeanWithin, MetricSpec, NonInferior, Queries, Ratio, Rule, Shown, Within
@@ -44,7 +45,7 @@ def rollout_spec(spec: TradingSystemSpec, *, compared: bool) -> RolloutSpec:
         paused=told.paused,
         abort=told.abort or "",
         retry=told.retry,
-        order_value_max=int(Decimal(spec.limits.order.value_max) * SCALE),
+        order_value_max=int(Decimal(effective(spec.limits, spec.capital).order.value_max or 0) * SCALE),
     )
 
 

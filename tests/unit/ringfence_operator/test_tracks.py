@@ -91,6 +91,11 @@ def key(slot: str) -> str:
     return f"<momentum-strategy-{slot}-curve public>"
 
 
+def handover(name: str, source: str, target: str) -> Handover:
+    mode = Mode.ADOPT if target else Mode.FLATTEN
+    return Handover(id=name, purpose=Purpose.PROMOTE, source=source, target=target, mode=mode, since=NOW)
+
+
 STABLE = track("12", Stage.LIVE, 100)
 
 
@@ -107,9 +112,10 @@ STEPS = {
     "canary": State(stable=STABLE, candidate=track("13", Stage.CANARY, 5)),
     "more canary": State(stable=STABLE, candidate=track("13", Stage.CANARY, 25)),
     "handing over": State(
-        stable=STABLE,
-        candidate=track("13", Stage.CANARY, 25),
-        handover=Handover(purpose=Purpose.PROMOTE, giver="stable", taker="candidate", mode=Mode.ADOPT, since=NOW),
+        stable=track("13", Stage.LIVE, 100),
+        candidate=None,
+        shadow=replace(STABLE, stage=Stage.PAPER, weight=0),
+        handovers=(handover("1", "candidate", "stable"),),
     ),
     "baking": State(stable=track("13", Stage.LIVE, 100), shadow=replace(STABLE, stage=Stage.PAPER, weight=0)),
     "baked": State(stable=track("13", Stage.LIVE, 100)),
@@ -150,41 +156,27 @@ def test_weights_and_revisions_move_by_the_allocation_alone(cluster: Cluster) ->
         assert cluster.allocation.epoch == (epoch := epoch + 1), "the same state is the same epoch"
 
 
-@pytest.mark.parametrize(
-    ("purpose", "mode", "steps"),
-    [
-        (Purpose.PROMOTE, Mode.ADOPT, [("candidate", "stable", "Adopt")]),
-        (Purpose.PROMOTE, Mode.FLATTEN, [("stable", "", "Flatten"), ("candidate", "stable", "Adopt")]),
-        (Purpose.DEMOTE, Mode.ADOPT, [("candidate", "stable", "Adopt")]),
-        (Purpose.DEMOTE, Mode.FLATTEN, [("candidate", "", "Flatten")]),
-        (Purpose.SUPERSEDE, Mode.ADOPT, [("candidate", "stable", "Adopt")]),
-    ],
-)
-def test_a_handover_says_what_becomes_of_positions(
-    cluster: Cluster, purpose: Purpose, mode: Mode, steps: list[tuple[str, str, str]]
-) -> None:
-    """In execution's words, under ids that stay the same until it is done; a demoted candidate is barred meanwhile."""
-    taker = "" if mode is Mode.FLATTEN and purpose is not Purpose.PROMOTE else "stable"
-    asked = Handover(purpose=purpose, giver="candidate", taker=taker, mode=mode, since=NOW)
-    cluster.apply(system("13"), replace(STEPS["canary"], handover=asked))
+def test_a_handover_is_named_until_it_is_done(cluster: Cluster) -> None:
+    """In execution's words and order, under the ids that were decided."""
+    asked = (handover("1", "stable", ""), handover("2", "candidate", "stable"))
+    cluster.apply(system("13"), replace(STEPS["canary"], handovers=asked))
     found = cluster.allocation.handovers
-    assert steps == [(one.source, one.target, one.mode) for one in found]
-    cluster.apply(system("13"), replace(STEPS["canary"], handover=asked))
-    assert found == cluster.allocation.handovers
-    assert len(found) == len({one.id for one in found})
-    assert purpose is Purpose.PROMOTE or cluster.tracks()["candidate"][1:3] == ("Paper", 0)
+    assert [("1", "stable", "", "Flatten"), ("2", "candidate", "stable", "Adopt")] == [
+        (one.id, one.source, one.target, one.mode) for one in found
+    ]
     cluster.apply(system("13"), STEPS["canary"])
     assert () == cluster.allocation.handovers
 
 
 def test_a_rollback_gives_stable_back_to_the_revision_of_before(cluster: Cluster) -> None:
-    for state in STEPS.values():
-        if state is not STEPS["baked"]:
-            cluster.apply(system("13"), state)
-    asked = Handover(purpose=Purpose.ROLL_BACK, giver="stable", taker="shadow", mode=Mode.ADOPT, since=NOW)
-    cluster.apply(system("13"), replace(STEPS["baking"], handover=asked))
-    assert {"stable": (revision("12"), "Live", 100, key("a"))} == cluster.tracks()
-    assert 1 == len(cluster.allocation.handovers)
+    """Which has gone on in its own pod, on paper, all the while."""
+    for step in ("on paper", "canary", "handing over", "baking"):
+        cluster.apply(system("13"), STEPS[step])
+    before = cluster.pods()["momentum-strategy-a"]
+    cluster.apply(system("13"), State(stable=STABLE, candidate=track("13", Stage.PAPER, 0)))
+    assert (revision("12"), "Live", 100, key("a")) == cluster.tracks()["stable"]
+    assert (revision("13"), "Paper", 0, key("b")) == cluster.tracks()["candidate"]
+    assert before == cluster.pods()["momentum-strategy-a"]
 
 
 def test_a_newer_candidate_does_not_wait_for_the_slot_of_the_one_before(cluster: Cluster) -> None:
