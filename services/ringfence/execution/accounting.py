@@ -283,7 +283,7 @@ class Accounting:
             follower = self.live.get(live.follower)
             if follower is not None and not order.closed:
                 self._account(follower)
-        resting = market.resting_buys if order.side is Side.BUY else market.resting_sells
+        resting = slot.resting_buys if order.side is Side.BUY else slot.resting_sells
         if order.unknown:
             market.unknown.add(client_order_id)
         elif market.unknown:

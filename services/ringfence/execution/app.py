@@ -101,6 +101,8 @@ class Execution:
     status: StatusWriter
     alerts: Alerts
     lease: LeaseCore
+    reopen: Callable[[str], None] | None
+    """Of paper: give a track fresh balances."""
     on_allocation: Callable[[dict[str, Any] | None], object]
 
     def __init__(

@@ -198,7 +198,8 @@ class Gate:
         value = intent.quantity * (price if buying or price > best else best) // SCALE
         if value > caps.value:
             found.append(f"ORDER_VALUE_EXCEEDED value={text(value)} limit={text(caps.value)}")
-        resting = market.resting_sells if buying else market.resting_buys
+        slot = track.slots[market.symbol]
+        resting = slot.resting_sells if buying else slot.resting_buys
         if resting and intent.type is not OrderType.LIMIT_MAKER and not (intent.stop_price or intent.trailing_bps):
             other = min(resting.values()) if buying else max(resting.values())
             if price >= other if buying else price <= other:

@@ -99,6 +99,7 @@ def unbind(account: Caps) -> None:
     account.position = account.gross = account.net = account.open_positions = UNLIMITED
     account.leverage = account.concentration = account.participation = account.volume_day = UNLIMITED
     account.rate, account.message_ns = UNLIMITED, 0
+    account.balance_floor = account.fee_token_floor = 0
 
 
 def share_counts(found: Caps, name: str) -> None:

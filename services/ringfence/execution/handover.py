@@ -8,7 +8,7 @@ Durable: the transfer is noted in the journal first, then its legs are written. 
 out, and an id that is noted is never booked again.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
 from ringfence.execution import ids
@@ -19,9 +19,11 @@ from ringfence.model.money import text
 from ringfence.model.orders import Filled, OrderState
 from ringfence.model.records import Entry
 from ringfence.model.transfers import Leg, Transfer, events, is_transfer
-from ringfence.runtime.config import Handover, HandoverMode
+from ringfence.runtime.config import Allocation, Handover, HandoverMode
 
 NOTE_TRANSFER: Final = "transfer"
+PAPER: Final = "Paper"
+NOTE_OPENED: Final = "paper account opened"
 
 
 class Handovers:
@@ -34,6 +36,10 @@ class Handovers:
         self.waiting: dict[str, str] = {}
         """Why a wanted one is not done yet, by id."""
         self.refused: dict[str, str] = {}
+        self.revisions: dict[str, str] = {}
+        """On paper: which revision each track's account was opened for."""
+        self.bases: dict[str, dict[str, int]] = {}
+        """On paper: the cash of each track's sub-ledger when its account was opened."""
         self.adopts: dict[tuple[str, str], bool] = {}
         """By track and mark of the revision, what its strategy has said of ``on_adopt``."""
         self._books = books
@@ -44,6 +50,13 @@ class Handovers:
     def restore(self, transfer: Transfer) -> None:
         """A noted transfer, from the journal."""
         self.done[transfer.id] = transfer
+
+    def opened(self, track: str, revision: str) -> None:
+        """A paper account was opened for this revision, now or at this place of the journal."""
+        book = self._books.books.get(track)
+        first = track not in self.revisions  # then all that the journal has of it belongs to this account
+        self.revisions[track] = revision
+        self.bases[track] = {} if first or book is None else dict(book.cash)
 
     def replayed(self, entry: Entry) -> None:
         """An entry of the journal, after it was folded."""
@@ -134,6 +147,22 @@ class Handovers:
             outputs += books.fold(filled)
             self._booked.add(leg_id)
         return outputs
+
+
+def fresh(allocation: Allocation, opened: Mapping[str, str]) -> tuple[Handover, ...]:
+    """On paper nothing is inherited: what the former revision of a track held is booked out of it.
+
+    ``opened``: the revision that each track's paper account was opened for.
+    """
+    return tuple(
+        Handover(id=fresh_id(track.name, allocation), source=track.name, target=FOREIGN, mode=HandoverMode.ADOPT)
+        for track in allocation.tracks
+        if track.stage == PAPER and opened.get(track.name, track.revision) != track.revision
+    )
+
+
+def fresh_id(name: str, allocation: Allocation) -> str:
+    return f"fresh-{name}-{allocation.epoch}"
 
 
 def unowned(live: Live, tracks: dict[str, Track], leaving: Container[str]) -> str:

@@ -8,7 +8,7 @@ import structlog
 
 from ringfence.execution.app import Execution
 from ringfence.execution.grants import allocate, allocation_of, limits_text, verified
-from ringfence.execution.handover import NOTE_TRANSFER
+from ringfence.execution.handover import NOTE_OPENED, NOTE_TRANSFER, PAPER, fresh, fresh_id
 from ringfence.execution.outputs import Query
 from ringfence.execution.reconcile import NOTE_BASELINE, NOTE_CURSORS, Verdict
 from ringfence.execution.state import FOREIGN
@@ -202,6 +202,8 @@ class AllocationKeeper:
             app.note(NOTE_TRANSFER, transfer)  # before its legs: a crash in between is made good at the next start
             app.perform(outputs)
             log.info("handover booked", id=transfer.id, source=transfer.source, target=transfer.target)
+        if app.config.paper and self.allocation is not None:
+            self._open_accounts(self.allocation)
         held = app.handovers.holds(track.name for track in app.gate.tracks.values())
         stale = self.stale
         if stale and self.allocation is not None:
@@ -210,6 +212,18 @@ class AllocationKeeper:
         changed = held.keys() != self._held.keys()
         self._held = held
         return changed
+
+    def _open_accounts(self, allocation: Allocation) -> None:
+        """A paper account with fresh balances for each revision that is new on its track, once the old one is flat."""
+        app, handovers = self.app, self.app.handovers
+        for track in allocation.tracks:
+            known = handovers.revisions.get(track.name)
+            ready = known is None or fresh_id(track.name, allocation) in handovers.done
+            if track.stage == PAPER and known != track.revision and ready:
+                handovers.opened(track.name, track.revision)
+                app.note(NOTE_OPENED, (track.name, track.revision))
+                if app.reopen is not None:
+                    app.reopen(track.name)
 
     def seen(self, found: dict[str, Any] | None) -> bool:
         """The ConfigMap as watched or read; None = it does not exist. Whether it is the allocation in force now."""
@@ -232,7 +246,8 @@ class AllocationKeeper:
         if same:
             app.observe(lambda now: app.guard.met(ALLOCATION, now))
             return True
-        app.handovers.wanted = allocation.handovers
+        # a handover is of real positions: on paper each revision begins anew instead
+        app.handovers.wanted = fresh(allocation, app.handovers.revisions) if app.config.paper else allocation.handovers
         for track in allocation.tracks:
             if not isinstance(self.grants.get(track.grant), Limits):
                 cached = app.store.read_grant(track.grant)

@@ -37,6 +37,7 @@ from ringfence.execution.tracks import install as install_tracks
 from ringfence.execution.tracks import report
 from ringfence.kube.client import KubeClient
 from ringfence.kube.kubeconfig import KubeconfigError
+from ringfence.model.positions import Book
 from ringfence.runtime import config as configs
 from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Bus, KeyPair
@@ -50,6 +51,7 @@ from ringfence.runtime.lease import LeaseCore
 from ringfence.runtime.service import FatalError, Host
 from ringfence.venues import api
 from ringfence.venues.binance.trading import BinanceTrading
+from ringfence.venues.paper.accounts import PaperAccounts
 from ringfence.venues.paper.engine import PaperEngine
 from ringfence.venues.paper.venue import PaperVenue
 from ringfence.wire.messages import AnyMessage, InstrumentRules
@@ -106,6 +108,14 @@ async def _readiness(host: Host, app: Execution) -> None:
         host.health.not_ready("guard", app.guard.reason)
         await asyncio.sleep(0.1)
     host.health.ready("guard")
+
+
+def paper_balances(opening: dict[str, int], book: Book | None, base: dict[str, int] | None) -> dict[str, int]:
+    """What a track's paper account holds: its fresh balances, and what it has done since it was opened."""
+    found = dict(opening)
+    for asset, amount in (book.cash if book is not None else {}).items():
+        found[asset] = found.get(asset, 0) + amount - (base or {}).get(asset, 0)
+    return found
 
 
 class Gated:
@@ -167,6 +177,8 @@ class Gated:
         requirements = [MARKET, ALLOCATION, JOURNAL, KILL_WATCH, STREAM] + ([] if config.paper else [LEASE])
         guard = Guard(config.system, config.labels, requirements, wall)
         gate = Gate(guard, config.symbols)
+        for market in gate.markets.values():
+            market.isolated = config.paper
         prefix = ids.prefix(config.namespace, config.system)
         validity_ns = 0 if config.paper else config.venue.recv_window_ms * MILLISECOND_NS
         manager = Changes(gate, prefix, config.currency, validity_ns)
@@ -186,32 +198,39 @@ class Gated:
             raise FatalError(str(error)) from error
         manager.ledger.open_journal(journal.created)
         resumed = handovers.resume()
-        venue, on_market = self._venue(manager, reconciler)
+        venue, on_market = self._venue(manager, reconciler, handovers)
         app = Execution(config, clock, venue, store, guard, gate, manager, reconciler, handovers, on_market)
         app.protection.restored(store.breakers, wall)
+        app.reopen = self.paper.reopen if config.paper else None
         log.info("recovered", records=count, orders=len(manager.live), torn_bytes=journal.torn_bytes)
         return app, resumed + manager.recovered(wall, clock.monotonic_ns())
 
     def _venue(
-        self, manager: Manager, reconciler: Reconciler
+        self, manager: Manager, reconciler: Reconciler, handovers: Handovers
     ) -> tuple[api.TradingVenue, Callable[[AnyMessage], None] | None]:
         config = self.config
         if not config.paper:
             rng = random.Random(self.session)  # sim-ok: jitter of reconnects only
             return BinanceTrading(config.venue, self.clock, rng, self.places.credentials), None
         rules = {s: m.instrument for s, m in manager.gate.markets.items() if m.instrument is not None}
-        engine = PaperEngine(
+        self.paper = PaperAccounts(
             rules,
             reconciler.expected(config.paper_balances),
-            config.maker_fee_bps,
-            config.taker_fee_bps,
-            ids.base36(self.session // MILLISECOND_NS),
+            lambda client_order_id: manager.orders[client_order_id].track,
+            lambda track: paper_balances(config.paper_balances, manager.books.get(track), handovers.bases.get(track)),
+            lambda balances, name: PaperEngine(
+                rules,
+                balances,
+                config.maker_fee_bps,
+                config.taker_fee_bps,
+                f"{ids.base36(self.session // MILLISECOND_NS)}.{name}",
+            ),
         )
-        venue = PaperVenue(engine, self.clock, config.latency_ms)
+        venue = PaperVenue(self.paper, self.clock, config.latency_ms)
 
         def on_market(message: AnyMessage) -> None:
             if isinstance(message, InstrumentRules):
-                engine.instruments[message.instrument.symbol] = message.instrument
+                rules[message.instrument.symbol] = message.instrument
             venue.on_market(message)
 
         return venue, on_market

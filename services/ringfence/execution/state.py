@@ -29,6 +29,7 @@ class Market:
         "bids",
         "book_mono",
         "instrument",
+        "isolated",
         "quote_mono",
         "resting_buys",
         "resting_sells",
@@ -61,6 +62,8 @@ class Market:
         self.slots: list[Slot] = []
         self.worst = 0
         """Sum over the slots: tracks are not netted against each other."""
+        self.isolated = False
+        """On paper: tracks never meet, so an order is compared with the resting ones of its own track only."""
 
     def quote(self, quote: Quote, mono: int) -> None:
         self.bid = quote.bid
@@ -80,7 +83,7 @@ class Market:
 class Slot:
     """One track in one instrument: position and what may still execute, in flight and unknown included."""
 
-    __slots__ = ("buys", "market", "position", "sells", "worst")
+    __slots__ = ("buys", "market", "position", "resting_buys", "resting_sells", "sells", "worst")
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -89,6 +92,9 @@ class Slot:
         self.sells = 0
         self.worst = 0
         """Largest absolute position that any order of fills can lead to."""
+        self.resting_buys: dict[str, int] = {} if market.isolated else market.resting_buys
+        """Price by client id of the orders that one of this track might match."""
+        self.resting_sells: dict[str, int] = {} if market.isolated else market.resting_sells
         market.slots.append(self)
 
     def settle(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from ringfence.execution.breakers import Open
 from ringfence.execution.grants import verified
-from ringfence.execution.handover import NOTE_TRANSFER, Handovers
+from ringfence.execution.handover import NOTE_OPENED, NOTE_TRANSFER, Handovers
 from ringfence.execution.losses import LossLedger
 from ringfence.execution.manager import Manager
 from ringfence.execution.protection import NOTE_ACKNOWLEDGED, NOTE_BREAKERS, Acknowledged, Protection
@@ -63,6 +63,8 @@ class Store:
                 handovers.replayed(record)
             elif record.kind == NOTE_TRANSFER:
                 handovers.restore(msgspec.json.decode(record.body, type=Transfer))
+            elif record.kind == NOTE_OPENED:
+                handovers.opened(*msgspec.json.decode(record.body, type=tuple[str, str]))
             elif record.kind == NOTE_INSTRUMENT:
                 rules = msgspec.json.decode(record.body, type=Instrument)
                 manager.gate.market(rules.symbol).instrument = rules

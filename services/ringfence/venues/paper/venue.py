@@ -8,6 +8,7 @@ from ringfence.model.instrument import Instrument
 from ringfence.model.orders import OrderEvent
 from ringfence.runtime.clock import Clock
 from ringfence.venues import api
+from ringfence.venues.paper.accounts import PaperAccounts
 from ringfence.venues.paper.engine import PaperEngine
 from ringfence.wire.messages import AnyMessage, BookTop, Quote, Trade
 
@@ -17,7 +18,7 @@ CONNECTED: Final = "connected"
 class PaperVenue:
     """Simulated fills on the market data that the host hands over with ``on_market``."""
 
-    def __init__(self, engine: PaperEngine, clock: Clock, latency_ms: int) -> None:
+    def __init__(self, engine: PaperEngine | PaperAccounts, clock: Clock, latency_ms: int) -> None:
         self.engine = engine
         self._clock = clock
         self._latency_s = latency_ms / 1000
