@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -167,6 +168,55 @@ async def test_venue_streams_everything_and_comes_back_when_dropped() -> None:
                 await venue.snapshot("NOSUCH")
             with pytest.raises(VenueError):
                 await venue.instruments(("NOSUCH",))
+        finally:
+            await venue.close()
+
+
+@pytest.mark.asyncio
+async def test_a_connection_is_replaced_before_the_venue_ends_it_and_nothing_is_missed_or_told_twice() -> None:
+    """Depth updates follow each other without a gap through several rotations; no trade comes twice."""
+    events = Events()
+    async with serve_simulator(simulator_config()) as simulator:
+        venue = BinanceMarket(simulator.address(), SystemClock(), random.Random(5), rotate_s=0.5)
+        await venue.start(SYMBOLS, events)
+        try:
+            await events.until(lambda: venue.metrics.rotations >= 2)
+            seen = len(events.events)
+            await events.until(lambda: len(events.events) > seen + 50)
+        finally:
+            await venue.close()
+    assert events.streams == [(True, "")], "nobody heard of a break"
+    for symbol in SYMBOLS:
+        diffs = [e for e in events.events if isinstance(e, BookDiff) and e.symbol == symbol]
+        assert all(b.first_update_id == a.last_update_id + 1 for a, b in pairwise(diffs))
+        trades = [e.trade_id for e in events.events if isinstance(e, Trade) and e.symbol == symbol]
+        assert len(set(trades)) == len(trades)
+        assert sorted(trades) == list(range(min(trades), max(trades) + 1)), "no trade is missing"
+
+
+@pytest.mark.asyncio
+async def test_a_successor_that_cannot_be_opened_leaves_the_stream_as_it_is() -> None:
+    events = Events()
+    async with serve_simulator(simulator_config()) as simulator:
+        address = simulator.address()
+        venue = BinanceMarket(address, SystemClock(), random.Random(5), rotate_s=0.5)
+        await venue.start(SYMBOLS, events)
+        try:
+            await events.until(lambda: events.events)
+            refused = asyncio.get_running_loop().create_future()
+            original = venue._follow
+
+            async def follow(relay: object, number: int) -> str:
+                if not refused.done():
+                    refused.set_result(number)
+                return "refused"
+
+            venue._follow = follow  # type: ignore[method-assign]
+            assert await refused == 2
+            venue._follow = original  # type: ignore[method-assign]
+            seen = len(events.events)
+            await events.until(lambda: len(events.events) > seen + 20)
+            assert (venue.metrics.rotations, events.streams) == (0, [(True, "")])
         finally:
             await venue.close()
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from ringfence.model.approved import Approved
 from ringfence.model.instrument import Instrument
@@ -32,9 +34,10 @@ from ringfence.model.orders import (
 )
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import GeneratedMarket, SimulatorConfig
+from ringfence.simulator.dialect.auth import Credential
 from ringfence.simulator.dialect.limits import Limits
 from ringfence.simulator.faults import Fault
-from ringfence.simulator.server import Simulator, serve_simulator
+from ringfence.simulator.server import TEST_CREDENTIAL, Simulator, serve_simulator
 from ringfence.venues.api import (
     Accepted,
     NotSent,
@@ -185,10 +188,10 @@ def config() -> SimulatorConfig:
 
 
 @contextlib.asynccontextmanager
-async def trading(simulator: Simulator, tmp_path: Path) -> AsyncIterator[Harness]:
+async def trading(simulator: Simulator, tmp_path: Path, secret: str = "") -> AsyncIterator[Harness]:
     """The adapter connected to a simulated venue."""
     (tmp_path / "api-key").write_text(simulator.credential.api_key)
-    (tmp_path / "api-secret").write_text(simulator.credential.api_secret)
+    (tmp_path / "api-secret").write_text(secret or simulator.credential.api_secret)
     venue = BinanceTrading(simulator.address(), SystemClock(), random.Random(3), tmp_path)
 
     def best() -> tuple[int, int]:
@@ -239,6 +242,22 @@ async def paper(_tmp_path: Path) -> AsyncIterator[Harness]:
 
 
 VENUES = {"binance": binance, "paper": paper}
+
+
+@pytest.mark.asyncio
+async def test_an_ed25519_key_trades_and_opens_the_private_stream(tmp_path: Path) -> None:
+    """The venue holds the public half only."""
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    account = Credential("key-of-a-pair", public, TEST_CREDENTIAL.account)
+    async with (
+        serve_simulator(config(), credentials=(account,)) as simulator,
+        trading(simulator, tmp_path, pem) as harness,
+    ):
+        order = await harness.resting()
+        assert isinstance(await harness.venue.cancel(SYMBOL, order.client_order_id), Accepted)
+        assert (await harness.listener.closed(order)).state is OrderState.CANCELED
 
 
 @pytest_asyncio.fixture(params=sorted(VENUES))

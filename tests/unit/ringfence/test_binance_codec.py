@@ -10,9 +10,10 @@ from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import BookDiff, BookSnapshot, Refused, Unknown, VenueBalance
 from ringfence.venues.binance import codec, stream
 from ringfence.venues.binance.limits import Kind, Limit
+from ringfence.venues.binance.signing import signer
 from ringfence.wire.messages import Quote, Trade
 
-SECRET = b"NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
+sign = signer("NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j")
 NOW = 1_700_000_000_000_000_000
 
 
@@ -40,7 +41,7 @@ def test_signature_is_that_of_the_documentation() -> None:
     payload = (
         "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559"
     )
-    assert codec.sign(payload, SECRET) == "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
+    assert sign(payload) == "c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
 
 
 def test_parameters_are_encoded_before_they_are_signed() -> None:
@@ -48,20 +49,18 @@ def test_parameters_are_encoded_before_they_are_signed() -> None:
     request = codec.Request(
         "GET", "/x", codec.encoded([("symbol", "这是测试币456"), ("symbols", '["A","B"]')]), Kind.QUERY, 1
     )
-    query = codec.signed_query(request, SECRET, 1_499_827_319_559, 5000)
+    query = codec.signed_query(request, sign, 1_499_827_319_559, 5000)
     payload, signature = query.split("&signature=")
     assert payload == (
         "symbol=%E8%BF%99%E6%98%AF%E6%B5%8B%E8%AF%95%E5%B8%81456&symbols=%5B%22A%22%2C%22B%22%5D"
         "&recvWindow=5000&timestamp=1499827319559"
     )
-    assert signature == codec.sign(payload, SECRET)
+    assert signature == sign(payload)
 
 
 def test_request_without_parameters_is_signed_over_time_and_validity() -> None:
     """An empty query leaves no stray ampersand in what is signed."""
-    assert codec.signed_query(codec.query_account(), SECRET, 7, 5000).startswith(
-        "recvWindow=5000&timestamp=7&signature="
-    )
+    assert codec.signed_query(codec.query_account(), sign, 7, 5000).startswith("recvWindow=5000&timestamp=7&signature=")
 
 
 @pytest.mark.parametrize(
@@ -476,7 +475,7 @@ def test_balances_answers_and_endings_are_told_apart() -> None:
 
 def test_subscription_is_signed_over_sorted_parameters() -> None:
     """The WebSocket API signs its parameters in alphabetical order."""
-    text = stream.subscribe("7", "KEY", SECRET, 1_499_827_319_559, 5000)
-    expected = codec.sign("apiKey=KEY&recvWindow=5000&timestamp=1499827319559", SECRET)
+    text = stream.subscribe("7", "KEY", sign, 1_499_827_319_559, 5000)
+    expected = sign("apiKey=KEY&recvWindow=5000&timestamp=1499827319559")
     assert '"method":"userDataStream.subscribe.signature"' in text
     assert f'"signature":"{expected}"' in text

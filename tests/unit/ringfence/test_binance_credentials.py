@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ringfence.venues.binance.credentials import CHECK_NS, CredentialFiles, Credentials, CredentialsError
+from ringfence.venues.binance.signing import signer
 
 KEY, SECRET = "KEYVALUE-3f9a", "SECRETVALUE-77d1"
 
@@ -31,11 +32,11 @@ def test_rotation_is_seen_without_a_restart(tmp_path: Path) -> None:
     mount(tmp_path, "..1", KEY, SECRET)
     files = CredentialFiles(tmp_path)
     first = files.current(0)
-    assert (first.key, first.secret) == (KEY, SECRET.encode())
+    assert (first.key, first.sign("x")) == (KEY, signer(SECRET)("x"))
     mount(tmp_path, "..2", "K2", "S2")
     assert files.current(CHECK_NS - 1) == first
     second = files.current(CHECK_NS)
-    assert (second.key, second.secret, files.generation) == ("K2", b"S2", 2)
+    assert (second.key, second.sign("x"), files.generation) == ("K2", signer("S2")("x"), 2)
 
 
 def test_recheck_looks_at_once(tmp_path: Path) -> None:

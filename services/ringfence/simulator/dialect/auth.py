@@ -1,5 +1,7 @@
-"""Who is asking: API keys, HMAC-SHA256 signatures and the receive window. Pure."""
+"""Who is asking: API keys, HMAC-SHA256 and Ed25519 signatures, and the receive window. Pure."""
 
+import base64
+import binascii
 import hashlib
 import hmac
 import re
@@ -24,6 +26,7 @@ class Credential(msgspec.Struct, frozen=True):
 
     api_key: str
     api_secret: str
+    """The shared secret, or the PEM of an Ed25519 public key."""
     account: str
 
     def __repr__(self) -> str:
@@ -33,6 +36,24 @@ class Credential(msgspec.Struct, frozen=True):
 def sign(secret: str, payload: str) -> str:
     """Hex HMAC-SHA256 of what is signed."""
     return hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+
+
+def verified(secret: str, payload: str, signature: str) -> bool:
+    """Whether this secret, or the private half of this public key, has signed it."""
+    if not secret.startswith("-----BEGIN PUBLIC KEY"):
+        return hmac.compare_digest(sign(secret, payload).encode(), signature.lower().encode())
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    key = load_pem_public_key(secret.encode())
+    if not isinstance(key, Ed25519PublicKey):
+        return False
+    try:
+        key.verify(base64.b64decode(signature, validate=True), payload.encode())
+    except (InvalidSignature, binascii.Error):
+        return False
+    return True
 
 
 def rest_payload(query: str, body: str) -> str:
@@ -60,7 +81,7 @@ def check(owner: Credential, params: Mapping[str, str], payload: str, now_ms: in
     signature = params.get("signature")
     if not signature:
         raise errors.missing("signature")
-    if not hmac.compare_digest(sign(owner.api_secret, payload).encode(), signature.lower().encode()):
+    if not verified(owner.api_secret, payload, signature):
         raise ApiError(*errors.SIGNATURE)
     timestamp = params.get("timestamp", "")
     if _NUMBER.fullmatch(timestamp) is None:

@@ -1,6 +1,5 @@
 """REST requests to bytes, and answers to our values. Pure: no socket, no clock, no credentials kept."""
 
-import hmac
 import re
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from ringfence.model.money import parse, text
 from ringfence.model.orders import UNPRICED, OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import Accepted, BookSnapshot, OrderReport, Refused, TradeReport, Unknown, VenueBalance
 from ringfence.venues.binance.limits import Kind, Limit
+from ringfence.venues.binance.signing import Sign
 
 MS_NS: Final = 1_000_000
 PAGE: Final = 1000
@@ -54,16 +54,11 @@ def encoded(parameters: list[tuple[str, str]]) -> str:
     return "&".join([f"{name}={value if _plain(value) else quote(value, safe='')}" for name, value in parameters])
 
 
-def sign(payload: str, secret: bytes) -> str:
-    """Hex HMAC-SHA256 of an encoded query string."""
-    return hmac.digest(secret, payload.encode("ascii"), "sha256").hex()
-
-
-def signed_query(request: Request, secret: bytes, timestamp_ms: int, recv_window_ms: int) -> str:
+def signed_query(request: Request, sign: Sign, timestamp_ms: int, recv_window_ms: int) -> str:
     """The query of a signed request, complete with time, validity and signature."""
     lead = f"{request.query}&" if request.query else ""
     payload = f"{lead}recvWindow={recv_window_ms}&timestamp={timestamp_ms}"
-    return f"{payload}&signature={sign(payload, secret)}"
+    return f"{payload}&{encoded([('signature', sign(payload))])}"
 
 
 def new_order(order: Approved) -> Request:

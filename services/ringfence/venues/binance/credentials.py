@@ -1,7 +1,12 @@
-"""API credentials from mounted files. Read again when the files change, so that rotation needs no restart."""
+"""API credentials from mounted files: a key, and what signs, which is a shared secret or an Ed25519 private key (PEM).
+
+Read again when the files change, so that rotation needs no restart.
+"""
 
 from pathlib import Path
 from typing import Final
+
+from ringfence.venues.binance.signing import signer
 
 KEY_FILE: Final = "api-key"
 SECRET_FILE: Final = "api-secret"  # noqa: S105 - a file's name
@@ -18,23 +23,21 @@ class CredentialsError(Exception):
 class Credentials:
     """A key pair that shows itself nowhere: not in a repr, a str, a pickle or a comparison's failure text."""
 
-    __slots__ = ("_key", "_secret")
+    __slots__ = ("_key", "_secret", "sign")
 
     def __init__(self, key: str, secret: str) -> None:
+        """Raises ValueError for a private key that cannot be used."""
         self._key = key
-        self._secret = secret.encode()
+        self._secret = secret
+        self.sign = signer(secret)
 
     @property
     def key(self) -> str:
         return self._key
 
-    @property
-    def secret(self) -> bytes:
-        return self._secret
-
     def hide(self, text: str) -> str:
         """The text without the key and the secret, should a venue's answer ever repeat them."""
-        return text.replace(self._key, HIDDEN).replace(self._secret.decode(), HIDDEN)
+        return text.replace(self._key, HIDDEN).replace(self._secret, HIDDEN)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Credentials) and (self._key, self._secret) == (other._key, other._secret)
@@ -101,7 +104,11 @@ class CredentialFiles:
             if not key or not secret:
                 failure = "a file is empty"
                 continue
-            self._adopt(Credentials(key, secret), stamp)
+            try:
+                self._adopt(Credentials(key, secret), stamp)
+            except ValueError as error:
+                failure = str(error)
+                continue
             return
         if self._current is None:
             raise CredentialsError(

@@ -2,22 +2,29 @@
 
 import asyncio
 from random import Random  # sim-ok: the type of what is handed in
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
 from ringfence.model.instrument import Instrument
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Venue
-from ringfence.venues.api import BookSnapshot, MarketListener, VenueError
+from ringfence.venues.api import BookSnapshot, MarketEvent, MarketListener, VenueError
 from ringfence.venues.binance import codec, stream
 from ringfence.venues.binance.backoff import Backoff
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.rest import LostError, NotWrittenError, Rest
+from ringfence.venues.binance.splice import Splice
 
 PING_S: Final = 10.0
 PATIENCE_NS: Final = 10_000_000_000
 MESSAGE_BYTES_MAX: Final = 4 << 20
+ROTATE_S: Final = 23.5 * 3600
+"""Age at which a connection gets a successor: the venue ends each after a day."""
+ROTATE_AGAIN_S: Final = 60.0
+JOIN_S: Final = 30.0
+"""For a successor to reach back to what has been told."""
+OVERLAP_S: Final = 2.0
 UNREADABLE_MAX: Final = 100
 """Unreadable messages on one connection before it is given up: a venue that speaks another language."""
 
@@ -25,22 +32,62 @@ UNREADABLE_MAX: Final = 100
 class MarketMetrics:
     """Plain counters, read at scrape time."""
 
-    __slots__ = ("connects", "messages", "others", "undecodable")
+    __slots__ = ("connects", "messages", "others", "rotations", "undecodable")
 
     def __init__(self) -> None:
         self.connects = 0
         self.messages = 0
         self.others = 0
+        self.rotations = 0
         self.undecodable = 0
+
+
+class _Relay:
+    """Tells the listener what the connections bring; while there are two of them, each thing once."""
+
+    def __init__(self, symbols: tuple[str, ...], listener: MarketListener) -> None:
+        self.symbols = symbols
+        self.opened = 0
+        """Number of the newest connection."""
+        self.current = 1
+        """Number of the connection that counts."""
+        self.joined = asyncio.Event()
+        self._listener = listener
+        self._splice: Splice | None = None
+
+    def begin(self) -> None:
+        self._splice = Splice(self.symbols)
+        self.joined.clear()
+
+    def end(self, *, takes_over: bool) -> None:
+        self._splice = None
+        if takes_over:
+            self.current = self.opened
+
+    def up(self, number: int) -> None:
+        if number == self.current:
+            self._listener.on_stream(True, "")
+
+    def event(self, number: int, event: MarketEvent) -> None:
+        if self._splice is None:
+            if number == self.current:
+                self._listener.on_market(event)
+            return
+        news = self._splice.passes(event, successor=number != self.current)
+        if self._splice.joined:
+            self.joined.set()
+        if news:
+            self._listener.on_market(event)
 
 
 class BinanceMarket:
     """Needs no credentials. Gaps are not its business: the engine sees them by the update ids."""
 
-    def __init__(self, venue: Venue, clock: Clock, rng: Random) -> None:
+    def __init__(self, venue: Venue, clock: Clock, rng: Random, rotate_s: float = ROTATE_S) -> None:
         self._venue = venue
         self._clock = clock
         self._backoff = Backoff(rng)
+        self._rotate_s = rotate_s
         self._rest = Rest(venue, clock, VenueClock())
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
@@ -86,23 +133,65 @@ class BinanceMarket:
         return answer.body
 
     async def _keep(self, symbols: tuple[str, ...], listener: MarketListener) -> None:
-        decoder = stream.MarketDecoder(symbols)
-        url = self._venue.stream_url.rstrip("/") + stream.stream_path(symbols)
         while True:
-            try:
-                reason = await self._follow(url, decoder, listener)
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                reason = f"market stream: {type(error).__name__}"
-            except Exception as error:  # a listener's bug: shown, and the stream begins anew
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "market stream failed", "exception": error}
-                )
-                reason = f"market stream: {type(error).__name__}"
+            reason = await self._generations(symbols, listener)
             listener.on_stream(False, reason)
             await asyncio.sleep(self._backoff.next_s())
 
-    async def _follow(self, url: str, decoder: stream.MarketDecoder, listener: MarketListener) -> str:
+    async def _generations(self, symbols: tuple[str, ...], listener: MarketListener) -> str:
+        """One connection after the other, without a gap between them; returns why the last one ended."""
+        relay = _Relay(symbols, listener)
+        current = self._connection(relay)
+        wait_s = self._rotate_s
+        try:
+            while True:
+                await asyncio.wait({current}, timeout=wait_s)
+                if current.done():
+                    return current.result()
+                successor = await self._successor(relay, current)
+                if successor is None:
+                    wait_s = ROTATE_AGAIN_S
+                    continue
+                await _cancelled(current)
+                current, wait_s = successor, self._rotate_s
+                self.metrics.rotations += 1
+        finally:
+            await _cancelled(current)
+
+    async def _successor(self, relay: "_Relay", current: asyncio.Task[str]) -> asyncio.Task[str] | None:
+        """A second connection that has caught up with this one; None if it did not come to that."""
+        relay.begin()
+        successor = self._connection(relay)
+        joined = asyncio.create_task(relay.joined.wait())
+        both = {current, successor}
+        try:
+            await asyncio.wait({*both, joined}, timeout=JOIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if relay.joined.is_set():  # what the old one has still on its way is read too
+                await asyncio.wait(both, timeout=OVERLAP_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            relay.end(takes_over=relay.joined.is_set() and not successor.done())
+            await _cancelled(joined)
+            if relay.current != relay.opened:
+                await _cancelled(successor)
+        return successor if relay.current == relay.opened else None
+
+    def _connection(self, relay: "_Relay") -> asyncio.Task[str]:
+        relay.opened += 1
+        return asyncio.create_task(self._connected(relay, relay.opened), name=f"binance market {relay.opened}")
+
+    async def _connected(self, relay: "_Relay", number: int) -> str:
+        try:
+            return await self._follow(relay, number)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return f"market stream: {type(error).__name__}"
+        except Exception as error:  # a listener's bug: shown, and the stream begins anew
+            asyncio.get_running_loop().call_exception_handler({"message": "market stream failed", "exception": error})
+            return f"market stream: {type(error).__name__}"
+
+    async def _follow(self, relay: "_Relay", number: int) -> str:
         """One connection, from opening to its end; returns why it ended."""
+        decoder = stream.MarketDecoder(relay.symbols)
+        url = self._venue.stream_url.rstrip("/") + stream.stream_path(relay.symbols)
         if self._session is None:
             return "not started"
         unreadable = 0
@@ -114,7 +203,7 @@ class BinanceMarket:
             timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
         ) as socket:
             self.metrics.connects += 1
-            listener.on_stream(True, "")
+            relay.up(number)
             async for received in socket:
                 if received.type is not aiohttp.WSMsgType.TEXT:
                     break
@@ -134,5 +223,11 @@ class BinanceMarket:
                     return "market stream: the venue announced a shutdown"
                 else:
                     self._backoff.reset()
-                    listener.on_market(event)
+                    relay.event(number, event)
             return f"market stream closed by the venue ({socket.close_code})"
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    """End a task that nobody needs any more, and wait until it has."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

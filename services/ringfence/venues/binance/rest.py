@@ -197,7 +197,7 @@ class Rest:
                 raise CredentialsError("no credentials configured")
             credentials = self._credentials.current(self._clock.monotonic_ns())
             timestamp_ms = self.venue_now_ns() // codec.MS_NS
-            query = codec.signed_query(request, credentials.secret, timestamp_ms, self._venue.recv_window_ms)
+            query = codec.signed_query(request, credentials.sign, timestamp_ms, self._venue.recv_window_ms)
             headers["X-MBX-APIKEY"] = credentials.key
         # already encoded: what was signed must be sent to the letter
         return URL(f"{self._base}{request.path}{'?' if query else ''}{query}", encoded=True), headers

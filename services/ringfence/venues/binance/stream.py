@@ -8,7 +8,8 @@ import msgspec
 from ringfence.model import orders
 from ringfence.model.orders import OrderEvent, Side
 from ringfence.venues.api import BookDiff, MarketEvent, VenueBalance
-from ringfence.venues.binance.codec import MS_NS, Failure, ProtocolError, decoded, levels, scaled, sign
+from ringfence.venues.binance.codec import MS_NS, Failure, ProtocolError, decoded, levels, scaled
+from ringfence.venues.binance.signing import Sign
 from ringfence.wire.messages import Quote, Trade
 
 # --- market streams
@@ -225,7 +226,7 @@ class Other(msgspec.Struct, frozen=True):
 PrivateMessage = Reply | OrderMessage | BalancesMessage | Ended | Other
 
 
-def subscribe(request_id: str, key: str, secret: bytes, timestamp_ms: int, recv_window_ms: int) -> str:
+def subscribe(request_id: str, key: str, sign: Sign, timestamp_ms: int, recv_window_ms: int) -> str:
     """The request that turns a connection of the WebSocket API into our private stream.
 
     Its signature is over the parameters in alphabetical order, unlike REST, which signs them as they come.
@@ -235,7 +236,7 @@ def subscribe(request_id: str, key: str, secret: bytes, timestamp_ms: int, recv_
         "apiKey": key,
         "recvWindow": recv_window_ms,
         "timestamp": timestamp_ms,
-        "signature": sign(payload, secret),
+        "signature": sign(payload),
     }
     return msgspec.json.encode(
         {"id": request_id, "method": "userDataStream.subscribe.signature", "params": parameters}

@@ -307,7 +307,7 @@ class BinanceTrading:
             timestamp_ms = self.venue_now_ns() // codec.MS_NS
             window_ms = self._venue.recv_window_ms
             await socket.send_str(
-                stream.subscribe("private", credentials.key, credentials.secret, timestamp_ms, window_ms)
+                stream.subscribe("private", credentials.key, credentials.sign, timestamp_ms, window_ms)
             )
             await self._granted(socket, listener)
             if not self._limits_known:
