@@ -4,7 +4,8 @@ Pure. Everything that knows both the wire form of our kinds and the values of `r
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -253,14 +254,32 @@ def gates(switch: Mapping[str, Any], pods: Iterable[Pod]) -> Iterable[GateSeen]:
 
 
 def mirrored_stop(system: TradingSystem, seen: Seen) -> Stop:
-    """The most severe of the KillSwitch objects that cover the system."""
-    stops = []
+    """The most severe of the KillSwitch objects that cover all of the system."""
+    whole = [stop for stop in switch_stops(system, seen) if stop.scope == kill.EVERYTHING]
+    protective = "Cancel" if any(stop.protective == "Cancel" for stop in whole) else "Keep"
+    found = strongest(Stop(severity=stop.severity, reason=stop.reason) for stop in whole)
+    return replace(found, protective=protective)
+
+
+def scoped_stops(system: TradingSystem, seen: Seen) -> tuple[kill.MirroredStop, ...]:
+    """What the KillSwitch objects ask of a part of the system."""
+    return tuple(stop for stop in switch_stops(system, seen) if stop.scope != kill.EVERYTHING)
+
+
+def switch_stops(system: TradingSystem, seen: Seen) -> Iterator[kill.MirroredStop]:
+    """What each KillSwitch object that covers the system asks, read by the same functions as the gates read it."""
     for switch in sorted(seen.switches, key=lambda found: str(found["metadata"]["name"])):
         if kill.covers(switch, system.metadata.name, system.metadata.labels):
             severity, reason = kill.of_switch(switch.get("spec"))
             told = f"KillSwitch {switch['metadata']['name']}" + (f": {reason}" if reason else "")
-            stops.append(Stop(severity=severity.word, reason=told))
-    return strongest(stops)
+            if severity is kill.Severity.NONE:
+                continue
+            yield kill.MirroredStop(
+                severity=severity.word,
+                scope=kill.switch_scope(switch, system.metadata.name),
+                reason=told,
+                protective="Keep" if kill.keeps_protective(switch.get("spec")) else "Cancel",
+            )
 
 
 def strongest(stops: Iterable[Stop]) -> Stop:
@@ -307,6 +326,7 @@ def plan(system: TradingSystem, seen: Seen, state: State, stop: Stop, settings: 
         state=state,
         stop=stop,
         mirror=mirrored_stop(system, seen),
+        scoped=scoped_stops(system, seen),
         journal_class=spec.journal.storage_class_name or settings.journal_storage_class,
         journal_size=spec.journal.size or settings.journal_size,
         settings=settings,

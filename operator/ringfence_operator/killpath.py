@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ringfence.kube import resources
 from ringfence.kube.client import Manifest
-from ringfence.wire import kill
+from ringfence.wire import kill, stops
 from ringfence.wire.alerts import GateFacts, StopFacts, holding
 from ringfence_operator import interpret
 from ringfence_operator.api import Condition as ConditionModel
@@ -49,7 +49,7 @@ async def kill_pass(
         return None
     asked, covered = asks(seen.switch), covered_systems(seen)
     gates = open_gates(seen, covered)
-    lines = lines_of(seen.switch)
+    lines = lines_of(seen.switch, gates)
     if asked.severity:
         late = [pod for pod in gates if not acknowledged(asked, lines.get(pod.name))]
         await _push(world, session, seen, asked, late, arrived)
@@ -89,16 +89,48 @@ def open_gates(seen: SwitchSeen, covered: frozenset[str]) -> tuple[Pod, ...]:
     return tuple(
         pod
         for pod in seen.gates
-        if seen.owners.get(pod.name) in covered and pod.container.running and pod.phase not in {"Succeeded", "Failed"}
+        if seen.owners.get(pod.name) in covered
+        and pod.container.running
+        and pod.phase not in {"Succeeded", "Failed"}
+        and reaches(seen, pod)
     )
 
 
-def lines_of(switch: Manifest) -> dict[str, Line]:
-    """Each gate's own line, of this very switch and not of an earlier one with its name."""
+def reaches(seen: SwitchSeen, pod: Pod) -> bool:
+    """Whether the switch's scope covers anything at this gate, judged as the gate itself judges it."""
+    owner = seen.owners[pod.name]
+    scope = stops.switch_scope(seen.switch, owner)
+    return stops.scope_at(scope, _place(seen, pod), named=stops.names(seen.switch, owner)) is not None
+
+
+def _place(seen: SwitchSeen, pod: Pod) -> stops.Place:
+    venue, owner = seen.venues[pod.name], seen.owners[pod.name]
+    system = next((found for found in seen.systems if found["metadata"]["name"] == owner), None)
+    spec = (system or {}).get("spec") or {}
+    traded = (spec.get("strategy") or {}).get("instruments") or ()
+    return stops.Place(
+        venue=venue,
+        symbols=tuple(sorted(str(one.get("symbol")) for one in traded if one.get("venue") == venue)),
+        venues=tuple(sorted(str(one.get("name")) for one in spec.get("venues") or ())),
+        instruments=tuple(sorted({str(one.get("symbol")) for one in traded})),
+    )
+
+
+def lines_of(switch: Manifest, gates: Iterable[Pod]) -> dict[str, Line]:
+    """Each gate's own line: of this very switch, and of the pod and the process that runs now. What an earlier pod of
+    the same name, or the container before this one, had proven is no proof of what this one does."""
+    running = {pod.name: pod for pod in gates}
     found = {}
     for raw in (switch.get("status") or {}).get("gates") or ():
-        if raw.get("uid") in (None, "", switch["metadata"].get("uid")):
-            found[str(raw.get("pod"))] = line(raw)
+        pod = running.get(str(raw.get("pod")))
+        if pod is None or raw.get("uid") not in (None, "", switch["metadata"].get("uid")):
+            continue
+        theirs, written = str(raw.get("podUID") or ""), str(raw.get("observedAt") or "")
+        if theirs and theirs != pod.uid:
+            continue
+        if written and pod.container.started_at and written < pod.container.started_at.removesuffix("Z"):
+            continue
+        found[pod.name] = line(raw)
     return found
 
 
@@ -147,21 +179,26 @@ async def _push(
     late: Iterable[Pod],
     arrived: float | None,
 ) -> None:
-    """Tell every gate that has not closed yet."""
+    """Tell every gate that has not closed yet. Those of the switch's own system are stopped whole."""
     metadata = seen.switch["metadata"]
     _, reason = kill.of_switch(seen.switch.get("spec"))
-    request = kill.KillRequest(
-        severity=asked.word,
-        reason=reason,
-        by=f"KillSwitch {metadata['name']}",
-        ts=int(world.now().timestamp() * 1e9),
-        source="operator",
-        uid=str(metadata.get("uid", "")),
-        generation=asked.generation,
-    )
-    targets = await _targets(world, seen, late)
-    for push in await push_all(session, targets, request):
-        _note(world, push, arrived, name=str(metadata["name"]))
+    late = list(late)
+    for scope in dict.fromkeys(stops.switch_scope(seen.switch, seen.owners[pod.name]) for pod in late):
+        request = kill.KillRequest(
+            severity=asked.word,
+            reason=reason,
+            by=f"KillSwitch {metadata['name']}",
+            ts=int(world.now().timestamp() * 1e9),
+            source="operator",
+            uid=str(metadata.get("uid", "")),
+            generation=asked.generation,
+            scope=scope,
+            protective="Keep" if stops.keeps_protective(seen.switch.get("spec")) else "Cancel",
+        )
+        theirs = [pod for pod in late if stops.switch_scope(seen.switch, seen.owners[pod.name]) == scope]
+        targets = await _targets(world, seen, theirs)
+        for push in await push_all(session, targets, request):
+            _note(world, push, arrived, name=str(metadata["name"]))
 
 
 async def _targets(world: World, seen: SwitchSeen, late: Iterable[Pod]) -> tuple[Target, ...]:

@@ -94,7 +94,7 @@ def test_a_kill_raises_nothing(spec: RolloutSpec, state: State, seen: Observatio
 
     assert stopped.state == free.state
     if stop.severity in {"Halt", "Cancel", "Flatten"}:
-        assert stopped.trading in {"Halted", "Cancel"}
+        assert stopped.trading in {"Halted", "Cancel", "Flatten"}
         assert {c.type: c.status for c in stopped.conditions}["TradingHalted"] == "True"
     if stopped.trading == "Active":
         assert stop.severity == "None"

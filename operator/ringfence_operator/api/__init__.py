@@ -9,7 +9,7 @@ from typing import Final
 
 from ringfence_operator.api import evaluation, killswitch, promotion, tradingsystem
 from ringfence_operator.api.evaluation import Evaluation, EvaluationSpec, EvaluationStatus
-from ringfence_operator.api.killswitch import KillSwitch, KillSwitchSpec, KillSwitchStatus, Severity, severity
+from ringfence_operator.api.killswitch import KillSwitch, KillSwitchSpec, KillSwitchStatus, Scope, Severity, severity
 from ringfence_operator.api.limits import Limits
 from ringfence_operator.api.meta import API_VERSION, CATEGORY, GROUP, VERSION, Condition, Kind, Metadata, sentence
 from ringfence_operator.api.promotion import Promotion, PromotionSpec, PromotionStatus
@@ -55,6 +55,7 @@ __all__ = [
     "PromotionStatus",
     "Rollout",
     "RolloutStatus",
+    "Scope",
     "Service",
     "Severity",
     "Stage",

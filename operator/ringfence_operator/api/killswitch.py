@@ -5,9 +5,11 @@ from enum import IntEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from ringfence_operator.api.meta import (
     AGE,
+    LIST_TYPE,
     Column,
     Conditions,
     Count,
@@ -30,6 +32,7 @@ ENGAGED: Final = "Engaged"
 ACKNOWLEDGED: Final = "Acknowledged"
 ORDERS_CANCELED: Final = "OrdersCanceled"
 FLAT: Final = "Flat"
+ATOMIC: Final[JsonDict] = {LIST_TYPE: "atomic"}
 
 
 class Severity(IntEnum):
@@ -74,8 +77,23 @@ class Selector(Spec):
     """All of these labels must be on a TradingSystem; empty selects none. At most 16."""
 
 
+class Scope(Spec):
+    """A part of the systems. What is left out or empty means all of its kind."""
+
+    venues: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], Field(max_length=16, json_schema_extra=ATOMIC)
+    ] = ()
+    """Only at these venues, by their names in spec.venues of the system. At most 16."""
+    instruments: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=32)], ...], Field(max_length=64, json_schema_extra=ATOMIC)
+    ] = ()
+    """Only these symbols, such as BTCUSDT. At most 64."""
+    tracks: Annotated[tuple[Literal["stable", "candidate"], ...], Field(max_length=2, json_schema_extra=ATOMIC)] = ()
+    """Only these tracks."""
+
+
 class KillSwitchSpec(Spec):
-    """What to stop, and how hard. It always covers the system of its own name, whatever the selector says."""
+    """What to stop, and how hard. It always stops the whole system of its own name, whatever the scope says."""
 
     engaged: Flag = False
     """True stops: all working orders are cancelled and no new ones leave. It stays so until it is released."""
@@ -83,6 +101,8 @@ class KillSwitchSpec(Spec):
     """What engaged does: Cancel all orders, or also Flatten, which closes the positions."""
     restrict: Literal["None", "ReduceOnly", "Halt"] = "None"
     """Milder, and beside engaged; the more severe holds. ReduceOnly: only orders that shrink a position. Halt: none."""
+    protective: Literal["Keep", "Cancel"] = "Keep"
+    """What Cancel does to protective orders (resting, reduce-only, within the position). Flatten cancels them."""
     reason: Annotated[str, Field(max_length=1024)] = ""
     """Why, for people, at most 1,024 characters. Never needed."""
     two_person: Flag = False
@@ -93,6 +113,27 @@ class KillSwitchSpec(Spec):
     """Who released last: must be the one who writes it."""
     selector: Selector | None = None
     """Further systems of the namespace that it stops. Absent: none."""
+    systems: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], Field(max_length=64, json_schema_extra=ATOMIC)
+    ] = ()
+    """Further systems of the namespace that it stops, by name. At most 64."""
+    every_system: Flag = False
+    """True stops every system of the namespace."""
+    scope: Scope | None = None
+    """Stops only this part of those further systems. Absent: all. It never spares the system of its own name."""
+
+
+class Position(Status):
+    """What one track holds of one instrument."""
+
+    track: Word = ""
+    """Name of the track."""
+    symbol: Word = ""
+    """The instrument."""
+    quantity: Word = ""
+    """Base asset, decimal; negative is owed."""
+    unprotected: Word = ""
+    """How much of it no protective order would close, decimal; 0 where all of it is protected."""
 
 
 class Gate(Status):
@@ -100,12 +141,14 @@ class Gate(Status):
 
     pod: Annotated[str, Field(min_length=1, max_length=253)]
     """The gate's pod."""
+    pod_uid: Annotated[Word, Field(alias="podUID")] = ""
+    """The pod's metadata.uid: the line of an earlier pod of this name proves nothing."""
     system: Word = ""
     """The TradingSystem that it belongs to."""
     service: Word = ""
     """Name within the system, such as sim-execution."""
     state: Word = ""
-    """Active, ReduceOnly, Halted, Cancel or Starting: what it lets through."""
+    """Active, ReduceOnly, Halted, Cancel, Flatten or Starting: what it lets through of what this switch covers."""
     generation: Count | None = None
     """The metadata.generation of this switch that it acts on."""
     uid: Word = ""
@@ -115,9 +158,25 @@ class Gate(Status):
     latency_ms: Annotated[str, Field(max_length=25)] = ""
     """From the news of the switch to the closed gate, milliseconds, decimal."""
     working_orders: Count | None = None
-    """Orders that may still execute; absent where it does not know."""
+    """Orders that may still execute and are not left on purpose; absent where it does not know."""
+    protective_orders: Count | None = None
+    """Orders that protect positions and are left."""
     canceled_orders: Count | None = None
     """Orders that it has cancelled for this switch."""
+    proven_at: Instant = ""
+    """When two looks at the venue had proven that none of those orders works any more; empty while it is not proven."""
+    positions: Annotated[tuple[Position, ...], Field(max_length=32, json_schema_extra=ATOMIC)] = ()
+    """What the covered tracks hold; at most 32 are listed."""
+    naked_positions: Count | None = None
+    """How many of all positions no protective order covers entirely."""
+    flat_at: Instant = ""
+    """Since when nothing is left to close under Flatten; empty while something is, and where nobody asked."""
+    residue: Text = ""
+    """What stays because the venue would refuse it as too small."""
+    flattening: Text = ""
+    """What Flatten is waiting for, in one sentence; empty while it goes on."""
+    latch: Word = ""
+    """Durable or NotDurable: whether a stop that is latched in the gate outlives its process. Empty: none is."""
     reason: Text = ""
     """Why it is in this state, in one sentence."""
     observed_at: Instant = ""

@@ -36,7 +36,7 @@ from ringfence_operator.api.meta import (
 )
 from ringfence_operator.api.rollout import PlatformStatus, Rollout, RolloutStatus, Stage
 
-Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Starting", "Unknown"]
+Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Flatten", "Starting", "Unknown"]
 VenueName = Annotated[str, Field(pattern=LABEL_PATTERN, min_length=1, max_length=VENUE_NAME_LENGTH_MAX)]
 
 _CLASS_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"

@@ -151,6 +151,7 @@ def pod(found: Mapping[str, Any]) -> Pod:
         deleting="deletionTimestamp" in metadata,
         unschedulable=str(scheduled.get("message", "")) if scheduled.get("reason") == "Unschedulable" else "",
         container=_container((status.get("containerStatuses") or [{}])[0]),
+        uid=str(metadata.get("uid", "")),
     )
 
 
@@ -179,6 +180,7 @@ def _container(status: Mapping[str, Any]) -> Container:
         ready=bool(status.get("ready")),
         running="running" in state,
         restarts=int(status.get("restartCount", 0)),
+        started_at=str((state.get("running") or {}).get("startedAt", "")),
         waiting_reason=str(waiting.get("reason", "")),
         waiting_message=str(waiting.get("message", "")),
         exit_code=ended.get("exitCode"),

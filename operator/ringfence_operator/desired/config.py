@@ -108,6 +108,8 @@ def kill_switch_map(plan: Plan) -> Manifest:
         epoch=before.epoch if before else max(plan.epoch_floor, 1),
         severity=plan.mirror.severity,
         reason=plan.mirror.reason,
+        protective=plan.mirror.protective,
+        scoped=plan.scoped,
     )
     if before is not None and before != wanted:
         wanted = msgspec.structs.replace(wanted, epoch=before.epoch + 1)
@@ -160,6 +162,8 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         allocation_configmap=names.allocation_name(plan.system),
         labels=dict(plan.labels),
         alerting=plan.settings.alerting,
+        system_venues=tuple(sorted(found.name for found in plan.venues)),
+        system_instruments=plan.symbols,
         paper_balances=dict(venue.paper_balances) if paper else {},
         maker_fee_bps=venue.maker_fee_bps if paper else 0,
         taker_fee_bps=venue.taker_fee_bps if paper else 0,

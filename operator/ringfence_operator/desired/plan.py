@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ringfence.runtime import config
+from ringfence.wire import kill
 from ringfence_operator.rollout.state import State, Stop, TrackState
 from ringfence_operator.settings import Settings
 
@@ -96,6 +97,8 @@ class Plan:
     keys: Mapping[str, str]
     """CurveZMQ public key by role."""
     observed: Observed = field(default_factory=Observed)
+    scoped: tuple[kill.MirroredStop, ...] = ()
+    """What the KillSwitch objects ask of a part of the system."""
     epoch_floor: int = 0
     """A document that is not there any more starts again from here: UTC seconds, so it is never an older epoch."""
 

@@ -4,7 +4,7 @@ lets go of something that is held needs the verb release, the releaser's own nam
 
 from typing import Final, get_args
 
-from ringfence_operator.api import KillSwitchSpec, Severity
+from ringfence_operator.api import KillSwitchSpec, Scope, Severity
 from ringfence_operator.policies.model import DYING, Check, Match, Policy, verb
 
 _RANKS: Final = "{" + ", ".join(f"'{severity.word}': {int(severity)}" for severity in Severity) + "}"
@@ -21,8 +21,23 @@ _MILDEST_ACTION: Final = min(
 _WEAKER: Final = """\
 oldObject != null && (object == null || variables.releasing
   || (!variables.engaging && variables.newAction < variables.oldAction)
-  || ((variables.active || !variables.engaging) && variables.narrowed)
+  || ((variables.active || !variables.engaging) && (variables.narrowed || variables.sparing))
   || (variables.old.?twoPerson.orValue(false) && !variables.new.?twoPerson.orValue(false)))"""
+
+_SCOPES: Final = tuple(str(info.alias or name) for name, info in Scope.model_fields.items())
+_LESS: Final = (
+    "variables.old.?selector.?matchLabels.orValue({}).size() > 0 && variables.new.?selector != variables.old.?selector",
+    "variables.old.?systems.orValue([]).exists(s, !(s in variables.new.?systems.orValue([])))",
+    "variables.old.?everySystem.orValue(false) && !variables.new.?everySystem.orValue(false)",
+    *(
+        f"variables.new.?scope.?{kind}.orValue([]).size() > 0\n"
+        f"   && (variables.old.?scope.?{kind}.orValue([]).size() == 0 || variables.old.?scope.?{kind}.orValue([])\n"
+        f"       .exists(s, !(s in variables.new.?scope.?{kind}.orValue([]))))"
+        for kind in _SCOPES
+    ),
+)
+_NARROWED: Final = "\n|| ".join(f"({less})" for less in _LESS)
+"""CEL: does the switch cover less than before? An empty list of a scope is everything, so naming anything is less."""
 
 _MINE: Final = "(oldObject == null ? object.metadata.?name.orValue('') : oldObject.metadata.name)"
 
@@ -52,11 +67,12 @@ _VARIABLES: Final = (
             "    || (!variables.engaging && variables.newRestrict < variables.oldRestrict))"
         ),
     ),
+    ("narrowed", _NARROWED),
     (
-        "narrowed",
+        "sparing",
         (
-            "variables.old.?selector.?matchLabels.orValue({}).size() > 0\n"
-            "&& variables.new.?selector != variables.old.?selector"
+            "variables.old.?protective.orValue('Keep') == 'Cancel'\n"
+            "&& variables.new.?protective.orValue('Keep') != 'Cancel'"
         ),
     ),
     ("weaker", _WEAKER),

@@ -13,6 +13,8 @@ class Container:
     ready: bool = False
     running: bool = False
     restarts: int = 0
+    started_at: str = ""
+    """RFC 3339, of the process that runs now."""
     waiting_reason: str = ""
     waiting_message: str = ""
     exit_code: int | None = None
@@ -39,6 +41,7 @@ class Pod:
     unschedulable: str = ""
     """The scheduler's words, if it finds no node."""
     container: Container = Container()
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -418,5 +418,5 @@ def trading(track: TrackState, seen: Observation) -> str:
     return next(word for word in _SEVEREST_FIRST if word in states)
 
 
-_STOPPED: Final = {"Halt": "Halted", "Cancel": "Cancel", "Flatten": "Cancel"}
-_SEVEREST_FIRST: Final = ("Cancel", "Halted", "Starting", "ReduceOnly", "Active")
+_STOPPED: Final = {"Halt": "Halted", "Cancel": "Cancel", "Flatten": "Flatten"}
+_SEVEREST_FIRST: Final = ("Flatten", "Cancel", "Halted", "Starting", "ReduceOnly", "Active")

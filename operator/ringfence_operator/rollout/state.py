@@ -226,6 +226,8 @@ class Stop:
     """None, ReduceOnly, Halt, Cancel or Flatten."""
     reason: str = ""
     """Which switches, and what people wrote in them."""
+    protective: str = "Keep"
+    """Cancel: protective orders are cancelled too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

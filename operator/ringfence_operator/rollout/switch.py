@@ -11,7 +11,7 @@ from typing import Any, Final
 from ringfence_operator.rollout.conditions import Why, settled
 from ringfence_operator.rollout.state import Condition, ConditionStatus
 
-_RANK: Final = {"Active": 0, "ReduceOnly": 1, "Starting": 2, "Halted": 2, "Cancel": 3}
+_RANK: Final = {"Active": 0, "ReduceOnly": 1, "Starting": 2, "Halted": 2, "Cancel": 3, "Flatten": 4}
 """How closed a gate says it is. Starting is as closed as Halted: nothing passes."""
 NAMES_MAX: Final = 5
 
@@ -25,6 +25,14 @@ class Line:
     state: str
     working_orders: int | None
     """None = not known, which is not zero."""
+    proven: bool
+    """Two looks at the venue have proven that nothing covered works."""
+    flat: bool = False
+    naked: int = 0
+    """Positions that no protective order covers entirely."""
+    residue: str = ""
+    flattening: str = ""
+    """What Flatten is waiting for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,11 @@ def line(found: Mapping[str, Any]) -> Line:
         generation=generation if isinstance(generation, int) else -1,
         state=str(found.get("state") or ""),
         working_orders=working if isinstance(working, int) and working >= 0 else None,
+        proven=bool(found.get("provenAt")),
+        flat=bool(found.get("flatAt")),
+        naked=naked if isinstance(naked := found.get("nakedPositions"), int) else 0,
+        residue=str(found.get("residue") or ""),
+        flattening=str(found.get("flattening") or ""),
     )
 
 
@@ -64,7 +77,7 @@ def acknowledged(asked: Asked, found: Line | None) -> bool:
     """Has this gate closed, for this generation or a later one, at least as far as was asked?"""
     if found is None or found.generation < asked.generation:
         return False
-    return _RANK.get(found.state, -1) >= min(asked.severity, 3)
+    return _RANK.get(found.state, -1) >= asked.severity
 
 
 def summarize(
@@ -78,23 +91,17 @@ def summarize(
     verdicts: list[tuple[str, ConditionStatus, Why]] = [
         ("Engaged", *_engaged(asked)),
         ("Acknowledged", *_acknowledged(asked, gates, waiting)),
-        ("OrdersCanceled", *_canceled(asked, gates, waiting, working)),
+        ("OrdersCanceled", *_canceled(asked, gates, waiting, working, lines)),
     ]
     if asked.engaged and asked.word == "Flatten":
-        verdicts.append(("Flat", "False", _FLAT))
-    awaited = asked.severity > 0 and bool(gates) and any(v[1] != "True" for v in verdicts[1:3])
+        verdicts.append(("Flat", *_flat(gates, waiting, lines)))
+    awaited = asked.severity > 0 and bool(gates) and any(v[1] != "True" for v in verdicts[1:])
     return Summary(
         conditions=tuple(settled(before, name, status, why, asked.generation, now) for name, status, why in verdicts),
         gates_acknowledged=f"{len(closed)}/{len(gates)}" if asked.severity else "",
         working_orders=working if asked.severity and gates else None,
         complete=not awaited or (asked.severity < 3 and not waiting),
     )
-
-
-_FLAT: Final = Why(
-    "NotImplemented",
-    "orders are cancelled; closing positions arrives with a later version of Ringfence: close them by hand",
-)
 
 
 def _engaged(asked: Asked) -> tuple[ConditionStatus, Why]:
@@ -118,7 +125,7 @@ def _acknowledged(asked: Asked, gates: frozenset[str], waiting: list[str]) -> tu
 
 
 def _canceled(
-    asked: Asked, gates: frozenset[str], waiting: list[str], working: int | None
+    asked: Asked, gates: frozenset[str], waiting: list[str], working: int | None, lines: Mapping[str, Line]
 ) -> tuple[ConditionStatus, Why]:
     if asked.severity < 3:
         return "False", Why("NotAsked", "this setting leaves working orders alone")
@@ -126,11 +133,29 @@ def _canceled(
         return "Unknown", Why("NoGates", "no gate that this switch covers is running: nothing can prove it")
     if waiting:
         return "Unknown", Why("GatesOpen", f"waiting for {_names(waiting)}")
+    unproven = [pod for pod in sorted(gates) if not lines[pod].proven]
+    if working == 0 and not unproven:
+        naked = sum(lines[pod].naked for pod in gates)
+        told = f"; {naked} positions have no protective order" if naked else ""
+        return "True", Why("NoneWorking", f"no order of ours works at any venue{told}")
     if working == 0:
-        return "True", Why("NoneWorking", "no order of ours works at any venue")
+        return "Unknown", Why("NotProven", f"our books show none; {_names(unproven)} has still to see so at the venue")
     if working is None:
         return "Unknown", Why("NotProven", "a gate does not know yet what works at its venue")
     return "False", Why("StillWorking", f"{working} orders may still execute")
+
+
+def _flat(gates: frozenset[str], waiting: list[str], lines: Mapping[str, Line]) -> tuple[ConditionStatus, Why]:
+    if not gates:
+        return "Unknown", Why("NoGates", "no gate that this switch covers is running: nothing closes positions")
+    if waiting:
+        return "Unknown", Why("GatesOpen", f"waiting for {_names(waiting)}")
+    found = [lines[pod] for pod in sorted(gates)]
+    held_up = "; ".join(f"{one.pod}: {one.flattening}" for one in found if one.flattening)
+    if all(one.flat for one in found):
+        residue = "; ".join(one.residue for one in found if one.residue)
+        return "True", Why("Flat", f"too small for the venue, left: {residue}" if residue else "nothing is held")
+    return "False", Why("Waiting", held_up) if held_up else Why("Closing", "positions are being closed")
 
 
 def _names(pods: list[str]) -> str:

@@ -49,6 +49,7 @@ class Live:
     __slots__ = (
         "cancel_again",
         "cancel_wanted",
+        "closing",
         "counted",
         "follower",
         "order",
@@ -75,6 +76,8 @@ class Live:
         self.query_gap = QUERY_FIRST_NS
         self.cancel_wanted = False
         self.cancel_again = 0
+        self.closing = ids.is_closing(order.client_order_id)
+        """The platform's own, by which Flatten closes a position."""
 
 
 class Activity:
@@ -193,7 +196,7 @@ class Accounting:
             self.venue_ids[order.symbol, event.venue_order_id] = order.client_order_id
         elif fill is not None or undone is not None:
             self._book(order, fill, undone)
-        elif isinstance(event, Canceled) and self.guard.severity >= Severity.CANCEL:
+        elif isinstance(event, Canceled) and self.guard.worst >= Severity.CANCEL:
             self.canceled_by_kill += 1
         live = self.live.get(order.client_order_id)
         if live is None and not order.closed:  # a late fill has opened it again

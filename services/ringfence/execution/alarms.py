@@ -3,8 +3,9 @@
 import asyncio
 from typing import Final
 
+from ringfence.execution import stopping
 from ringfence.execution.app import Execution
-from ringfence.execution.loops import ReconcileLoop
+from ringfence.model.money import text
 from ringfence.runtime.guard import Guard
 from ringfence.wire.alerts import GateFacts, StopFacts, holding
 from ringfence.wire.kill import Severity
@@ -20,15 +21,17 @@ def asked(guard: Guard) -> Severity:
     return max((*sources, *latches), default=Severity.NONE)
 
 
-def facts(app: Execution, loop: ReconcileLoop, pod: str, since: int) -> StopFacts:
+def facts(app: Execution, pod: str, since: int, naked_since: int) -> StopFacts:
     """This gate and what stops it. It has closed by definition: its guard is what is read."""
-    known = loop.own_open is not None
+    working = app.working()
     gate = GateFacts(
         pod=pod,
         closed=True,
-        working=max(app.working(), loop.own_open or 0) if known else None,
-        flat=None,
+        working=working if working or app.cancel_proof.complete else None,
+        flat=all(app.flatten.flat_at(scope) for scope in app.flatten.scopes()),
         paper=app.config.paper,
+        naked=naked(app) if naked_since else (),
+        naked_since=naked_since,
     )
     return StopFacts(
         namespace=app.config.namespace,
@@ -40,11 +43,22 @@ def facts(app: Execution, loop: ReconcileLoop, pod: str, since: int) -> StopFact
     )
 
 
-async def watch(app: Execution, loop: ReconcileLoop, pod: str) -> None:
+def naked(app: Execution) -> tuple[str, ...]:
+    """Positions that stand without all of their protection, where a stop keeps strategies from protecting them."""
+    held = stopping.holdings(app.gate.tracks.values(), app.manager.live.values())
+    return tuple(
+        f"{text(one.unprotected)} of {text(one.quantity)} {one.symbol} of {one.track}"
+        for one in held
+        if one.unprotected and app.guard.severity_of(one.track, one.symbol) >= Severity.CANCEL
+    )
+
+
+async def watch(app: Execution, pod: str) -> None:
     """Judge four times a second, for ever."""
-    since = 0
+    since = naked_since = 0
     while True:
         now = app.clock.wall_ns()
         since = (since or now) if asked(app.guard) >= Severity.CANCEL else 0
-        app.alerts.show(OWNER, holding(facts(app, loop, pod, since), now))
+        naked_since = (naked_since or now) if since and naked(app) else 0
+        app.alerts.show(OWNER, holding(facts(app, pod, since, naked_since), now))
         await asyncio.sleep(EVERY_S)

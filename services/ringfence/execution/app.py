@@ -12,9 +12,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
-from ringfence.execution import ids
+from ringfence.execution import ids, stopping
+from ringfence.execution.cancelproof import CancelProof
 from ringfence.execution.changes import Changes
 from ringfence.execution.evidence import Evidence
+from ringfence.execution.flatten import Flatten
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Replace
@@ -24,7 +26,7 @@ from ringfence.execution.state import FOREIGN
 from ringfence.execution.status import Proof, StatusWriter
 from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
 from ringfence.model.approved import Approved
-from ringfence.model.orders import OrderEvent
+from ringfence.model.orders import Denied, OrderEvent
 from ringfence.model.records import Entry
 from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Publisher
@@ -36,7 +38,6 @@ from ringfence.runtime.journal import JournalError
 from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import LeaseCore
 from ringfence.venues import api
-from ringfence.wire.kill import Severity
 from ringfence.wire.messages import (
     AccountState,
     AnyMessage,
@@ -58,6 +59,7 @@ from ringfence.wire.messages import (
     Route,
     Routes,
 )
+from ringfence.wire.stops import Severity
 
 log = structlog.get_logger()
 
@@ -132,6 +134,8 @@ class Execution:
         self.protection = Protection(gate, manager, self._note)
         self.evidence = Evidence(gate.markets, self._revision_of)
         self.proof = Proof()
+        self.cancel_proof = CancelProof(manager)
+        self.flatten = Flatten(manager, reconciler, self.cancel_proof)
         self.balances: dict[str, api.VenueBalance] = {}
         self.heard: dict[str, int] = {}
         """When each track's strategy was last heard, UTC nanoseconds."""
@@ -145,7 +149,7 @@ class Execution:
         self._releases = guard.releases
         self._cycle = guard.cycle
         self._changed = guard.changed
-        self._severity = guard.severity
+        self._worst = guard.worst
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- the order path
@@ -271,7 +275,13 @@ class Execution:
             return "the approval has expired"
         if self.clock.boot_ns() >= self.lease.send_until:
             return "the Lease does not last as long as the request is valid"
+        if ids.is_closing(order.client_order_id) and not self._flattens(order):
+            return "the Flatten that it closes for was released"
         return None
+
+    def _flattens(self, order: Approved) -> bool:
+        track = self.manager.orders[order.client_order_id].track
+        return self.guard.severity_of(track, order.symbol) is Severity.FLATTEN
 
     async def _send(self, order: Approved) -> None:
         refused = self.may_send(order)
@@ -399,7 +409,10 @@ class Execution:
     # --- the guard
 
     def working(self) -> int:
-        return self.gate.account.working
+        """Orders of ours that may still execute and that the stops, where any holds, do not leave alone."""
+        if self.guard.worst < Severity.CANCEL:
+            return self.gate.account.working
+        return sum(1 for _ in stopping.stopped(self.manager.live.values(), self.guard))
 
     def observe(self, fold: Fold) -> None:
         """Every change of the guard goes through here: measure it, and act on it before anything else happens."""
@@ -416,10 +429,12 @@ class Execution:
             self._guard_changed()
 
     def _guard_changed(self) -> None:
-        guard, before = self.guard, self._severity
-        self._changed, self._severity = guard.changed, guard.severity
-        if guard.severity >= Severity.CANCEL > before:
-            self.perform(self.manager.cancel_all(self.clock.wall_ns(), self.clock.monotonic_ns()))
+        guard, before = self.guard, self._worst
+        self._changed, self._worst = guard.changed, guard.worst
+        if guard.worst >= Severity.CANCEL:
+            if before < Severity.CANCEL:
+                self.manager.canceled_by_kill = 0
+            self.perform(self.manager.cancel_stopped(self.clock.wall_ns(), self.clock.monotonic_ns()))
             self.wake_reconciler.set()
         if guard.latches != self._latches:
             self._latches = dict(guard.latches)
@@ -461,8 +476,6 @@ class Execution:
         self.publisher.send(Routes(self.config.service, self.clock.wall_ns(), allocation.epoch, routes))
 
     def touch_status(self) -> None:
-        self.proof.working = self.working()
-        self.proof.canceled = self.manager.canceled_by_kill
         self.status.touch()
 
     def protect(self) -> None:
@@ -476,6 +489,22 @@ class Execution:
 
         self.observe(look)
 
+    def _stops(self) -> None:
+        """Follow what a stop has set in motion: cancels, their proof, and the closing of positions."""
+        if self.guard.worst < Severity.CANCEL and not self.cancel_proof.looks:
+            return
+        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
+        if self.cancel_proof.tick(mono):
+            self.wake_reconciler.set()
+        for intent in self.flatten.step(self.balances, wall, mono):
+            outputs = self.manager.close(intent, wall, mono)
+            denied = next((o.event for o in outputs if isinstance(o, Entry) and isinstance(o.event, Denied)), None)
+            passed = any(isinstance(output, Approved) for output in outputs)
+            refused = "" if passed else "; ".join(denied.reasons) if denied is not None else "refused by the gate"
+            self.flatten.sent(intent, refused, mono)
+            self.perform(outputs)
+        self.touch_status()
+
     # --- time
 
     async def ticks(self, check_lease: Callable[[], None]) -> None:
@@ -487,8 +516,7 @@ class Execution:
                 self.perform(outputs)
             if self.guard.changed != self._changed:  # an engine has tightened it
                 self._guard_changed()
-            if self.guard.severity >= Severity.CANCEL and self.working() != self.proof.working:
-                self.touch_status()
+            self._stops()
             if turn % SLOW_EVERY == 0:
                 check_lease()
                 self.evidence.expect(self.gate.tracks)

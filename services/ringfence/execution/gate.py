@@ -18,8 +18,8 @@ from ringfence.model.approved import Approved
 from ringfence.model.money import BPS, SCALE, text
 from ringfence.model.orders import UNPRICED, OrderType, Side
 from ringfence.runtime.guard import Guard
-from ringfence.wire.kill import Severity
 from ringfence.wire.messages import Intent, Level
+from ringfence.wire.stops import Severity
 
 SECOND_NS: Final = 1_000_000_000
 STATUS_STALE_NS: Final = 3 * SECOND_NS
@@ -30,6 +30,7 @@ REDUCING_COLLAR: Final = 3
 _BPS_SCALE: Final = SCALE * BPS
 _NONE = Severity.NONE
 _REDUCE_ONLY = Severity.REDUCE_ONLY
+_FLATTEN = Severity.FLATTEN
 _BUY = Side.BUY
 _LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
@@ -47,10 +48,11 @@ class Gate:
         self.loss_unknown = ""
         """Why today's loss cannot be computed; empty while it can."""
 
-    def check(self, intent: Intent, wall: int, mono: int) -> list[str]:
+    def check(self, intent: Intent, wall: int, mono: int, *, closing: bool = False) -> list[str]:
         """All reasons to refuse; empty = it may become an order now.
 
-        A track's limits are never looser than the account's (`grants.caps`), so most are read from the track alone.
+        ``closing``: an intent of the platform's own, which closes a position under Flatten. A track's limits are never
+        looser than the account's (`grants.caps`), so most are read from the track alone.
         """
         market = self.markets.get(intent.symbol)
         track = self.tracks.get(intent.track)
@@ -69,7 +71,11 @@ class Gate:
         found: list[str] = []
         self._form(intent, market, found)
         self._market(market, track, mono, found)
-        self._permission(intent, track, reducing, wall, mono, found)
+        if closing:
+            self._closing(intent, track, reducing, found)
+        elif self.guard.worst is not _NONE:
+            self._stopped(intent, track, reducing, found)
+        self._permission(intent, track, closing, wall, mono, found)
         self._order(intent, market, track, reducing, mono, found)
         self._standing(intent, market, track, reducing, found)
         if after > slot.worst:
@@ -150,14 +156,26 @@ class Gate:
         elif not 0 < market.bid < market.ask:
             found.append(f"QUOTE_CROSSED bid={text(market.bid)} ask={text(market.ask)}")
 
-    def _permission(self, intent: Intent, track: Track, reducing: bool, wall: int, mono: int, found: list[str]) -> None:
-        """May this track send this now?"""
-        if track.barred:
-            found.append(track.barred)
-        severity = self.guard.severity
+    def _stopped(self, intent: Intent, track: Track, reducing: bool, found: list[str]) -> None:
+        """Does a stop hold for this track in this instrument?"""
+        severity = self.guard.severity_of(track.name, intent.symbol)
         if severity is not _NONE and (severity is not _REDUCE_ONLY or not reducing):
             code = "TRADING_REDUCE_ONLY" if severity is _REDUCE_ONLY else "TRADING_HALTED"
             found.append(f"{code} state={self.guard.state} reason={self.guard.reason}")
+
+    def _closing(self, intent: Intent, track: Track, reducing: bool, found: list[str]) -> None:
+        """May the platform close this now? Only where Flatten holds, and only what can open nothing."""
+        severity = self.guard.severity_of(track.name, intent.symbol)
+        if severity is not _FLATTEN:
+            found.append(f"FLATTEN_NOT_ASKED severity={severity.word}")
+        if not reducing:
+            position = track.slots[intent.symbol].position
+            found.append(f"FLATTEN_WOULD_OPEN quantity={text(intent.quantity)} position={text(position)}")
+
+    def _permission(self, intent: Intent, track: Track, closing: bool, wall: int, mono: int, found: list[str]) -> None:
+        """May this track send this now? What it holds may be closed for it also when it may not trade."""
+        if track.barred and not closing:
+            found.append(track.barred)
         if intent.intent_id in track.seen:
             found.append(f"INTENT_DUPLICATE intent_id={intent.intent_id}")
         age = wall - intent.ts_decided

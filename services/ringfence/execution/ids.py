@@ -1,7 +1,8 @@
 """Client order ids: unique for ever, and telling whose order it is, by which strategy and which process. Pure.
 
-``rf`` + 8 hex digits of the system + 6 characters of the strategy's revision + ``-`` + fence + ``-`` + sequence,
-the last two in base 36: at most 32 characters of ``[A-Za-z0-9_-]``. Fence and sequence only ever grow.
+``rf`` + 8 hex digits of the system + 6 characters of the strategy's revision (or ``x`` and five of them: `CLOSING`)
++ ``-`` + fence + ``-`` + sequence, the last two in base 36: at most 32 characters of ``[A-Za-z0-9_-]``. Fence and
+sequence only ever grow.
 """
 
 import hashlib
@@ -13,7 +14,11 @@ import msgspec
 LENGTH_MAX: Final = 32
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ID: Final = re.compile(r"(rf[0-9a-f]{8})([0-9a-z]{6})-([0-9a-z]{1,6})-([0-9a-z]{1,9})")
-_PLAIN: Final = re.compile(r"[0-9a-z]{6}")
+_PLAIN: Final = re.compile(r"[0-9a-wyz][0-9a-z]{5}")
+CLOSING: Final = "x"
+"""First character of the mark of an order by which the platform itself closes a track's position; no revision's mark
+begins with it."""
+_MARK_AT: Final = 10
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -33,6 +38,16 @@ def revision_mark(revision: str) -> str:
     if _PLAIN.match(revision):
         return revision[:6]
     return hashlib.sha256(revision.encode()).hexdigest()[:6]
+
+
+def closing_mark(mark: str) -> str:
+    """The mark of orders that close what the track with this mark holds."""
+    return CLOSING + mark[:5]
+
+
+def is_closing(client_order_id: str) -> bool:
+    """Whether an order of ours is one that closes under Flatten."""
+    return client_order_id[_MARK_AT : _MARK_AT + 1] == CLOSING and client_order_id.startswith("rf")
 
 
 def make(system_prefix: str, mark: str, fence: int, sequence: int) -> str:

@@ -15,7 +15,7 @@ from ringfence.runtime.clock import Clock
 from ringfence.runtime.guard import Guard
 from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import LeaseCore, Wait, Write
-from ringfence.wire.kill import Severity
+from ringfence.wire.stops import Severity
 
 REQUIREMENT: Final = "lease"
 RETRY_S: Final = 0.5

@@ -1,6 +1,7 @@
 """What runs beside the order path: reconciliation with the venue, and the allocation with its grants."""
 
 import asyncio
+import contextlib
 from typing import Any, Final
 
 import msgspec
@@ -19,8 +20,8 @@ from ringfence.runtime.config import STABLE, Allocation, Limits
 from ringfence.runtime.guard import RECONCILED
 from ringfence.runtime.killwatch import ALLOCATION
 from ringfence.runtime.waiting import wait_at_most
-from ringfence.venues.api import TradeReport, VenueError
-from ringfence.wire.kill import Severity
+from ringfence.venues.api import OrderReport, TradeReport, VenueError
+from ringfence.wire.stops import Severity
 
 log = structlog.get_logger()
 
@@ -48,21 +49,24 @@ class ReconcileLoop:
         """Runs in a row that have to be repeated."""
         self.last_sound = 0
         """Wall time of the last run that found everything in order."""
-        self.own_open: int | None = None
-        """Own orders open at the venue when last asked; None = never asked."""
 
     async def run(self) -> None:
         app = self.app
         while True:
             app.wake_reconciler.clear()
             pause_s = await self._guarded_run()
-            if app.guard.severity >= Severity.CANCEL and (self.own_open or app.working()):
+            if app.cancel_proof.wanted:
+                pause_s = min(pause_s, AGAIN_S)
+            elif app.guard.worst >= Severity.CANCEL and not app.cancel_proof.complete:
                 pause_s = min(pause_s, max(CANCELING_S, self._again_s()))
             await wait_at_most(app.wake_reconciler, pause_s)
 
     async def _guarded_run(self) -> float:
         app = self.app
         if not app.stream_up or any(app.gate.markets[s].instrument is None for s in app.config.symbols):
+            if app.cancel_proof.wanted:
+                with contextlib.suppress(VenueError):
+                    await self._look()
             return AGAIN_S
         drops = app.stream_drops
         try:
@@ -89,11 +93,9 @@ class ReconcileLoop:
         cycle = app.guard.cycle
         if reconciler.baseline is None and not await self._first_look():
             return Verdict(sound=False, again=True)
-        asked = app.clock.monotonic_ns()
-        reports = await app.venue.open_orders()
+        asked, reports = await self._look()
         wall, mono = app.clock.wall_ns(), app.clock.monotonic_ns()
         outputs = reconciler.open_orders(reports, asked, wall, mono)
-        self.own_open = len(reports) - reconciler.foreign_orders
         queries = [output for output in outputs if isinstance(output, Query)]
         app.perform([output for output in outputs if not isinstance(output, Query)])
         await asyncio.gather(*(app.query(query.symbol, query.client_order_id) for query in queries))
@@ -116,6 +118,14 @@ class ReconcileLoop:
 
         app.observe(compare)
         return verdict
+
+    async def _look(self) -> tuple[int, tuple[OrderReport, ...]]:
+        """The venue's open orders, and when we asked; each look counts towards the proof of a stop."""
+        app = self.app
+        asked = app.clock.monotonic_ns()
+        reports = await app.venue.open_orders()
+        app.cancel_proof.looked(reports, asked, app.clock.wall_ns())
+        return asked, reports
 
     async def _first_look(self) -> bool:
         """Take the account as we find it; False if it moved while we looked."""

@@ -10,7 +10,7 @@ Three layers of one state: `accounting` folds events, `outcomes` folds the venue
 from collections.abc import Container
 from typing import Final
 
-from ringfence.execution import ids, losses, valuation
+from ringfence.execution import ids, losses, stopping, valuation
 from ringfence.execution.accounting import MILLISECOND_NS, Live
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import unowned
@@ -31,8 +31,8 @@ from ringfence.model.orders import (
     Submitted,
 )
 from ringfence.model.records import Entry
-from ringfence.wire.kill import Severity
 from ringfence.wire.messages import CancelIntent, Intent
+from ringfence.wire.stops import Severity
 
 QUERY_MAX_NS: Final = 2_000 * MILLISECOND_NS
 CANCEL_AGAIN_NS: Final = 500 * MILLISECOND_NS
@@ -76,11 +76,11 @@ class Manager(Outcomes):
         return [*entries, approved]
 
     def _send(
-        self, intent: Intent, track: Track, wall: int, mono: int, *, group: str = "", replaces: str = ""
+        self, intent: Intent, track: Track, wall: int, mono: int, *, mark: str = "", group: str = "", replaces: str = ""
     ) -> tuple[list[Output], Approved]:
         """Number, journal and enter what has just passed the gate."""
         self.sequence += 1
-        client_order_id = ids.make(self.prefix, track.mark, self.fence, self.sequence)
+        client_order_id = ids.make(self.prefix, mark or track.mark, self.fence, self.sequence)
         approved = self.gate.approve(client_order_id, intent, mono)
         first = initialized(client_order_id, intent, wall, group, replaces)
         submitted = Submitted(
@@ -98,7 +98,9 @@ class Manager(Outcomes):
         self.sent(order)
         return [Entry(track.name, first), Entry(track.name, submitted)], approved
 
-    def _deny(self, intent: Intent, track: Track, refused: list[str], wall: int, mono: int) -> list[Output]:
+    def _deny(
+        self, intent: Intent, track: Track, refused: list[str], wall: int, mono: int, *, mark: str = ""
+    ) -> list[Output]:
         for reason in refused:
             self._count(self.refusals, reason.partition(" ")[0])
         if intent.intent_id in track.seen:
@@ -111,7 +113,7 @@ class Manager(Outcomes):
         self._denials -= 1
         track.remember(intent.intent_id)
         self.sequence += 1
-        client_order_id = ids.make(self.prefix, track.mark, self.fence, self.sequence)
+        client_order_id = ids.make(self.prefix, mark or track.mark, self.fence, self.sequence)
         denied = Denied(client_order_id=client_order_id, ts=wall, reasons=tuple(refused))
         return [Entry(track.name, initialized(client_order_id, intent, wall)), Entry(track.name, denied)]
 
@@ -129,26 +131,41 @@ class Manager(Outcomes):
     def tick(self, wall: int, mono: int) -> list[Output]:
         """Everything that is due: queries, repeated cancels, and the cancels of a stop."""
         outputs: list[Output] = []
-        stopping = self.guard.severity >= Severity.CANCEL
+        doomed = self._stopped()
         for live in list(self.live.values()):
             if live.query_at and mono >= live.query_at:
                 live.query_at = mono + live.query_gap
                 live.query_gap = min(2 * live.query_gap, QUERY_MAX_NS)
                 outputs.append(Query(live.order.symbol, live.order.client_order_id))
+            stopped = live.order.client_order_id in doomed
             if live.order.track != FOREIGN and (
-                (stopping and not live.cancel_wanted) or (live.cancel_wanted and mono >= live.cancel_again)
+                (stopped and not live.cancel_wanted) or (live.cancel_wanted and mono >= live.cancel_again)
             ):
-                outputs += self._want_cancel(live, self.guard.reason if stopping else "asked again", wall, mono)
+                outputs += self._want_cancel(live, self.guard.reason if stopped else "asked again", wall, mono)
         return outputs
 
-    def cancel_all(self, wall: int, mono: int) -> list[Output]:
-        """Cancel every working order of ours, now; ``tick`` repeats until each is closed."""
-        self.canceled_by_kill = 0
+    def cancel_stopped(self, wall: int, mono: int) -> list[Output]:
+        """Cancel every order of ours that a stop does not let work, now; ``tick`` repeats until each is closed."""
         outputs: list[Output] = []
-        for live in list(self.live.values()):
-            if live.order.track != FOREIGN:
+        for live in self._stopped().values():
+            if not live.cancel_wanted:
                 outputs += self._want_cancel(live, self.guard.reason, wall, mono)
         return outputs
+
+    def _stopped(self) -> dict[str, Live]:
+        if self.guard.worst < Severity.CANCEL:
+            return {}
+        return {live.order.client_order_id: live for live in stopping.stopped(self.live.values(), self.guard)}
+
+    def close(self, intent: Intent, wall: int, mono: int) -> list[Output]:
+        """An intent of the platform's own, to close under Flatten: checked, numbered and journaled like all others."""
+        track = self.gate.tracks[intent.track]
+        refused = self.gate.check(intent, wall, mono, closing=True)
+        mark = ids.closing_mark(track.mark)
+        if refused:
+            return self._deny(intent, track, refused, wall, mono, mark=mark)
+        entries, approved = self._send(intent, track, wall, mono, mark=mark)
+        return [*entries, approved]
 
     def cancel_excess(self, wall: int, mono: int) -> list[Output]:
         """After limits became tighter: cancel the working orders above them, newest first; reducing ones stay."""

@@ -11,9 +11,10 @@ from ringfence.execution.leader import Leader
 from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
 from ringfence.execution.status import StatusWriter
+from ringfence.execution.stopping import holdings
 from ringfence.model.money import SCALE
 
-STATES: Final = ("Starting", "Active", "ReduceOnly", "Halted", "Cancel")
+STATES: Final = ("Starting", "Active", "ReduceOnly", "Halted", "Cancel", "Flatten")
 P: Final = "ringfence_gate_"
 
 
@@ -53,6 +54,23 @@ def _guard(app: Execution, leader: Leader) -> Iterable[Metric]:
         state.add_metric([name], float(guard.state == name))
     yield state
     yield _gauge("severity", "0 none, 1 reduce only, 2 halt, 3 cancel, 4 flatten", guard.severity)
+    yield _gauge("severity_worst", "As severity, of the part of the gate that is stopped hardest", guard.worst)
+    yield _gauge("partial_stops", "Stops of a part of this gate", len(guard.partial))
+    proof = app.cancel_proof
+    yield _gauge(
+        "cancel_unproven",
+        "Stops whose orders are not proven to be gone",
+        sum(not x.proven_at for x in proof.looks.values()),
+    )
+    yield _gauge(
+        "flatten_legs", "Positions that Flatten has still to close", sum(not x.residue for x in app.flatten.legs)
+    )
+    yield _counter("flatten_slices", "Orders that Flatten has sent", app.flatten.slices)
+    yield _gauge(
+        "latch_not_durable", "1 while a latched stop would not outlive this process", float(not app.proof.durable)
+    )
+    naked = sum(1 for held in holdings(app.gate.tracks.values(), app.manager.live.values()) if held.unprotected)
+    yield _gauge("naked_positions", "Positions that protective orders do not cover entirely", naked)
     yield _gauge("epoch", "Tightenings of the guard since the start", guard.epoch)
     yield _counter("tightenings", "Times that the guard became tighter", counters.kills)
     yield _gauge("kill_latency_seconds_last", "News of a stop to the closed guard, last", counters.kill_ns_last / 1e9)

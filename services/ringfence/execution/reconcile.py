@@ -20,7 +20,7 @@ from ringfence.model.orders import Accepted, Filled, Initialized, OrderType, Sid
 from ringfence.model.records import Entry
 from ringfence.runtime.guard import Guard
 from ringfence.venues.api import OrderReport, TradeReport, VenueBalance
-from ringfence.wire.kill import Severity
+from ringfence.wire.stops import Severity
 
 BREAK: Final = "reconciliation"
 WRITER: Final = "another writer"
@@ -122,7 +122,8 @@ class Reconciler:
             )
         manager.sequence = max(manager.sequence, parts.sequence)
         tracks = manager.gate.tracks.values()
-        track = next((t.name for t in tracks if t.mark == parts.revision and t.name != FOREIGN), FOREIGN)
+        owners = (t for t in tracks if parts.revision in (t.mark, ids.closing_mark(t.mark)) and t.name != FOREIGN)
+        track = next((t.name for t in owners), FOREIGN)
         initialized = _initialized(report.client_order_id, f"taken-back-{report.client_order_id}", track, report, wall)
         return [
             manager.adopt(initialized),
@@ -227,6 +228,13 @@ class Reconciler:
             for asset, amount in changes.items():
                 held[asset] = held.get(asset, 0) + amount
         return held
+
+    def owners(self, asset: str) -> int:
+        """What of an asset is not ours to close: what was there before us, adjustments, and foreign trades since."""
+        baseline = self.baseline.balances.get(asset, 0) if self.baseline is not None else 0
+        foreign = self._manager.books.get(FOREIGN)
+        since = foreign.cash.get(asset, 0) if foreign is not None else 0
+        return baseline + self._adjusted.get(asset, 0) + since
 
     def accept(self, wall: int) -> dict[str, int]:
         """A person released the switch: book confirmed breaks as adjustments. Returns what to note."""

@@ -21,6 +21,7 @@ from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.changes import Changes
 from ringfence.execution.documents import install
 from ringfence.execution.gate import Gate
+from ringfence.execution.gateline import evidence
 from ringfence.execution.handover import Handovers
 from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
@@ -55,6 +56,7 @@ from ringfence.venues.paper.accounts import PaperAccounts
 from ringfence.venues.paper.engine import PaperEngine
 from ringfence.venues.paper.venue import PaperVenue
 from ringfence.wire.messages import AnyMessage, InstrumentRules
+from ringfence.wire.stops import Place
 
 log = structlog.get_logger()
 
@@ -67,15 +69,15 @@ MILLISECOND_NS: Final = 1_000_000
 def paths() -> Paths:
     """The mounted places, each of which an environment variable may move."""
 
-    def place(name: str, default: Path) -> Path:
+    def at(name: str, default: Path) -> Path:
         return Path(os.environ.get(f"RINGFENCE_{name}", default))
 
     return Paths(
-        journal=place("JOURNAL", configs.JOURNAL_DIR),
-        kill_switch=place("KILL_SWITCH", configs.KILL_SWITCH_DIR),
-        kill_token=place("KILL_TOKEN", configs.KILL_TOKEN_FILE),
-        curve=place("CURVE", configs.CURVE_DIR),
-        credentials=place("CREDENTIALS", configs.CREDENTIALS_DIR),
+        journal=at("JOURNAL", configs.JOURNAL_DIR),
+        kill_switch=at("KILL_SWITCH", configs.KILL_SWITCH_DIR),
+        kill_token=at("KILL_TOKEN", configs.KILL_TOKEN_FILE),
+        curve=at("CURVE", configs.CURVE_DIR),
+        credentials=at("CREDENTIALS", configs.CREDENTIALS_DIR),
     )
 
 
@@ -118,6 +120,16 @@ def paper_balances(opening: dict[str, int], book: Book | None, base: dict[str, i
     return found
 
 
+def place(config: GateConfig) -> Place:
+    """Where this gate is, as far as the scope of a stop can name it."""
+    return Place(
+        venue=config.venue.name,
+        symbols=config.symbols,
+        venues=config.system_venues,
+        instruments=config.system_instruments,
+    )
+
+
 class Gated:
     """All parts of one gate."""
 
@@ -138,8 +150,14 @@ class Gated:
         self.bus = Bus(config.service, self.session, self._keys())
         self._open_sockets(app)
         app.alerts = Alerts(config.alerting, self.clock.wall_ns)
+        who = {"pod": self.pod, "podUID": self.pod_uid, "system": config.system, "service": config.service}
         app.status = StatusWriter(
-            self.client, config.namespace, self.pod, config.system, config.service, app.guard, app.proof
+            self.client,
+            config.namespace,
+            who,
+            app.guard,
+            app.proof,
+            lambda scope: evidence(app.manager, app.cancel_proof, app.flatten, scope),
         )
         self._lease_core(app)
         leader = Leader(
@@ -175,7 +193,7 @@ class Gated:
         config, clock = self.config, self.clock
         wall = clock.wall_ns()
         requirements = [MARKET, ALLOCATION, JOURNAL, KILL_WATCH, STREAM] + ([] if config.paper else [LEASE])
-        guard = Guard(config.system, config.labels, requirements, wall)
+        guard = Guard(config.system, config.labels, requirements, wall, place(config))
         gate = Gate(guard, config.symbols)
         for market in gate.markets.values():
             market.isolated = config.paper
@@ -294,7 +312,7 @@ class Gated:
         spawn(app.ticks((lambda: None) if config.paper else leader.check), "ticks")
         spawn(app.ledger_keeper(), "loss ledger")
         spawn(app.alerts.run(), "alerts")
-        spawn(alarms.watch(app, loop, self.pod), "alarms")
+        spawn(alarms.watch(app, self.pod), "alarms")
 
     async def _stop(self, app: Execution, leader: Leader) -> None:
         clean = await app.drained(DRAIN_S)

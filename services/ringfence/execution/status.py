@@ -5,6 +5,7 @@ coalesced, retried with backoff.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from ringfence.kube.client import KubeClient, Manifest
@@ -12,7 +13,7 @@ from ringfence.kube.errors import ApiError, NotFound
 from ringfence.kube.resources import KILL_SWITCH
 from ringfence.runtime.guard import Guard, Switch
 from ringfence.runtime.lease import micro_time
-from ringfence.wire.kill import Severity
+from ringfence.wire.stops import Scope, Severity
 
 EVERY_S: Final = 0.25
 RETRY_FIRST_S: Final = 0.1
@@ -21,34 +22,42 @@ REASON_MAX: Final = 1_000
 
 
 class Proof:
-    """What the lines say besides the guard's own words."""
+    """When the guard closed last, and what that took; the host measures it."""
 
-    __slots__ = ("canceled", "closed_at", "latency_ns", "working")
+    __slots__ = ("closed_at", "durable", "latency_ns")
 
     def __init__(self) -> None:
         self.closed_at = 0
         self.latency_ns = 0
-        self.working = 0
-        self.canceled = 0
+        self.durable = True
+        """Whether what is latched outlives this process."""
 
 
 class StatusWriter:
     """``touch`` after each change; ``run`` as a task."""
 
     def __init__(
-        self, client: KubeClient, namespace: str, pod: str, system: str, service: str, guard: Guard, proof: Proof
+        self,
+        client: KubeClient,
+        namespace: str,
+        who: dict[str, str],
+        guard: Guard,
+        proof: Proof,
+        evidence: Callable[[Scope], dict[str, Any]],
     ) -> None:
+        """``who``: pod, podUID, system and service."""
         self.written = 0
         self.failures = 0
         self.error = ""
         self._client = client
         self._namespace = namespace
-        self._who = {"pod": pod, "system": system, "service": service}
-        self._manager = f"ringfence-gate-{pod}"
+        self._who = who
+        self._manager = f"ringfence-gate-{who['pod']}"
         self._guard = guard
         self._proof = proof
+        self._evidence = evidence
         self._dirty = asyncio.Event()
-        self._last: dict[str, tuple[Any, ...]] = {}
+        self._last: dict[str, dict[str, Any]] = {}
 
     def touch(self) -> None:
         self._dirty.set()
@@ -73,7 +82,7 @@ class StatusWriter:
 
     async def _write(self, switch: Switch, wall: int) -> None:
         entry = self.line(switch, wall)
-        key = tuple(value for name, value in sorted(entry.items()) if name != "observedAt")
+        key = {name: value for name, value in entry.items() if name != "observedAt"}
         if self._last.get(switch.name) == key:
             return
         manifest: Manifest = {
@@ -91,15 +100,19 @@ class StatusWriter:
 
     def line(self, switch: Switch, wall: int) -> dict[str, Any]:
         guard, proof = self._guard, self._proof
-        closed = guard.severity > Severity.NONE
-        return self._who | {
-            "state": guard.state,
-            "generation": switch.generation,
-            "uid": switch.uid,
-            "closedAt": micro_time(proof.closed_at) if closed and proof.closed_at else "",
-            "latencyMs": f"{proof.latency_ns / 1e6:.3f}" if closed and proof.closed_at else "",
-            "workingOrders": proof.working,
-            "canceledOrders": proof.canceled,
-            "reason": guard.reason[:REASON_MAX],
-            "observedAt": micro_time(wall),
-        }
+        severity = max(guard.severity, switch.severity)
+        closed = severity > Severity.NONE and bool(proof.closed_at)
+        return (
+            self._who
+            | self._evidence(switch.scope)
+            | {
+                "state": guard.word(severity, switch.scope),
+                "generation": switch.generation,
+                "uid": switch.uid,
+                "closedAt": micro_time(proof.closed_at) if closed else "",
+                "latencyMs": f"{proof.latency_ns / 1e6:.3f}" if closed else "",
+                "reason": guard.reason[:REASON_MAX],
+                "latch": "" if not guard.latches else "Durable" if proof.durable else "NotDurable",
+                "observedAt": micro_time(wall),
+            }
+        )

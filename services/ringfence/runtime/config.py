@@ -150,6 +150,10 @@ class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Labels of the TradingSystem that kill switches may select by."""
     time_zone: str = "UTC"
     """Where days, weeks and months of losses begin: UTC for crypto, an exchange's own (IANA name) elsewhere."""
+    system_venues: tuple[str, ...] = ()
+    """All venues of the system, so that a stop of a part that it does not have is known to be a mistake."""
+    system_instruments: tuple[str, ...] = ()
+    """All instruments of the system, at any venue."""
     paper_balances: dict[str, int] = {}
     maker_fee_bps: int = 0
     taker_fee_bps: int = 0

@@ -1,13 +1,12 @@
 """The guard: what a gate may do now, and why. Pure; the hosts feed it with what they see.
 
-Many sources, the most severe wins:
+Many sources, the most severe wins. What each severity allows is the table `wire.stops.ALLOWED`; the states are
 
-    severity     new orders                          working orders      state
-    NONE         any that pass the gate              kept                Active
-    REDUCE_ONLY  only those that shrink a position   kept                ReduceOnly
-    HALT         none                                kept                Halted, or Starting
-    CANCEL       none                                all are cancelled   Cancel
-    FLATTEN      none (acts as Cancel in this version: positions are not closed)   Cancel
+    Active, ReduceOnly, Halted, Cancel, Flatten   the severities NONE to FLATTEN of all of the gate
+    Starting                                      HALT, because start-up is not complete
+
+A stop may have a scope: instruments, tracks. The rest of the gate then goes on: ``severity`` is that of the stops
+that cover everything, ``worst`` that of any stop at all, and ``severity_of`` that of one track in one instrument.
 
 Cancels pass at every severity. Rules that hold whatever comes in:
 
@@ -20,7 +19,7 @@ Cancels pass at every severity. Rules that hold whatever comes in:
   is released by one thing: the system's own KillSwitch is seen engaged and then, in a later generation of the
   same object, released. Seeing it merely not engaged is no proof that somebody with the right to release did so.
 - After a release the start-up checks run again: `cycle` goes up, and only a reconciliation of that cycle counts.
-- `epoch` goes up with each tightening: permissions given before are void.
+- `epoch` goes up with each tightening, also of a part: permissions given before are void.
 """
 
 from collections import OrderedDict
@@ -29,14 +28,27 @@ from typing import Any, Final
 
 import msgspec
 
-from ringfence.wire.kill import ENGAGE_KEY, STATE_KEY, KillRequest, MirroredState, Severity, covers, of_switch
+from ringfence.wire.kill import ENGAGE_KEY, STATE_KEY, KillRequest, MirroredState
+from ringfence.wire.stops import (
+    EVERYTHING,
+    Place,
+    Scope,
+    Severity,
+    covers,
+    keeps_protective,
+    names,
+    of_switch,
+    scope_at,
+    switch_scope,
+)
 
 RECONCILED: Final = "reconciled"
 KILL_SWITCH: Final = "kill switch"
 PAIRS_MAX: Final = 64
 """Past contents of the kill-switch document that are remembered, to tell an old file from news."""
 DEAD_MAX: Final = 64
-FLATTEN_NOTE: Final = "acting as Cancel: this version does not close positions, close them by hand"
+REOPENING: Final = "starting up again after its release: not reconciled yet"
+ANYWHERE: Final = Place()
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -44,6 +56,9 @@ class Source(msgspec.Struct, frozen=True):
 
     severity: Severity
     reason: str
+    scope: Scope = EVERYTHING
+    protective: bool = True
+    """Whether protective orders stay where it cancels."""
 
 
 class Latch(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +67,8 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     severity: str
     reason: str
+    scope: Scope = EVERYTHING
+    protective: str = "Keep"
     uid: str = ""
     """Of the deleted switch."""
     engaged_uid: str = ""
@@ -67,13 +84,24 @@ class Switch(msgspec.Struct, frozen=True):
     generation: int
     covers: bool
     severity: Severity
+    scope: Scope = EVERYTHING
+    """At this gate."""
 
 
 class Guard:
-    """Single writer; ``severity`` and ``epoch`` are read on the order path."""
+    """Single writer; ``worst`` and ``epoch`` are read on the order path."""
 
-    def __init__(self, system: str, labels: Mapping[str, str], requirements: Iterable[str], now: int) -> None:
+    def __init__(
+        self, system: str, labels: Mapping[str, str], requirements: Iterable[str], now: int, place: Place = ANYWHERE
+    ) -> None:
         self.severity = Severity.HALT
+        """Of everything."""
+        self.worst = Severity.HALT
+        """Of the part that is stopped hardest: the one number that says whether any stop holds anywhere."""
+        self.partial: tuple[Source, ...] = ()
+        """Stops of a part of this gate."""
+        self.keeps_protective = True
+        """Whether protective orders stay under the stops that cover everything."""
         self.epoch = 1
         self.cycle = 1
         """Start-up runs so far."""
@@ -94,6 +122,11 @@ class Guard:
         self.missing: dict[str, str] = dict.fromkeys([*requirements, RECONCILED, KILL_SWITCH], "not yet")
         self._system = system
         self._labels = dict(labels)
+        self._place = place
+        self._halting: set[Scope] = set()
+        """Parts that a stop halts."""
+        self._reopening: set[Scope] = set()
+        """Parts that were released and not reconciled since."""
         self._started = False
         self._stopped = False
         self._pushed: dict[str, int] = {}
@@ -117,8 +150,12 @@ class Guard:
 
     def reconciled(self, cycle: int, now: int) -> None:
         """A reconciliation that began in ``cycle`` found no break. One from before a release proves nothing."""
-        if cycle == self.cycle:
-            self.met(RECONCILED, now)
+        if cycle != self.cycle:
+            return
+        if self._reopening:
+            self._reopening.clear()
+            self._settle(now)
+        self.met(RECONCILED, now)
 
     def hold(self, name: str, severity: Severity, reason: str, now: int) -> None:
         """Set one of the gate's own sources (lease, journal, breaks, shutdown)."""
@@ -166,10 +203,17 @@ class Guard:
             self._vanish(name)  # the same name again is another object: the old one was deleted unseen
         covered = covers(found, self._system, self._labels) or not uid
         severity, reason = of_switch(found.get("spec"))
+        wanted = switch_scope(found, self._system)
+        scope = scope_at(wanted, self._place, named=names(found, self._system)) if uid else EVERYTHING
+        covered = covered and scope is not None
+        scope = scope or EVERYTHING
         if not uid:  # nobody can tell whose it is
             severity, reason = max(severity, Severity.HALT), reason or "the switch has no readable metadata"
-        self.switches[name] = Switch(name, uid, generation, covered, severity if covered else Severity.NONE)
-        self._source(f"switch/{name}", severity if covered else Severity.NONE, f"KillSwitch {name}", reason)
+        severity = severity if covered else Severity.NONE
+        self.switches[name] = Switch(name, uid, generation, covered, severity, scope)
+        self._source(
+            f"switch/{name}", severity, f"KillSwitch {name}", reason, scope, keeps_protective(found.get("spec"))
+        )
         gone = self.latches.get(f"deleted/{name}")
         if gone is not None and gone.uid == uid:
             del self.latches[gone.name]  # it lives: a list from the past had left it out
@@ -189,13 +233,23 @@ class Guard:
         self._pushed.pop(switch.uid, None)
         pushed = self.sources.pop(f"push/{switch.uid}", Source(Severity.NONE, ""))
         source = self.sources.pop(f"switch/{name}", Source(Severity.NONE, ""))
-        severity = max(source.severity, pushed.severity)
+        severest = max(source, pushed, key=lambda found: found.severity)
+        severity = severest.severity
         self._dead[switch.uid] = None
         if len(self._dead) > DEAD_MAX:
             self._dead.popitem(last=False)
         if severity > Severity.NONE:
             reason = f"KillSwitch {name} was deleted while it stopped this system"
-            self._latch(Latch(name=f"deleted/{name}", severity=severity.word, reason=reason, uid=switch.uid))
+            self._latch(
+                Latch(
+                    name=f"deleted/{name}",
+                    severity=severity.word,
+                    reason=reason,
+                    scope=severest.scope,
+                    protective=_protective(severest.protective),
+                    uid=switch.uid,
+                )
+            )
 
     def _own_switch(self) -> None:
         if self._system in self.switches:
@@ -217,19 +271,37 @@ class Guard:
         if severity is Severity.NONE:
             return
         reason = f"{request.by or 'somebody'}: {request.reason or 'no reason given'}"
+        scope = scope_at(request.scope, self._place, named=request.source == "direct")
+        if scope is None:
+            return
         if request.source == "operator" and request.uid:
             known = next((s for s in self.switches.values() if s.uid == request.uid), None)
             if request.uid in self._dead or (known is not None and known.generation >= request.generation):
                 self.ignored_old += 1
                 return
             held = self.sources.get(f"push/{request.uid}", Source(Severity.NONE, ""))
-            if severity > held.severity:
-                self.sources[f"push/{request.uid}"] = Source(severity, f"pushed by the operator: {reason}")
+            if severity > held.severity or scope != held.scope:
+                whole = scope if held.severity is Severity.NONE or scope == held.scope else EVERYTHING
+                self.sources[f"push/{request.uid}"] = Source(
+                    max(severity, held.severity),
+                    f"pushed by the operator: {reason}",
+                    whole,
+                    request.protective != "Cancel",
+                )
             self._pushed[request.uid] = max(request.generation, self._pushed.get(request.uid, 0))
         else:
-            before = self.latches.get("direct")
+            name = f"direct/{scope}" if scope.partial else "direct"
+            before = self.latches.get(name)
             if before is None or Severity.parse(before.severity, Severity.CANCEL) < severity:
-                self._latch(Latch(name="direct", severity=severity.word, reason=f"direct kill by {reason}"))
+                self._latch(
+                    Latch(
+                        name=name,
+                        severity=severity.word,
+                        reason=f"direct kill by {reason}",
+                        scope=scope,
+                        protective=request.protective,
+                    )
+                )
         self._settle(now)
 
     def latch(self, name: str, severity: Severity, reason: str, now: int) -> None:
@@ -279,6 +351,7 @@ class Guard:
     def file_seen(self, engage: str, state: str, now: int, error: str = "") -> None:
         """The mounted copy, up to two minutes late. What the watch has seen replaced since is old news, not a stop."""
         pairs = list(self._pairs)
+        self._drop_all("file")
         if error:
             self._source("file", Severity.HALT, "mounted kill switch", error)
         elif (engage, state) in pairs[:-1]:
@@ -286,8 +359,7 @@ class Guard:
         elif engage.strip():
             self._engage("file", engage)
         else:
-            severity, reason, _ = _mirrored(state)
-            self._source("file", severity, "mounted kill switch", reason)
+            self._mirror_sources("file", "mounted kill switch", _mirrored(state))
         self._settle(now)
 
     def _remember(self, pair: tuple[str, str]) -> None:
@@ -302,30 +374,86 @@ class Guard:
         self._source(name, severity, "kill-switch ConfigMap", f"engage is {text[:200]!r}")
 
     def _mirror(self, name: str, state: str) -> None:
-        severity, reason, epoch = _mirrored(state)
-        if epoch is not None and epoch < self._mirror_epoch:
-            self.ignored_old += 1
-            return
-        if epoch is not None:
-            self._mirror_epoch = epoch
-        self._source(name, severity, "kill-switch ConfigMap", reason)
+        found = _mirrored(state)
+        if found is not None and not isinstance(found, str):
+            if found.epoch < self._mirror_epoch:
+                self.ignored_old += 1
+                return
+            self._mirror_epoch = found.epoch
+        self._drop_all(name)
+        self._mirror_sources(name, "kill-switch ConfigMap", found)
 
-    def _source(self, name: str, severity: Severity, what: str, reason: str) -> None:
+    def _mirror_sources(self, name: str, what: str, found: MirroredState | str | None) -> None:
+        if found is None:
+            return
+        if isinstance(found, str):
+            self._source(name, Severity.HALT, what, found)
+            return
+        keeps = found.protective != "Cancel"
+        self._source(name, Severity.parse(found.severity, Severity.HALT), what, found.reason, EVERYTHING, keeps)
+        for number, stop in enumerate(found.scoped):
+            scope = scope_at(stop.scope, self._place, named=False)
+            if scope is not None:
+                severity = Severity.parse(stop.severity, Severity.HALT)
+                self._source(f"{name}/{number}", severity, what, stop.reason, scope, stop.protective != "Cancel")
+
+    def _drop_all(self, name: str) -> None:
+        """A source with all its parts."""
+        for key in [key for key in self.sources if key == name or key.startswith(f"{name}/")]:
+            del self.sources[key]
+
+    def _source(
+        self,
+        name: str,
+        severity: Severity,
+        what: str,
+        reason: str,
+        scope: Scope = EVERYTHING,
+        protective: bool = True,
+    ) -> None:
         if severity is Severity.NONE:
             self.sources.pop(name, None)
         else:
-            self.sources[name] = Source(severity, f"{what}: {reason}" if reason else what)
+            self.sources[name] = Source(severity, f"{what}: {reason}" if reason else what, scope, protective)
 
     # --- the outcome
 
-    def _settle(self, now: int) -> None:
-        """Fold all sources into severity, state and reason."""
-        stops = {**self.sources}
+    def severity_of(self, track: str, symbol: str) -> Severity:
+        """Of one track in one instrument."""
+        found = self.severity
+        for stop in self.partial:
+            if stop.severity > found and stop.scope.covers(track, symbol):
+                found = stop.severity
+        return found
+
+    def leaves_protective(self, track: str, symbol: str) -> bool:
+        """Whether the stops that cancel here leave protective orders alone."""
+        kept = self.keeps_protective or self.severity < Severity.CANCEL
+        return kept and all(
+            stop.protective
+            for stop in self.partial
+            if stop.severity >= Severity.CANCEL and stop.scope.covers(track, symbol)
+        )
+
+    def word(self, severity: Severity, scope: Scope) -> str:
+        """The state of a part, as a switch that covers it sees it."""
+        if not scope.partial or severity <= self.severity:
+            return self.state
+        return self._word(severity, severity)
+
+    def _stops(self) -> dict[str, Source]:
+        """All sources, and the latches among them."""
+        found = {**self.sources}
         for latch in self.latches.values():
             severity = Severity.parse(latch.severity, Severity.CANCEL)
-            stops[latch.name] = Source(
-                severity, f"{latch.reason}; latched until KillSwitch {self._system} is engaged and released"
-            )
+            told = f"{latch.reason}; latched until KillSwitch {self._system} is engaged and released"
+            found[latch.name] = Source(severity, told, latch.scope, latch.protective != "Cancel")
+        return found
+
+    def _settle(self, now: int) -> None:
+        """Fold all sources into severity, state and reason."""
+        everything = self._stops()
+        stops = {name: found for name, found in everything.items() if not found.scope.partial}
         asked = max((s.severity for s in stops.values()), default=Severity.NONE)
         if asked < Severity.HALT and self._stopped:
             # released: whatever was true before the stop has to be proven again
@@ -336,14 +464,31 @@ class Guard:
         severity = max(asked, Severity.HALT) if self.missing else asked
         if not self.missing and asked < Severity.HALT:
             self._started = True
+        tighter = self._settle_parts([found for found in everything.values() if found.scope.partial])
+        self.keeps_protective = all(s.protective for s in stops.values() if s.severity >= Severity.CANCEL)
         state = self._word(severity, asked)
         reason = self._sentence(severity, asked, stops)
-        if severity > self.severity:
+        if severity > self.severity or tighter:
             self.epoch += 1
             self.closed_at = now
-        if (severity, state, reason) != (self.severity, self.state, self.reason):
-            self.severity, self.state, self.reason = severity, state, reason
+        worst = max((s.severity for s in self.partial), default=Severity.NONE)
+        outcome = (severity, max(severity, worst), state, reason)
+        if tighter or outcome != (self.severity, self.worst, self.state, self.reason):
+            self.severity, self.worst, self.state, self.reason = outcome
             self.changed += 1
+
+    def _settle_parts(self, found: list[Source]) -> bool:
+        """Take the stops of parts over; True if any part is stopped harder than before."""
+        before = _severest(self.partial)
+        halting = {stop.scope for stop in found if stop.severity >= Severity.HALT}
+        released, self._halting = self._halting - halting, halting
+        if released:
+            # that part starts up again, as all of the gate would: only a reconciliation from here on counts
+            self._reopening |= released
+            self.cycle += 1
+        found += [Source(Severity.HALT, REOPENING, scope) for scope in sorted(self._reopening, key=str)]
+        self.partial = tuple(sorted(found, key=lambda stop: (-stop.severity, str(stop.scope), stop.reason)))
+        return any(severity > before.get(scope, Severity.NONE) for scope, severity in _severest(found).items())
 
     def _word(self, severity: Severity, asked: Severity) -> str:
         match severity:
@@ -353,19 +498,21 @@ class Guard:
                 return "ReduceOnly"
             case Severity.HALT:
                 return "Halted" if asked is Severity.HALT or self._started else "Starting"
-            case _:
+            case Severity.CANCEL:
                 return "Cancel"
+            case Severity.FLATTEN:
+                return "Flatten"
 
     def _sentence(self, severity: Severity, asked: Severity, stops: Mapping[str, Source]) -> str:
-        if severity is Severity.NONE:
-            return ""
-        if asked < severity:
-            waiting = ", ".join(f"{name} ({why})" for name, why in sorted(self.missing.items()))
-            return f"{'waiting for' if self._started else 'Starting: waiting for'} {waiting}"
         # all of them, the severest first: whoever releases a switch must have seen the break that lies beneath it
         told = sorted({(-s.severity, s.reason) for s in stops.values()})
-        reasons = "; ".join(dict.fromkeys(reason for _, reason in told))
-        return f"{reasons} ({FLATTEN_NOTE})" if severity is Severity.FLATTEN else reasons
+        reasons = [*dict.fromkeys(reason for _, reason in told)]
+        if asked < severity:
+            waiting = ", ".join(f"{name} ({why})" for name, why in sorted(self.missing.items()))
+            reasons = [f"{'waiting for' if self._started else 'Starting: waiting for'} {waiting}"]
+        for stop in self.partial:
+            reasons.append(f"{stop.severity.word} of {stop.scope}: {stop.reason}")
+        return "; ".join(reasons)
 
 
 def _identity(found: Mapping[str, Any]) -> tuple[str, str, int]:
@@ -387,12 +534,22 @@ def _texts(data: object) -> tuple[str, str]:
     return str(data.get(ENGAGE_KEY) or ""), str(data.get(STATE_KEY) or "")
 
 
-def _mirrored(state: str) -> tuple[Severity, str, int | None]:
-    """Severity, reason and epoch of the operator's text; no text is no request."""
+def _severest(stops: Iterable[Source]) -> dict[Scope, Severity]:
+    found: dict[Scope, Severity] = {}
+    for stop in stops:
+        found[stop.scope] = max(stop.severity, found.get(stop.scope, Severity.NONE))
+    return found
+
+
+def _protective(keeps: bool) -> str:
+    return "Keep" if keeps else "Cancel"
+
+
+def _mirrored(state: str) -> MirroredState | str | None:
+    """The operator's text; why it cannot be read; None where there is no text, which is no request."""
     if not state.strip():
-        return Severity.NONE, "", None
+        return None
     try:
-        found = msgspec.json.decode(state, type=MirroredState)
+        return msgspec.json.decode(state, type=MirroredState)
     except msgspec.MsgspecError as error:
-        return Severity.HALT, f"the operator's state cannot be read: {error}", None
-    return Severity.parse(found.severity, Severity.HALT), found.reason, found.epoch
+        return f"the operator's state cannot be read: {error}"

@@ -1,16 +1,48 @@
-"""The kill path's contract: severities, what a switch asks for, and the signed push to a gate's endpoint.
+"""The kill path's contract: the mirrored state, and the signed push to a gate's endpoint.
 
-The operator, the command line and the gates all use this one file, so that a word can never mean two things.
-Pure: neither opens a socket nor reads a clock.
+What a stop means is in `wire.stops`; the operator, the command line and the gates all use these two files, so that a
+word can never mean two things. Pure: neither opens a socket nor reads a clock.
 """
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from enum import IntEnum
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
+
+from ringfence.wire.stops import (
+    ALLOWED,
+    EVERYTHING,
+    Place,
+    Scope,
+    Severity,
+    covers,
+    keeps_protective,
+    of_switch,
+    scope_at,
+    switch_scope,
+)
+
+__all__ = [
+    "ALLOWED",
+    "EVERYTHING",
+    "KillAnswer",
+    "KillRequest",
+    "MirroredState",
+    "MirroredStop",
+    "Place",
+    "Scope",
+    "Severity",
+    "covers",
+    "keeps_protective",
+    "of_switch",
+    "opened",
+    "scope_at",
+    "sign",
+    "signed",
+    "switch_scope",
+    "verify",
+]
 
 SIGNATURE_HEADER: Final = "X-Ringfence-Signature"
 """Hex HMAC-SHA256 of the request body, with the token as the key."""
@@ -25,74 +57,13 @@ STATE_KEY: Final = "state"
 """Key of the same ConfigMap that only the operator writes: a `MirroredState` as JSON."""
 
 
-class Severity(IntEnum):
-    """How hard to stop; the most severe of all sources holds. The guard's table says what each one allows."""
+class MirroredStop(msgspec.Struct, frozen=True, kw_only=True):
+    """What a switch asks of a part of the system. JSON."""
 
-    NONE = 0
-    REDUCE_ONLY = 1
-    HALT = 2
-    CANCEL = 3
-    FLATTEN = 4
-
-    @property
-    def word(self) -> str:
-        return _WORD[self]
-
-    @classmethod
-    def parse(cls, word: object, unknown: "Severity") -> "Severity":
-        """The severity of a word, or ``unknown`` for anything that is not exactly one of the words."""
-        return _SEVERITY.get(word, unknown) if isinstance(word, str) else unknown
-
-
-_WORD: Final = {
-    Severity.NONE: "None",
-    Severity.REDUCE_ONLY: "ReduceOnly",
-    Severity.HALT: "Halt",
-    Severity.CANCEL: "Cancel",
-    Severity.FLATTEN: "Flatten",
-}
-_SEVERITY: Final = {word: severity for severity, word in _WORD.items()}
-
-
-def of_switch(spec: object) -> tuple[Severity, str]:
-    """What a KillSwitch's spec asks for, and the reason that people gave.
-
-    Fails closed: an engaged switch means at least Cancel whatever its action says, an unknown restriction means
-    Halt, and a spec that cannot be read means Halt, because nobody knows what it said.
-    """
-    if not isinstance(spec, Mapping):
-        return Severity.HALT, "the switch has no readable spec"
-    reason = str(spec.get("reason") or "")
-    engaged = spec.get("engaged", False)
-    restrict = Severity.parse(spec.get("restrict", "None"), Severity.HALT)
-    if not isinstance(engaged, bool):
-        return max(restrict, Severity.CANCEL), reason or f"spec.engaged is {engaged!r}"
-    if not engaged:
-        return restrict, reason
-    action = Severity.parse(spec.get("action", "Cancel"), Severity.CANCEL)
-    return max(action, Severity.CANCEL), reason
-
-
-def covers(switch: Mapping[str, Any], system: str, labels: Mapping[str, str]) -> bool:
-    """Whether a KillSwitch stops this system: by its own name always, else by its selector's matchLabels.
-
-    An empty or absent selector selects nothing; one that cannot be read selects everything.
-    """
-    metadata = switch.get("metadata")
-    if isinstance(metadata, Mapping) and metadata.get("name") == system:
-        return True
-    spec = switch.get("spec")
-    selector = spec.get("selector") if isinstance(spec, Mapping) else None
-    if not selector:
-        return False
-    if not isinstance(selector, Mapping) or set(selector) - {"matchLabels"}:
-        return True
-    wanted = selector.get("matchLabels")
-    if not wanted:
-        return False
-    if not isinstance(wanted, Mapping):
-        return True
-    return all(labels.get(str(key)) == value for key, value in wanted.items())
+    severity: str
+    scope: Scope
+    reason: str = ""
+    protective: str = "Keep"
 
 
 class MirroredState(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +72,12 @@ class MirroredState(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     """Increases with each change; an older one is ignored."""
     severity: str
+    """Of the switches that cover all of the system."""
     reason: str = ""
+    protective: str = "Keep"
+    """Cancel: protective orders are cancelled too."""
+    scoped: tuple[MirroredStop, ...] = ()
+    """Of the switches that cover a part of it."""
 
 
 class KillRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +96,10 @@ class KillRequest(msgspec.Struct, frozen=True, kw_only=True):
     uid: str = ""
     """Of the KillSwitch, from the operator."""
     generation: int = 0
+    scope: Scope = EVERYTHING
+    """Which part of the gate; a gate of an older version stops all of it."""
+    protective: str = "Keep"
+    """Cancel: protective orders are cancelled too."""
 
 
 class KillAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -134,6 +114,8 @@ class KillAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     working_orders: int
     """Orders that may still execute; they are being cancelled if the state is Cancel."""
     pod: str
+    durable: bool = True
+    """Whether the latch outlives this process. False: a restart forgets it, so engage the KillSwitch."""
 
 
 def sign(token: bytes, body: bytes) -> str:

@@ -176,7 +176,7 @@ class GateState(Message, frozen=True):
     gate: str
     ts: int
     state: str
-    """Starting, Active, ReduceOnly, Halted or Cancel."""
+    """Starting, Active, ReduceOnly, Halted, Cancel or Flatten."""
     reason: str
     epoch: int
 

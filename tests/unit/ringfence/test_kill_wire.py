@@ -98,4 +98,5 @@ def test_the_answer_speaks_camel_case() -> None:
         "latencyMs",
         "workingOrders",
         "pod",
+        "durable",
     }

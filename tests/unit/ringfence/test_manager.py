@@ -96,6 +96,11 @@ class Rig:
         meta = {"name": "s", "uid": "u", "generation": generation}
         self.guard.switch_seen({"metadata": meta, "spec": spec}, WALL)
 
+    def stop(self) -> list[Output]:
+        """Engage the switch, as the host does it."""
+        self.switch(2, engaged=True)
+        return self.manager.cancel_stopped(WALL, MONO)
+
     def allocate(self, limits: Limits) -> None:
         track = Track(name="stable", revision="abc123", stage="Live", weight=100, grant="g", key="k")
         allocation = Allocation(epoch=1, tracks=(track,), limits=limits)
@@ -330,11 +335,12 @@ def test_a_refused_cancel_of_an_order_on_its_way_leads_back_to_submitted() -> No
     """Nothing irregular about it; and once the order is acknowledged, it leads back to accepted."""
     rig = Rig()
     name = rig.place()
-    for _ in range(2):
-        rig.manager.cancel_all(WALL, MONO)
+    rig.stop()
+    for again in (1, 2):
+        assert rig.state(name) == "PENDING_CANCEL"
         rig.manager.canceled(name, api.Refused(-2011, "Unknown order sent."), WALL, MONO)
         assert (rig.state(name), rig.manager.anomalies) == ("SUBMITTED", {})
-    rig.manager.cancel_all(WALL, MONO)
+        rig.manager.tick(WALL, MONO + again * SECOND)
     rig.accept(name)
     rig.manager.canceled(name, api.Refused(-2011, "Unknown order sent."), WALL, MONO)
     assert (rig.state(name), rig.manager.anomalies) == ("ACCEPTED", {})
@@ -348,7 +354,7 @@ def test_a_send_that_ends_after_its_cancel_was_asked_for_is_still_heard(outcome:
     """A stop cancels an order before its task has even begun to send it: what became of the send is no old news."""
     rig = Rig()
     name = rig.place()
-    rig.manager.cancel_all(WALL, MONO)
+    rig.stop()
     assert kinds(rig.manager.submitted(name, outcome, WALL, MONO)) == [kind]
     assert (rig.gate.markets[SYMBOL].unknown == {name}) is (kind is OutcomeUnknown)
 
@@ -409,7 +415,7 @@ def test_a_stop_cancels_all_and_keeps_at_it() -> None:
     rig = Rig()
     first, second = rig.accept(rig.place()), rig.place()
     rig.switch(2, engaged=True)
-    outputs = rig.manager.cancel_all(WALL, MONO)
+    outputs = rig.manager.cancel_stopped(WALL, MONO)
     assert [o.client_order_id for o in outputs if isinstance(o, Cancel)] == [first, second]
     assert rig.manager.tick(WALL, MONO + 1) == []
     assert len([o for o in rig.manager.tick(WALL, MONO + SECOND) if isinstance(o, Cancel)]) == 2

@@ -1,6 +1,7 @@
 """What a kill switch's status says: never more than the gates' own lines prove."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 CANCEL = Asked(generation=3, severity=3, word="Cancel", engaged=True)
 
 
-def a_line(pod: str, generation: int = 3, state: str = "Cancel", working: int | None = 0) -> Line:
-    return Line(pod=pod, generation=generation, state=state, working_orders=working)
+def a_line(
+    pod: str, generation: int = 3, state: str = "Cancel", working: int | None = 0, *, proven: bool = True, **more: Any
+) -> Line:
+    return Line(pod=pod, generation=generation, state=state, working_orders=working, proven=proven, **more)
 
 
 def told(asked: Asked, gates: set[str], *lines: Line) -> tuple[Summary, dict[str, tuple[str, str]]]:
@@ -26,7 +29,9 @@ def told(asked: Asked, gates: set[str], *lines: Line) -> tuple[Summary, dict[str
         (3, "Cancel", 4, True),
         (3, "Cancel", 2, False),
         (3, "Halted", 3, False),
-        (4, "Cancel", 3, True),
+        (4, "Cancel", 3, False),
+        (4, "Flatten", 3, True),
+        (3, "Flatten", 3, True),
         (2, "Halted", 3, True),
         (2, "Starting", 3, True),
         (2, "Cancel", 3, True),
@@ -95,11 +100,38 @@ def test_released_and_restricted() -> None:
     assert found.complete
 
 
-def test_flatten_says_that_positions_stay() -> None:
-    """Accepted, acts as Cancel, and never claims to be flat."""
-    _, conditions = told(Asked(generation=3, severity=4, word="Flatten", engaged=True), {"a"}, a_line("a"))
-    assert conditions["Acknowledged"] == ("True", "AllGatesClosed")
-    assert conditions["Flat"] == ("False", "NotImplemented")
+def test_books_alone_prove_no_cancel() -> None:
+    """Zero working orders by the gate's own books is a claim; two looks at the venue are the proof."""
+    found, conditions = told(CANCEL, {"a"}, a_line("a", proven=False))
+    assert conditions["OrdersCanceled"] == ("Unknown", "NotProven")
+    assert not found.complete
+
+
+FLATTEN = Asked(generation=3, severity=4, word="Flatten", engaged=True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([a_line("a", state="Cancel")], ("Unknown", "GatesOpen")),
+        ([a_line("a", state="Flatten")], ("False", "Closing")),
+        ([a_line("a", state="Flatten", flattening="no fresh book")], ("False", "Waiting")),
+        ([a_line("a", state="Flatten", flat=True, residue="0.000001 BTCUSDT")], ("True", "Flat")),
+        ([a_line("a", state="Flatten", flat=True), a_line("b", state="Flatten")], ("False", "Closing")),
+    ],
+)
+def test_flat_is_what_every_gate_has_proven(lines: list[Line], expected: tuple[str, str]) -> None:
+    """One gate that still closes, or says what it waits for, is enough for False."""
+    found, conditions = told(FLATTEN, {one.pod for one in lines}, *lines)
+    assert conditions["Flat"] == expected
+    assert found.complete is (expected[0] == "True")
+    flat = next(c for c in found.conditions if c.type == "Flat")
+    assert all(one.residue in flat.message and one.flattening in flat.message for one in lines)
+
+
+def test_no_gate_is_never_flat() -> None:
+    _, conditions = told(FLATTEN, set())
+    assert conditions["Flat"] == ("Unknown", "NoGates")
 
 
 def test_a_line_that_cannot_be_read_proves_nothing() -> None:
