@@ -56,8 +56,8 @@ async def kill_pass(
     for system in sorted(covered):
         wake((namespace, system))
     now = int(world.now().timestamp() * 1e9)
-    stops = stop_facts(seen, asked, covered, gates, lines, now)
-    world.alerts.show(f"{namespace}/{name}", (alert for stop in stops for alert in holding(stop, now)))
+    facts = stop_facts(seen, asked, covered, gates, lines, now)
+    world.alerts.show(f"{namespace}/{name}", (alert for stop in facts for alert in holding(stop, now)))
     summary = await _report(world, seen, asked, frozenset(pod.name for pod in gates), lines)
     if not summary.complete:
         return AGAIN_S
@@ -104,7 +104,7 @@ def reaches(seen: SwitchSeen, pod: Pod) -> bool:
 
 
 def _place(seen: SwitchSeen, pod: Pod) -> stops.Place:
-    venue, owner = seen.venues[pod.name], seen.owners[pod.name]
+    venue, owner = seen.venues.get(pod.name, ""), seen.owners[pod.name]
     system = next((found for found in seen.systems if found["metadata"]["name"] == owner), None)
     spec = (system or {}).get("spec") or {}
     traded = (spec.get("strategy") or {}).get("instruments") or ()

@@ -13,10 +13,9 @@ import msgspec
 import structlog
 
 from ringfence.execution import ids, stopping
-from ringfence.execution.cancelproof import CancelProof
+from ringfence.execution.aftermath import Aftermath
 from ringfence.execution.changes import Changes
 from ringfence.execution.evidence import Evidence
-from ringfence.execution.flatten import Flatten
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Replace
@@ -26,7 +25,7 @@ from ringfence.execution.state import FOREIGN
 from ringfence.execution.status import Proof, StatusWriter
 from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
 from ringfence.model.approved import Approved
-from ringfence.model.orders import Denied, OrderEvent
+from ringfence.model.orders import OrderEvent
 from ringfence.model.records import Entry
 from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Publisher
@@ -134,8 +133,8 @@ class Execution:
         self.protection = Protection(gate, manager, self._note)
         self.evidence = Evidence(gate.markets, self._revision_of)
         self.proof = Proof()
-        self.cancel_proof = CancelProof(manager)
-        self.flatten = Flatten(manager, reconciler, self.cancel_proof)
+        self.aftermath = Aftermath(manager, reconciler)
+        self.cancel_proof, self.flatten = self.aftermath.proof, self.aftermath.flatten
         self.balances: dict[str, api.VenueBalance] = {}
         self.heard: dict[str, int] = {}
         """When each track's strategy was last heard, UTC nanoseconds."""
@@ -275,13 +274,7 @@ class Execution:
             return "the approval has expired"
         if self.clock.boot_ns() >= self.lease.send_until:
             return "the Lease does not last as long as the request is valid"
-        if ids.is_closing(order.client_order_id) and not self._flattens(order):
-            return "the Flatten that it closes for was released"
-        return None
-
-    def _flattens(self, order: Approved) -> bool:
-        track = self.manager.orders[order.client_order_id].track
-        return self.guard.severity_of(track, order.symbol) is Severity.FLATTEN
+        return self.aftermath.forbids(order)
 
     async def _send(self, order: Approved) -> None:
         refused = self.may_send(order)
@@ -478,6 +471,16 @@ class Execution:
     def touch_status(self) -> None:
         self.status.touch()
 
+    def _follow_stops(self) -> None:
+        """What a stop has set in motion: cancels, their proof, and the closing of positions."""
+        if self.aftermath.idle:
+            return
+        before = self.cancel_proof.wanted
+        self.perform(self.aftermath.step(self.balances, self.clock.wall_ns(), self.clock.monotonic_ns()))
+        if self.cancel_proof.wanted and not before:
+            self.wake_reconciler.set()
+        self.touch_status()
+
     def protect(self) -> None:
         """One round of the breakers."""
         if self.draining:
@@ -488,22 +491,6 @@ class Execution:
                 log.error("breaker tripped", breaker=one.key, severity=one.severity, evidence=one.evidence)
 
         self.observe(look)
-
-    def _stops(self) -> None:
-        """Follow what a stop has set in motion: cancels, their proof, and the closing of positions."""
-        if self.guard.worst < Severity.CANCEL and not self.cancel_proof.looks:
-            return
-        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-        if self.cancel_proof.tick(mono):
-            self.wake_reconciler.set()
-        for intent in self.flatten.step(self.balances, wall, mono):
-            outputs = self.manager.close(intent, wall, mono)
-            denied = next((o.event for o in outputs if isinstance(o, Entry) and isinstance(o.event, Denied)), None)
-            passed = any(isinstance(output, Approved) for output in outputs)
-            refused = "" if passed else "; ".join(denied.reasons) if denied is not None else "refused by the gate"
-            self.flatten.sent(intent, refused, mono)
-            self.perform(outputs)
-        self.touch_status()
 
     # --- time
 
@@ -516,7 +503,7 @@ class Execution:
                 self.perform(outputs)
             if self.guard.changed != self._changed:  # an engine has tightened it
                 self._guard_changed()
-            self._stops()
+            self._follow_stops()
             if turn % SLOW_EVERY == 0:
                 check_lease()
                 self.evidence.expect(self.gate.tracks)

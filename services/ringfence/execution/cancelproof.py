@@ -52,18 +52,15 @@ class CancelProof:
         found = [looks.proven_at for key in (scope, EVERYTHING) if (looks := self.looks.get(key)) is not None]
         return max(found, default=0)
 
-    def tick(self, mono: int) -> bool:
-        """Follow stops and orders; True where a scope has just become quiet, so that a look is worth its price."""
+    def tick(self, mono: int) -> None:
+        """Follow stops and orders."""
         scopes = stopping_scopes(self._accounting.guard)
         self.looks = {scope: self.looks.get(scope) or Looks() for scope in scopes}
-        fresh = False
         for scope, looks in self.looks.items():
-            working = any(stopped(self._accounting.live.values(), self._accounting.guard, scope))
-            if working:
+            if any(stopped(self._accounting.live.values(), self._accounting.guard, scope)):
                 looks.quiet_since = looks.empty = looks.proven_at = 0
             elif not looks.quiet_since:
-                looks.quiet_since, fresh = mono, True
-        return fresh
+                looks.quiet_since = mono
 
     def looked(self, reports: Iterable[OrderReport], asked: int, wall: int) -> None:
         """The venue's open orders of the account; ``asked``: monotonic time before the question left."""

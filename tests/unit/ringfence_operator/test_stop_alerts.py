@@ -22,7 +22,7 @@ def seen(spec: dict[str, Any], *lines: dict[str, Any], engaged: bool = True) -> 
 
 
 def alerts(found: SwitchSeen, now: int) -> set[tuple[str, str, str, str]]:
-    stops = stop_facts(found, asks(found.switch), frozenset({"a", "b"}), PODS, lines_of(found.switch), now)
+    stops = stop_facts(found, asks(found.switch), frozenset({"a", "b"}), PODS, lines_of(found.switch, PODS), now)
     return {(a.system, a.name, a.gate, a.level) for stop in stops for a in holding(stop, now)}
 
 
