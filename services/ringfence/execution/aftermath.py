@@ -8,6 +8,7 @@ from ringfence.execution.ids import is_closing
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
+from ringfence.execution.stopping import stopped
 from ringfence.model.approved import Approved
 from ringfence.model.orders import Denied
 from ringfence.model.records import Entry
@@ -26,6 +27,12 @@ class Aftermath:
     @property
     def idle(self) -> bool:
         return self._manager.guard.worst < Severity.CANCEL and not self.proof.looks
+
+    def working(self) -> int:
+        """Orders of ours that may still execute and that the stops, where any holds, do not leave alone."""
+        if self._manager.guard.worst < Severity.CANCEL:
+            return self._manager.gate.account.working
+        return sum(1 for _ in stopped(self._manager.live.values(), self._manager.guard))
 
     def step(self, balances: Mapping[str, VenueBalance], wall: int, mono: int) -> list[Output]:
         """Follow the orders, and let the next slices through the gate."""

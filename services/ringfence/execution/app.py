@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import structlog
 
-from ringfence.execution import ids, stopping
+from ringfence.execution import ids
 from ringfence.execution.aftermath import Aftermath
 from ringfence.execution.changes import Changes
+from ringfence.execution.counters import Counters
 from ringfence.execution.evidence import Evidence
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.handover import Handovers
@@ -32,7 +33,6 @@ from ringfence.runtime.bus import Publisher
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Allocation, GateConfig
 from ringfence.runtime.guard import RECONCILED, Guard
-from ringfence.runtime.histogram import Histogram
 from ringfence.runtime.journal import JournalError
 from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import LeaseCore
@@ -70,8 +70,6 @@ BACKLOG_MAX: Final = 100_000
 TICK_S: Final = 0.02
 SLOW_EVERY: Final = 10
 """Ticks between evaluations of losses and of the start-up conditions."""
-CHECK_US: Final = (1, 2, 3, 5, 10, 20, 50, 100, 1_000)
-"""Upper bounds of the gate check's histogram, microseconds."""
 
 
 class Unwritten(NamedTuple):
@@ -80,19 +78,6 @@ class Unwritten(NamedTuple):
     kind: str
     ts: int
     body: object
-
-
-class Counters:
-    """Plain integers, read at scrape time."""
-
-    __slots__ = ("backlog_dropped", "checks", "kill_ns_last", "kill_ns_max", "kills")
-
-    def __init__(self) -> None:
-        self.checks = Histogram(CHECK_US)
-        self.kills = 0
-        self.kill_ns_last = 0
-        self.kill_ns_max = 0
-        self.backlog_dropped = 0
 
 
 class Execution:
@@ -402,10 +387,7 @@ class Execution:
     # --- the guard
 
     def working(self) -> int:
-        """Orders of ours that may still execute and that the stops, where any holds, do not leave alone."""
-        if self.guard.worst < Severity.CANCEL:
-            return self.gate.account.working
-        return sum(1 for _ in stopping.stopped(self.manager.live.values(), self.guard))
+        return self.aftermath.working()
 
     def observe(self, fold: Fold) -> None:
         """Every change of the guard goes through here: measure it, and act on it before anything else happens."""
