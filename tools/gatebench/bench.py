@@ -38,6 +38,8 @@ from ringfence.wire.kill import KillRequest, signed
 from ringfence.wire.messages import AccountState, Envelope, GateState, Intent, OrderUpdate, Quote
 
 SYMBOL: Final = "BTCUSDT"
+SLOTS: Final = ("slot-a", "slot-b")
+"""Strategies of their own, for those who run some beside the bench's."""
 TOKEN: Final = b"contract-test-token"
 WAIT_S: Final = 30.0
 CLOCK: Final = SystemClock()
@@ -89,7 +91,7 @@ class Bench:
         self.namespace = namespace
         self.root = root
         self.paper = paper
-        self.keys = {role: KeyPair.generate() for role in ("marketdata", "gate", "strategy", "reader")}
+        self.keys = {role: KeyPair.generate() for role in ("marketdata", "gate", "strategy", "reader", *SLOTS)}
         self.ports = {name: free_port() for name in ("http", "kill", "intents", "events", "md", "mdhttp")}
         self.api = FakeApi()
         self.updates: dict[int, OrderUpdate] = {}
@@ -131,7 +133,7 @@ class Bench:
             symbols=(SYMBOL,),
             book_stale_ms=5000,
             quote_stale_ms=10_000,
-            subscribers={"gate": self.keys["gate"].public, "reader": self.keys["reader"].public},
+            subscribers={role: self.keys[role].public for role in ("gate", "reader", *SLOTS)},
             port=self.ports["md"],
             http_port=self.ports["mdhttp"],
         )
@@ -167,24 +169,33 @@ class Bench:
     def endpoint(self, port: str, role: str) -> Endpoint:
         return Endpoint(host="127.0.0.1", port=self.ports[port], public_key=self.keys[role].public)
 
-    def allocation(self, epoch: int = 1, **changes: int) -> dict[str, Any]:
+    def grant(self) -> str:
+        """Name of the limits that are granted, which exist from then on."""
         text_ = msgspec.json.encode(limits()).decode()
         grant = f"momentum-limits-{hashlib.sha256(text_.encode()).hexdigest()[:10]}"
         self.api.objects.setdefault(
             f"{MAPS}/{grant}",
             {"metadata": {"name": grant, "uid": grant}, "immutable": True, "data": {"limits.json": text_}},
         )
+        return grant
+
+    def allocation(self, epoch: int = 1, **changes: int) -> dict[str, Any]:
         track = Track(
             name="stable",
             revision="abc123def0",
             stage="Paper" if self.paper else "Live",
             weight=100,
-            grant=grant,
+            grant=self.grant(),
             key=self.keys["strategy"].public,
         )
         current = msgspec.structs.replace(limits(), **changes)
-        document = msgspec.json.encode(Allocation(epoch=epoch, tracks=(track,), limits=current)).decode()
-        return {"metadata": {"name": "momentum-allocation"}, "data": {"allocation.json": document}}
+        return self.document(Allocation(epoch=epoch, tracks=(track,), limits=current))
+
+    @staticmethod
+    def document(allocation: Allocation) -> dict[str, Any]:
+        """The ConfigMap of an allocation."""
+        text_ = msgspec.json.encode(allocation).decode()
+        return {"metadata": {"name": "momentum-allocation"}, "data": {"allocation.json": text_}}
 
     def furnish(self) -> None:
         """What the operator would have created."""

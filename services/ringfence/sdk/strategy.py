@@ -45,7 +45,8 @@ class Strategy:
         """Positions that another revision has opened are this strategy's now: all that the track holds, by symbol.
 
         Signed quantities scaled by 1e-8; ``context.position`` already says so. Comes when a promotion, or the end of a
-        candidate, hands positions over, and after ``on_start`` where they were there before. Only a class that
+        candidate, hands positions over, and after ``on_start`` where they were there before: so perhaps twice, each
+        time with everything. Only a class that
         declares this hook is given positions of others: without it they have to be closed first.
         """
 
