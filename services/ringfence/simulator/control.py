@@ -57,6 +57,12 @@ def state(gateway: Gateway) -> dict[str, Any]:
                 "next_event_ns": one.feed.next_ns,
                 "impact_modelled": one.impact.modelled,
                 "own_volume_percent_max": one.impact.own_percent_max,
+                "passive": {
+                    "orders": one.engine.bounds.orders,
+                    "quantity": text(one.engine.bounds.quantity),
+                    "filled_risk_averse": text(one.engine.bounds.filled),
+                    "filled_optimistic": text(one.engine.bounds.filled_optimistic),
+                },
             }
             for symbol, one in venue.instruments.items()
         },

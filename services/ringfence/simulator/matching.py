@@ -3,7 +3,8 @@
 Our clients' orders meet the market's book and each other. The market's quantity at a price counts as one
 participant that was there first: an order that joins a price has all of it ahead. That queue is risk-averse: it
 shrinks by trades at the price, and is never longer than what is displayed, so cancels of others count as behind
-us while they can. What a client took of a level stays taken until the market itself changes that level.
+us while they can; `queue` counts beside it what the optimistic rule would have filled. What a client took of a
+level stays taken until the market itself changes that level.
 
 Money scaled by 1e-8. Order ids are positive; 0 stands for the market. A later order kind (iceberg, stop) is a new
 command or a richer `Resting`; the walk over a level stays as it is.
@@ -19,6 +20,7 @@ from ringfence.model.money import SCALE, notional
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.simulator.book import Ladder
 from ringfence.simulator.market import BookChange, Levels, Print
+from ringfence.simulator.queue import QueueBounds
 
 MARKET_ID: Final = 0
 
@@ -98,10 +100,11 @@ class Resting(msgspec.Struct, kw_only=True, gc=False):
 class BookSide:
     """The market's levels and our clients' queues on one side."""
 
-    __slots__ = ("changed", "market", "own", "queues", "side", "taken")
+    __slots__ = ("bounds", "changed", "market", "own", "queues", "side", "taken")
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, bounds: QueueBounds) -> None:
         self.side = side
+        self.bounds = bounds
         self.market = Ladder(side.sign)
         self.taken: dict[int, int] = {}
         """What clients took of the market's level since the market last changed it."""
@@ -160,8 +163,10 @@ class BookSide:
 
     def change(self, price: int, quantity: int) -> None:
         """The market's own change of a level: what was taken there is forgotten, and queues shrink to it."""
+        before = self.market.get(price)
         if not self.market.set(price, quantity):
             return
+        self.bounds.changed(self.side, price, before, quantity)
         self.taken.pop(price, None)
         self.changed[price] = None
         for order in self.queues.get(price, ()):
@@ -169,11 +174,14 @@ class BookSide:
 
     def insert(self, order: Resting) -> None:
         self.queues.setdefault(order.price, []).append(order)
+        self.bounds.rested(order.order_id, order.side, order.price, order.leaves, order.ahead)
         self._own(order.price, order.leaves)
 
     def fill(self, order: Resting, quantity: int) -> None:
         order.leaves -= quantity
         self._own(order.price, -quantity)
+        if quantity:
+            self.bounds.filled_by(order.order_id, quantity)
         if not order.leaves:
             self._drop(order)
 
@@ -188,6 +196,7 @@ class BookSide:
     def _drop(self, order: Resting) -> None:
         queue = self.queues[order.price]
         queue.remove(order)
+        self.bounds.gone(order.order_id)
         if not queue:
             del self.queues[order.price]
 
@@ -196,8 +205,9 @@ class MatchingEngine:
     """All orders of one instrument."""
 
     def __init__(self) -> None:
-        self.bids = BookSide(Side.BUY)
-        self.asks = BookSide(Side.SELL)
+        self.bounds = QueueBounds()
+        self.bids = BookSide(Side.BUY, self.bounds)
+        self.asks = BookSide(Side.SELL, self.bounds)
         self.resting: dict[int, Resting] = {}
         self._events: list[Event] = []
 
@@ -344,6 +354,7 @@ class MatchingEngine:
     def _print(self, trade: Print) -> None:
         """Others traded: what our clients' priority entitles them to is theirs, the rest stays the market's."""
         book = self.against(trade.aggressor)
+        self.bounds.printed(book.side, trade.price, trade.quantity)
         left = trade.quantity
         for price in book.own.better_than(trade.price):
             # the aggressor went past this price, so nothing of the market's was ahead any more
