@@ -1,6 +1,6 @@
 # Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup generate lint type unit check contract cluster clients chaos market-stats test demo demo-down golden bench-kill bench clean
+.PHONY: help setup generate lint type unit check contract cluster clients chaos market-stats test demo demo-down golden bench-kill bench-gate bench clean
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE := 1
@@ -59,6 +59,14 @@ test: check contract cluster ## Everything but long soaks, from a fresh clone; i
 
 bench-kill: setup ## Patch-to-gate latency of the kill switch on a local node: operator up, operator down
 	@$(PYTHON) tests/bench/kill.py
+
+.venv/peer/.installed: tests/bench/peer.txt | setup
+	@.venv/bin/uv venv --quiet --clear --python $(PYTHON) .venv/peer
+	@.venv/bin/uv pip install --quiet --python .venv/peer/bin/python -r tests/bench/peer.txt
+	@touch $@
+
+bench-gate: setup .venv/peer/.installed ## One pre-trade check: our gate, NautilusTrader's RiskEngine and a chain of rules, in one run
+	@$(PYTHON) tests/bench/gate.py --peer .venv/peer/bin/python
 
 clean: ## Remove caches and .venv (not the cluster: make demo-down)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
