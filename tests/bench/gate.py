@@ -3,8 +3,9 @@
 `make bench-gate` runs it. Every limit of the preset ``full`` is on. All three get the same orders (passive limit
 orders, both sides, of different sizes and prices), and all three must accept every one of them, or nothing is
 printed. What is timed is the decision: the peer's ``execute`` up to its hand-over, our ``check`` up to its answer.
-What follows in both (the order's own state) is not. The peer runs in an interpreter of its own (`gate_peer.py`), since it brings 200 MB of its own; both
-take turns in rounds, so that a busy moment of the machine hits both. The ratio of medians counts, not the figures.
+What follows in both (the order's own state) is not. The peer runs in an interpreter of its own (`gate_peer.py`),
+since it brings 200 MB of its own; all take turns in rounds, so that a busy moment of the machine hits all of them.
+The ratio of medians counts, not the figures.
 
 Lines: ``gate ...``, ``nautilus ...``, ``chain ...`` with p50, p99 (of batches of BATCH orders, per order) and mean in
 microseconds; then ``ratio N.N``, how many times faster ours is than the peer's at p50.
@@ -287,12 +288,11 @@ def main() -> None:
                 found[name] += took
     print(f"{ORDERS * ROUNDS} orders each, all accepted by all; every limit of the preset full is on in the gate")
     p50 = tell("gate", found["gate"])
-    if peer:
-        other = tell("nautilus", found["nautilus"])
-        peer.close()
     chained = tell("chain", found["chain"])
     print(f"ratio to the chain of rule objects {chained / p50:.1f}")
     if peer:
+        other = tell("nautilus", found["nautilus"])
+        peer.close()
         print(f"ratio {other / p50:.1f}")
 
 
