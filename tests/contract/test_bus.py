@@ -2,12 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.config import Endpoint
-from ringfence.wire.messages import Envelope, Intent, Quote
+from ringfence.wire.messages import VERSION, Envelope, Intent, Quote
 
 SESSION = 1_700_000_000_000_000_000
 
@@ -82,3 +83,30 @@ async def test_a_key_that_is_allowed_later_gets_in() -> None:
             await asyncio.sleep(0.01)
     for bus in (gate, early):
         bus.close()
+
+
+@pytest.mark.asyncio
+async def test_a_sender_of_another_wire_version_is_named_and_not_obeyed() -> None:
+    """Its messages may mean anything: none is handled, and the receiver learns whose they are."""
+    server, client = KeyPair.generate(), KeyPair.generate()
+    gate, strategy = Bus("gate", SESSION, server), Bus("a", SESSION, client)
+    seen: list[Envelope] = []
+    others: list[tuple[int, str]] = []
+    port = gate.puller(
+        0,
+        lambda: {client.public},
+        lambda envelope, _: seen.append(envelope),
+        host="127.0.0.1",
+        other_version=lambda version, key: others.append((version, key)),
+    )
+    pusher = strategy.pusher(Endpoint(host="127.0.0.1", port=port, public_key=server.public))
+    pusher._socket.send(msgspec.msgpack.encode([VERSION + 1, "a", SESSION, 1, ["Intent", {"what": "ever"}]]))
+    pusher._socket.send(msgspec.msgpack.encode(["no version"]))
+    pusher.send(intent(1))
+    async with asyncio.timeout(10):
+        while not seen:
+            await asyncio.sleep(0.01)
+    assert others == [(VERSION + 1, client.public)]
+    assert gate.metrics.undecodable == 2
+    gate.close()
+    strategy.close()

@@ -366,6 +366,7 @@ def _container(plan: Plan, found: Workload) -> Manifest:
             _field("POD_NAME", "metadata.name"),
             _field("POD_UID", "metadata.uid"),
             _field("POD_IP", "status.podIP"),
+            {"name": "RINGFENCE_IMAGE", "value": found.image or plan.settings.platform_image},
         ],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in found.ports],
         "startupProbe": _probe("/livez", period_s=1, failures=60),

@@ -25,10 +25,12 @@ from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import FOREIGN
 from ringfence.execution.status import Proof, StatusWriter
 from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
+from ringfence.execution.versions import Versions
 from ringfence.model.approved import Approved
 from ringfence.model.orders import OrderEvent
 from ringfence.model.records import Entry
 from ringfence.runtime.alerts import Alerts
+from ringfence.runtime.build import own
 from ringfence.runtime.bus import Publisher
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Allocation, GateConfig
@@ -66,6 +68,7 @@ JOURNAL: Final = "journal"
 LEDGER: Final = "loss ledger"
 MARKET: Final = "market data"
 STREAM: Final = "venue stream"
+VERSIONS: Final = "versions"
 BACKLOG_MAX: Final = 100_000
 TICK_S: Final = 0.02
 SLOW_EVERY: Final = 10
@@ -115,6 +118,7 @@ class Execution:
         self.reconciler = reconciler
         self.handovers = handovers
         self.counters = Counters()
+        self.versions = Versions(own())
         self.protection = Protection(gate, manager, self._note)
         self.evidence = Evidence(gate.markets, self._revision_of)
         self.proof = Proof()
@@ -169,10 +173,19 @@ class Execution:
             case _:
                 pass
 
+    def on_other_version(self, version: int, sender_key: str) -> None:
+        """A message of another wire version. What it says cannot be known, so nothing of it is done."""
+        manager = self.manager
+        manager.count_refusal("WIRE_VERSION_DIFFERS")
+        for track in self.gate.tracks.values():
+            if track.key and track.key == sender_key:
+                self.versions.other(track.name, version)
+
     def _hello(self, hello: Hello, sender_key: str) -> None:
         track = self.gate.tracks.get(hello.track)
         mark = ids.revision_mark(hello.revision)
         if track is not None and sender_key and track.key == sender_key and track.mark == mark:
+            self.versions.heard(track.name, hello.build)
             self.heard[track.name] = self.clock.wall_ns()
             self.handovers.adopts[track.name, mark] = hello.adopts
 
@@ -514,6 +527,11 @@ class Execution:
         else:
             self.observe(lambda now: self.guard.met(MARKET, now))
         self._retry_journal()
+        mixed = self.versions.mixed({track.name for track in self.gate.tracks.values() if not track.barred})
+        if mixed:
+            self.observe(lambda now: self.guard.hold(VERSIONS, Severity.HALT, mixed, now))
+        elif VERSIONS in self.guard.sources:
+            self.observe(lambda now: self.guard.drop(VERSIONS, now))
 
     def _retry_journal(self) -> None:
         if self._backlog:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from ringfence.execution import explain, protection
+from ringfence.execution import explain, protection, versions
 from ringfence.execution.app import Execution
 from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
@@ -109,6 +109,7 @@ def _state(app: Execution, loop: ReconcileLoop) -> dict[str, Any]:
         "fence": app.manager.fence,
         "sequence": app.journal.sequence,
         "workingOrders": app.working(),
+        "versions": versions.document(app.versions, app.gate.tracks.values()),
         "breakers": protection.document(app.protection),
         "losses": _losses(app),
         "lossToday": text(app.gate.account.loss),

@@ -126,6 +126,10 @@ class Manager(Outcomes):
         live = self.live.get(self._intent_ids.get((intent.track, intent.intent_id), ""))
         return [] if live is None else self._want_cancel(live, "asked for by the strategy", wall, mono)
 
+    def count_refusal(self, code: str) -> None:
+        """One that has no intent that could be told of."""
+        self._count(self.refusals, code)
+
     # --- stops and time
 
     def tick(self, wall: int, mono: int) -> list[Output]:

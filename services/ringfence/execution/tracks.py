@@ -1,7 +1,5 @@
 """What this gate says of its tracks: the report behind ``GET /tracks``, and metrics by track. Never writes."""
 
-import importlib.metadata
-import os
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -17,11 +15,12 @@ from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.money import text
 from ringfence.model.positions import Position
 from ringfence.model.transfers import Transfer
+from ringfence.runtime.build import own
 from ringfence.runtime.config import Track as Entry
 from ringfence.runtime.service import Host
 from ringfence.wire import tracks as wire
 
-BUILD: Final = os.environ.get("RINGFENCE_IMAGE") or importlib.metadata.version("ringfence")
+BUILD: Final = own().image or own().build
 DONE_SHOWN: Final = 8
 """Handovers that are done and no longer named, newest last."""
 P: Final = "ringfence_gate_track_"

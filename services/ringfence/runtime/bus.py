@@ -15,7 +15,7 @@ import zmq
 from zmq.utils import z85
 
 from ringfence.runtime.config import CURVE_DIR, Endpoint
-from ringfence.wire.codec import WireError, decode, encode, topic
+from ringfence.wire.codec import OtherVersion, WireError, decode, encode, topic
 from ringfence.wire.messages import AnyMessage, Envelope
 
 DRAIN_MAX: Final = 256
@@ -89,16 +89,25 @@ class Bus:
         return Publisher(self, socket, _bind(socket, host, port))
 
     def puller(
-        self, port: int, senders: Callable[[], Container[str]], handle: Callable[[Envelope, str], None], host: str = "*"
+        self,
+        port: int,
+        senders: Callable[[], Container[str]],
+        handle: Callable[[Envelope, str], None],
+        host: str = "*",
+        other_version: Callable[[int, str], None] | None = None,
     ) -> int:
-        """A PULL socket; ``handle`` gets each message with the public key that proved its sender."""
+        """A PULL socket; ``handle`` gets each message with the public key that proved its sender.
+
+        ``other_version`` is told of messages of another wire version, and by whom: they are not handled.
+        """
         socket = self._server(zmq.PULL, f"intents.{port}".encode(), senders)
         bound = _bind(socket, host, port)
 
         def receive(frames: list[zmq.Frame]) -> None:
-            envelope = self._decoded(frames[-1].bytes)
+            sender = str(frames[-1].get("User-Id"))
+            envelope = self._decoded(frames[-1].bytes, lambda version: other_version and other_version(version, sender))
             if envelope is not None:
-                handle(envelope, str(frames[-1].get("User-Id")))
+                handle(envelope, sender)
 
         self._read(socket, receive)
         return bound
@@ -152,10 +161,12 @@ class Bus:
         if envelope is not None:
             subscription.deliver(envelope)
 
-    def _decoded(self, data: bytes) -> Envelope | None:
+    def _decoded(self, data: bytes, other_version: Callable[[int], object] | None = None) -> Envelope | None:
         try:
             envelope = decode(data)
-        except WireError:
+        except WireError as error:
+            if other_version is not None and isinstance(error, OtherVersion):
+                other_version(error.version)
             self.metrics.undecodable += 1
             return None
         self.metrics.received += 1

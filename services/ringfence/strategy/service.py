@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 
 from ringfence.runtime import feed
+from ringfence.runtime.build import own
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.config import StrategyConfig
 from ringfence.runtime.histogram import Histogram
@@ -63,7 +64,9 @@ class StrategyHost:
         """Say to the gate who decides here, for ever."""
         while True:
             gate, track = self.place
-            self._pushers[gate].send(Hello(track, self._revision, self.engine.adopts, self._clock.wall_ns()))
+            self._pushers[gate].send(
+                Hello(track, self._revision, self.engine.adopts, self._clock.wall_ns(), own().build)
+            )
             await asyncio.sleep(HELLO_S)
 
     def on_update(self, update: OrderUpdate) -> None:

@@ -40,6 +40,14 @@ class WireError(ValueError):
     """Bytes that are no envelope of a version that we speak."""
 
 
+class OtherVersion(WireError):  # noqa: N818 - a fact about the sender
+    """A well-formed envelope of a platform that speaks another version."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"wire version {version}, this process speaks {VERSION}")
+        self.version = version
+
+
 def encode(publisher: str, session: int, sequence: int, body: AnyMessage) -> bytes:
     return _encoder.encode(Envelope(VERSION, publisher, session, sequence, body))
 
@@ -49,10 +57,23 @@ def decode(data: bytes) -> Envelope:
     try:
         envelope = _decoder.decode(data)
     except msgspec.MsgspecError as error:
+        other = _version(data)
+        if other not in (None, VERSION):
+            raise OtherVersion(other) from error
         raise WireError(f"not a message of ours: {error}") from error
     if envelope.version != VERSION:
-        raise WireError(f"wire version {envelope.version}, this process speaks {VERSION}")
+        raise OtherVersion(envelope.version)
     return envelope
+
+
+def _version(data: bytes) -> int | None:
+    """What an envelope that we cannot read calls its version: first in the array, in every version."""
+    try:
+        found = msgspec.msgpack.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    first = found[0] if isinstance(found, list) and found else None
+    return first if type(first) is int else None
 
 
 def topic(body: AnyMessage) -> bytes:

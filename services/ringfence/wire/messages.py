@@ -189,6 +189,8 @@ class Hello(Message, frozen=True):
     adopts: bool
     """Whether it declares ``on_adopt``."""
     ts: int
+    build: str = ""
+    """Of the platform that its image was built from (`runtime.build`); may differ from the gate's, and is shown."""
 
 
 class Route(msgspec.Struct, frozen=True, array_like=True, gc=False):

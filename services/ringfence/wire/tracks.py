@@ -110,7 +110,7 @@ class TracksReport(_Document, frozen=True, kw_only=True):
     paper: bool
     pod: str
     build: str
-    """Of the platform: what RINGFENCE_IMAGE says, else the distribution's version."""
+    """Of the platform: what RINGFENCE_IMAGE says, else a hash of its source."""
     state: str
     """The guard's: Starting, Active, ReduceOnly, Halted, Cancel ..."""
     observed_ns: int
