@@ -68,7 +68,6 @@ JOURNAL: Final = "journal"
 LEDGER: Final = "loss ledger"
 MARKET: Final = "market data"
 STREAM: Final = "venue stream"
-VERSIONS: Final = "versions"
 BACKLOG_MAX: Final = 100_000
 TICK_S: Final = 0.02
 SLOW_EVERY: Final = 10
@@ -175,11 +174,8 @@ class Execution:
 
     def on_other_version(self, version: int, sender_key: str) -> None:
         """A message of another wire version. What it says cannot be known, so nothing of it is done."""
-        manager = self.manager
-        manager.count_refusal("WIRE_VERSION_DIFFERS")
-        for track in self.gate.tracks.values():
-            if track.key and track.key == sender_key:
-                self.versions.other(track.name, version)
+        self.manager.count_refusal("WIRE_VERSION_DIFFERS")
+        self.versions.other(version, sender_key, self.gate.tracks.values())
 
     def _hello(self, hello: Hello, sender_key: str) -> None:
         track = self.gate.tracks.get(hello.track)
@@ -527,11 +523,7 @@ class Execution:
         else:
             self.observe(lambda now: self.guard.met(MARKET, now))
         self._retry_journal()
-        mixed = self.versions.mixed({track.name for track in self.gate.tracks.values() if not track.barred})
-        if mixed:
-            self.observe(lambda now: self.guard.hold(VERSIONS, Severity.HALT, mixed, now))
-        elif VERSIONS in self.guard.sources:
-            self.observe(lambda now: self.guard.drop(VERSIONS, now))
+        self.observe(lambda now: self.versions.judge(self.guard, self.gate.tracks.values(), now))
 
     def _retry_journal(self) -> None:
         if self._backlog:

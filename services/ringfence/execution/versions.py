@@ -7,10 +7,14 @@ shown), the wire version itself (refused, and the gate halts), and limits that a
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, Final
 
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.runtime.build import Build
+from ringfence.runtime.guard import Guard
+from ringfence.wire.kill import Severity
+
+SOURCE: Final = "versions"
 
 
 class Versions:
@@ -27,9 +31,19 @@ class Versions:
         self.builds[track] = build
         self._others.pop(track, None)
 
-    def other(self, track: str, version: int) -> None:
-        """Its strategy speaks another wire version: until it speaks ours."""
-        self._others[track] = version
+    def other(self, version: int, sender_key: str, tracks: Iterable[Track]) -> None:
+        """The strategy with this key speaks another wire version: until it speaks ours."""
+        for track in tracks:
+            if track.key and track.key == sender_key:
+                self._others[track.name] = version
+
+    def judge(self, guard: Guard, tracks: Iterable[Track], now: int) -> None:
+        """Halt while versions are mixed, and no longer."""
+        mixed = self.mixed({track.name for track in tracks if not track.barred})
+        if mixed:
+            guard.hold(SOURCE, Severity.HALT, mixed, now)
+        else:
+            guard.drop(SOURCE, now)
 
     def mixed(self, allowed: Collection[str]) -> str:
         """Why this gate must not be Active; empty while all that may trade here understand each other."""

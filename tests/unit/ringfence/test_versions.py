@@ -8,7 +8,9 @@ import pytest
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.execution.versions import Versions, document
 from ringfence.runtime.build import PACKAGE, Build, own, source_hash
+from ringfence.runtime.guard import Guard
 from ringfence.wire.codec import OtherVersion, WireError, decode, encode
+from ringfence.wire.kill import Severity
 from ringfence.wire.messages import VERSION, Hello
 
 OWN = Build(build="abc", image="registry.example/ringfence@sha256:1", wire=VERSION)
@@ -31,12 +33,18 @@ def test_a_build_is_its_source_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_strategy_of_another_wire_version_keeps_the_gate_from_being_active() -> None:
-    versions = Versions(OWN)
-    versions.other("stable", VERSION + 1)
+    versions, guard, track = Versions(OWN), Guard("s", {}, [], 0), Track("stable")
+    track.key, track.barred = "key", ""
+    versions.other(VERSION + 1, "stranger", [track])
+    assert versions.mixed({"stable"}) == ""
+    versions.other(VERSION + 1, "key", [track])
+    versions.judge(guard, [track], 0)
+    assert guard.sources["versions"].severity is Severity.HALT
     assert f"track stable speaks wire version {VERSION + 1}, this gate {VERSION}" in versions.mixed({"stable"})
     assert versions.mixed({"candidate"}) == "", "one that may not trade here stops nobody"
     versions.heard("stable", "def")
-    assert versions.mixed({"stable"}) == ""
+    versions.judge(guard, [track], 0)
+    assert guard.sources == {}
 
 
 def test_another_build_of_the_same_wire_version_is_shown_and_trades_on() -> None:
