@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ringfence.model.money import parse
-from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.market import BookChange, MarketEvent, Print
 from ringfence.simulator.matching import Cancel, Matched, MatchingEngine, Place
@@ -46,8 +46,10 @@ def places(draw: st.DrawFn) -> dict[str, Any]:
         "side": draw(sides),
         "type": kind,
         "time_in_force": draw(st.sampled_from(TimeInForce)) if kind is OrderType.LIMIT else TimeInForce.GTC,
-        "price": 0 if kind is OrderType.MARKET else MIDDLE + draw(st.integers(-4, 4)) * TICK,
+        "price": 0 if kind in UNPRICED else MIDDLE + draw(st.integers(-4, 4)) * TICK,
         "quantity": draw(quantities),
+        "stop_price": MIDDLE + draw(st.integers(-4, 4)) * TICK if kind in CONDITIONAL else 0,
+        "yields": draw(st.booleans()),
     }
 
 
@@ -75,6 +77,8 @@ def test_nothing_is_made_or_lost_and_nothing_is_locked_twice(sequence: list[Any]
             asked = Request(symbol=BTC, client_order_id=str(number), **fields)
             order = venue.place(step["account"], asked, START)
             if isinstance(order, VenueOrder):
+                if number % 2:
+                    venue.amend(order, order.quantity // 2 // LOT * LOT, START)
                 assert sum(e.quantity for e in venue.executions_of(order)) == order.filled
         else:
             venue._run(instrument, instrument.engine.handle(step, START), START)
@@ -89,7 +93,7 @@ def check_books(venue: Venue) -> None:
         for order in venue.open_orders(account):
             left = order.quantity - order.filled
             needs["BTC" if order.side is Side.SELL else "USDT"] += (
-                left if order.side is Side.SELL else order.price * left // parse("1")
+                left if order.side is Side.SELL else (order.price or order.stop_price) * left // parse("1")
             )
         for asset, needed in needs.items():
             balance = venue.ledger.balance(account, asset)
@@ -110,7 +114,11 @@ def test_price_then_time_and_queues_that_only_shrink(sequence: list[Any]) -> Non
         if isinstance(step, int):
             command: Any = Cancel(step)
         elif isinstance(step, dict):
-            command = Place(order_id=number, **step)
+            kind = step["type"]  # a conditional order comes to the engine as what it then is
+            if kind in CONDITIONAL:
+                kind = OrderType.MARKET if kind in UNPRICED else OrderType.LIMIT
+            fields = {key: value for key, value in step.items() if key != "stop_price"}
+            command = Place(order_id=number, **(fields | {"type": kind}))
         else:
             command = step
         events = engine.handle(command, START)

@@ -6,12 +6,13 @@ from ringfence.execution.state import Market
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import text
 from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
+from ringfence.model.triggers import rises
 from ringfence.wire.messages import Intent
 
 TRAILING_MAX_BPS: Final = 10_000
 ICEBERG_PARTS_MAX: Final = 10
 """Parts that an iceberg may be shown in, as Binance has it for every instrument."""
-_STOPS: Final = frozenset({OrderType.STOP_LOSS, OrderType.STOP_LOSS_LIMIT})
+_MARKET: Final = OrderType.MARKET
 
 
 def form(intent: Intent, rules: Instrument, found: list[str]) -> None:
@@ -48,15 +49,11 @@ def trigger(intent: Intent, market: Market, found: list[str]) -> int:
     """The price at which it would meet the market; refused where that has been reached already."""
     buying = intent.side is Side.BUY
     touch = market.ask if buying else market.bid
-    rises = buying == (intent.type in _STOPS)
-    """A stop buys into a rise and sells into a fall; a take-profit the other way round."""
+    from_below = rises(intent.side, intent.type)
     if intent.stop_price:
-        reached = intent.stop_price <= touch if rises else intent.stop_price >= touch
+        reached = intent.stop_price <= touch if from_below else intent.stop_price >= touch
         if reached and touch:
             found.append(f"TRIGGER_REACHED stop_price={text(intent.stop_price)} touch={text(touch)}")
         return intent.stop_price
     distance = touch * intent.trailing_bps // TRAILING_MAX_BPS
-    return touch + distance if rises else touch - distance
-
-
-_MARKET: Final = OrderType.MARKET
+    return touch + distance if from_below else touch - distance

@@ -34,13 +34,22 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: int
     """0 for a market order."""
     quantity: int
+    yields: bool = False
+    """It expires where it would trade with its owner's own order; else the other does."""
+
+
+class Reduce(msgspec.Struct, frozen=True, gc=False):
+    """Take this much off a resting order; its place stays."""
+
+    order_id: int
+    quantity: int
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False):
     order_id: int
 
 
-Command = Place | Cancel | BookChange | Print
+Command = Place | Reduce | Cancel | BookChange | Print
 
 
 class Matched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -70,7 +79,8 @@ class Expired(msgspec.Struct, frozen=True, gc=False):
 
 
 class Prevented(msgspec.Struct, frozen=True, gc=False):
-    """A resting order that expired because its owner would have traded with itself."""
+    """An order that expired because its owner would have traded with itself: the resting one, or the rest of one that
+    yields."""
 
     order_id: int
 
@@ -210,6 +220,7 @@ class MatchingEngine:
         self.asks = BookSide(Side.SELL, self.bounds)
         self.resting: dict[int, Resting] = {}
         self._events: list[Event] = []
+        self._yielded = False
 
     def handle(self, command: Command, now_ns: int) -> list[Event]:
         """Apply one command; the events in the order in which they happened."""
@@ -217,6 +228,10 @@ class MatchingEngine:
         match command:
             case Place():
                 self._place(command, now_ns)
+            case Reduce():
+                resting = self.resting.get(command.order_id)
+                if resting is not None:
+                    self.side(resting.side).fill(resting, command.quantity)
             case Cancel():
                 self._cancel(command.order_id)
             case BookChange():
@@ -272,8 +287,12 @@ class MatchingEngine:
             if fillable < order.quantity:
                 self._events.append(Expired(order.order_id))
                 return
+        self._yielded = False
         left = self._take(order, book)
         if not left:
+            return
+        if self._yielded:
+            self._events.append(Prevented(order.order_id))
             return
         if order.type is OrderType.MARKET or order.time_in_force is not TimeInForce.GTC:
             self._events.append(Expired(order.order_id))
@@ -300,12 +319,23 @@ class MatchingEngine:
             if not book.reaches(price, order.price):
                 break
             available = book.available(price)
-            left, consumed = self._walk(book, price, left, available, order.order_id, order.account)
+            taker = order.account
+            left, consumed = self._walk(book, price, left, available, order.order_id, taker, yields=order.yields)
             book.take(price, consumed)
+            if self._yielded:
+                break
         return left
 
     def _walk(
-        self, book: BookSide, price: int, quantity: int, available: int, taker_id: int, account: str
+        self,
+        book: BookSide,
+        price: int,
+        quantity: int,
+        available: int,
+        taker_id: int,
+        account: str,
+        *,
+        yields: bool = False,
     ) -> tuple[int, int]:
         """Trade at one price in order of time; returns what is left, and how much of the market's was consumed."""
         consumed = 0
@@ -317,6 +347,9 @@ class MatchingEngine:
             quantity -= first
             if not quantity:
                 break
+            if order.account == account and yields:
+                self._yielded = True
+                break
             if order.account == account:
                 self._forget(book, order)
                 self._events.append(Prevented(order.order_id))
@@ -327,7 +360,7 @@ class MatchingEngine:
             book.fill(order, step)
             if not order.leaves:
                 del self.resting[order.order_id]
-        last = min(available - consumed, quantity)
+        last = 0 if self._yielded and yields else min(available - consumed, quantity)
         self._match(book, price, last, MARKET_ID, taker_id)
         consumed += last
         for order in queue:

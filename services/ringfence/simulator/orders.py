@@ -32,6 +32,9 @@ class Reason(StrEnum):
     INSUFFICIENT_BALANCE = "INSUFFICIENT_BALANCE"
     WOULD_TAKE = "WOULD_TAKE"
     MARKET_CLOSED = "MARKET_CLOSED"
+    TRIGGERED = "TRIGGERED"
+    NOT_SMALLER = "NOT_SMALLER"
+    RESTRICTED = "RESTRICTED"
     NO_LIQUIDITY = "NO_LIQUIDITY"
     UNKNOWN_ORDER = "UNKNOWN_ORDER"
 
@@ -54,6 +57,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int = 0
     quote_quantity: int = 0
     """For a market order instead of ``quantity``: how much of the quote asset to trade."""
+    stop_price: int = 0
+    trailing_bps: int = 0
+    yields: bool = False
+    """Where it would trade with its owner's own order, it expires, and not the other (EXPIRE_TAKER)."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,6 +101,15 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
     """Quote amount executed so far."""
     reserved: int = 0
     """What is locked for it, of the asset that it gives."""
+    stop_price: int = 0
+    trailing_bps: int = 0
+    working: bool = True
+    """False while it waits for its trigger."""
+    yields: bool = False
+    list_id: int = -1
+    list_client_id: str = ""
+    partner: int = 0
+    """The other order of its pair; 0 = none (any more)."""
 
     @property
     def open(self) -> bool:
@@ -104,7 +120,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something happened to a client's order, as it stood right after."""
 
     kind: str
-    """NEW, TRADE, CANCELED, EXPIRED or TRADE_PREVENTION."""
+    """NEW, REPLACED, TRADE, CANCELED, EXPIRED or TRADE_PREVENTION."""
     order: VenueOrder
     """A copy: what happens later does not change it."""
     execution: Execution | None

@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from ringfence.model.money import bps_of, notional
-from ringfence.model.orders import OrderType, Side
+from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side
+from ringfence.model.triggers import Trigger
 from ringfence.simulator.accounts import MARKET, Ledger, Leg
 from ringfence.simulator.catalog import Listing
 from ringfence.simulator.impact import Impact
@@ -27,6 +28,7 @@ from ringfence.simulator.matching import (
     MatchingEngine,
     Place,
     Prevented,
+    Reduce,
     Rested,
     WouldTake,
 )
@@ -70,7 +72,18 @@ class Counts(msgspec.Struct):
 class Instrument:
     """One listed instrument and all that belongs to it."""
 
-    __slots__ = ("engine", "feed", "halted", "impact", "last_price", "listing", "publisher", "trade_id", "trades")
+    __slots__ = (
+        "engine",
+        "feed",
+        "halted",
+        "impact",
+        "last_price",
+        "listing",
+        "publisher",
+        "trade_id",
+        "trades",
+        "waiting",
+    )
 
     def __init__(self, listing: Listing, market: Market, first_id: int, start_ns: int) -> None:
         self.listing = listing
@@ -82,6 +95,8 @@ class Instrument:
         self.last_price = 0
         self.halted = False
         self.impact = Impact()
+        self.waiting: dict[int, tuple[VenueOrder, Trigger]] = {}
+        """Conditional orders that are not on the book yet."""
 
     @property
     def reference(self) -> int:
@@ -131,6 +146,7 @@ class Venue:
                 event = feed.pop()
                 self.counts.market_events += 1
                 self._run(instrument, instrument.engine.handle(event, next_ns), next_ns)
+                self._set_off(instrument, next_ns)
             instrument.publisher.flush(self.now_ns, self._events)
 
     def place(self, account: str, request: Request, now_ns: int) -> VenueOrder | Refusal:
@@ -147,20 +163,103 @@ class Venue:
         if not self.ledger.reserve(account, asset, amount):
             return self._refused(Refusal(Reason.INSUFFICIENT_BALANCE, asset))
         order = self._record(account, request, quantity, amount)
-        command = Place(
-            order_id=order.order_id,
-            account=account,
-            side=request.side,
-            type=request.type,
-            time_in_force=request.time_in_force,
-            price=request.price,
-            quantity=quantity,
-        )
-        events = instrument.engine.handle(command, self.now_ns)
-        self.counts.accepted += 1
-        self._report("NEW", order)
-        self._run(instrument, events, self.now_ns, {account: {asset}})
+        self._enter(instrument, order, {account: {asset}})
+        self._set_off(instrument, self.now_ns)
         return order
+
+    def place_pair(
+        self, account: str, first: Request, second: Request, list_client_id: str, now_ns: int
+    ) -> tuple[VenueOrder, VenueOrder] | Refusal:
+        """Two orders of which one at most executes; what the first has locked is enough for both."""
+        self.advance(now_ns)
+        instrument = self.instruments.get(first.symbol)
+        if instrument is None:
+            return self._refused(Refusal(Reason.UNKNOWN_SYMBOL, first.symbol))
+        for request in (first, second):
+            refusal = self._check(instrument, account, request, request.quantity)
+            if refusal is not None:
+                return self._refused(refusal)
+        asset, amount = self._needs(instrument, account, first, first.quantity)
+        if not self.ledger.reserve(account, asset, amount):
+            return self._refused(Refusal(Reason.INSUFFICIENT_BALANCE, asset))
+        one, two = (
+            self._record(account, first, first.quantity, amount),
+            self._record(account, second, second.quantity, 0),
+        )
+        for order, other in ((one, two), (two, one)):
+            order.list_id, order.list_client_id, order.partner = one.order_id, list_client_id, other.order_id
+        for order in (one, two):
+            self._enter(instrument, order, {account: {asset}})
+        return one, two
+
+    def amend(self, order: VenueOrder, quantity: int, now_ns: int) -> VenueOrder | Refusal:
+        """Lower an order's quantity; its place in the queue stays."""
+        self.advance(now_ns)
+        if not order.open:
+            return self._refused(Refusal(Reason.UNKNOWN_ORDER))
+        instrument = self.instruments[order.symbol]
+        broken = instrument.listing.quantity_filter(quantity)
+        if broken is not None:
+            return self._refused(Refusal(Reason.FILTER, broken))
+        if not order.filled < quantity < order.quantity:
+            return self._refused(Refusal(Reason.NOT_SMALLER))
+        events = instrument.engine.handle(Reduce(order.order_id, order.quantity - quantity), self.now_ns)
+        order.quantity, order.updated = quantity, self.now_ns
+        rules = instrument.listing.instrument
+        asset = rules.quote if order.side is Side.BUY else rules.base
+        if order.reserved:
+            self._release(order, asset, self._still_needs(order))
+        self._report("REPLACED", order)
+        self._run(instrument, events, self.now_ns, {order.account: {asset}})
+        return order
+
+    def _enter(self, instrument: Instrument, order: VenueOrder, touched: dict[str, set[str]]) -> None:
+        """On the book, or to where it waits for its trigger."""
+        self.counts.accepted += 1
+        events: list[Event] = []
+        if order.type in CONDITIONAL:
+            order.working = False
+            trigger = Trigger(order.side, order.type, order.stop_price, order.trailing_bps)
+            instrument.waiting[order.order_id] = (order, trigger)
+        else:
+            events = instrument.engine.handle(_command(order), self.now_ns)
+        self._report("NEW", order)
+        self._run(instrument, events, self.now_ns, touched)
+
+    def _set_off(self, instrument: Instrument, ts: int) -> None:
+        """Orders whose trigger the last price has reached, and those that their own trades set off."""
+        if not instrument.waiting:
+            return
+        reached = [order for order, trigger in instrument.waiting.values() if trigger.reached(instrument.last_price)]
+        for order in reached:
+            if instrument.waiting.pop(order.order_id, None) is None:
+                continue  # its pair's other leg was set off just before
+            order.working, order.updated = True, ts
+            touched: dict[str, set[str]] = {}
+            self._end_partner(instrument, order, touched)
+            asset, needed = self._needs(instrument, order.account, _request(order), order.quantity)
+            missing = needed - order.reserved
+            if missing > 0 and not self.ledger.reserve(order.account, asset, missing):
+                self._close(instrument, order.order_id, Status.EXPIRED, "EXPIRED", touched)
+                self._run(instrument, [], ts, touched)
+                continue
+            order.reserved += max(0, missing)
+            touched.setdefault(order.account, set()).add(asset)
+            events = instrument.engine.handle(_command(order), ts)
+            self._report("NEW", order)
+            self._run(instrument, events, ts, touched)
+        if reached:
+            self._set_off(instrument, ts)
+
+    def _end_partner(self, instrument: Instrument, order: VenueOrder, touched: dict[str, set[str]]) -> None:
+        """One of a pair executes: the other ends."""
+        other = self._orders.get(order.partner)
+        order.partner = 0
+        if other is not None and other.open:
+            other.partner = 0
+            instrument.waiting.pop(other.order_id, None)
+            instrument.engine.handle(Cancel(other.order_id), self.now_ns)
+            self._close(instrument, other.order_id, Status.EXPIRED, "EXPIRED", touched)
 
     def check(self, account: str, request: Request, now_ns: int) -> Refusal | None:
         """Whether an order would be taken, without entering it."""
@@ -175,8 +274,14 @@ class Venue:
         if not order.open:
             return Refusal(Reason.UNKNOWN_ORDER)
         instrument = self.instruments[order.symbol]
-        events = instrument.engine.handle(Cancel(order.order_id), self.now_ns)
-        self._run(instrument, events, self.now_ns, cancel_id=cancel_id)
+        touched: dict[str, set[str]] = {}
+        for one in (order, self._orders.get(order.partner)):  # of a pair, both go
+            if one is not None and one.open:
+                waiting = instrument.waiting.pop(one.order_id, None) is not None
+                events: list[Event] = [Canceled(one.order_id)]
+                if not waiting:
+                    events = instrument.engine.handle(Cancel(one.order_id), self.now_ns)
+                self._run(instrument, events, self.now_ns, touched, cancel_id)
         return order
 
     def find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> VenueOrder | None:
@@ -222,10 +327,16 @@ class Venue:
         """The rules in the order in which they are tested; the first that fails is the answer."""
         if instrument.halted:
             return Refusal(Reason.MARKET_CLOSED)
-        listing, market = instrument.listing, request.type is OrderType.MARKET
+        listing, market = instrument.listing, request.type in UNPRICED
         reference = instrument.reference
-        if market and not instrument.engine.against(request.side).best():
+        if request.type is OrderType.MARKET and not instrument.engine.against(request.side).best():
             return Refusal(Reason.NO_LIQUIDITY)
+        stop = request.stop_price
+        if stop and request.type in CONDITIONAL and not request.trailing_bps:
+            if (broken := listing.price_filter(stop)) is not None:
+                return Refusal(Reason.FILTER, broken)
+            if Trigger(request.side, request.type, stop, 0).reached(reference):
+                return Refusal(Reason.TRIGGERED)
         open_orders = self.open_orders(account, request.symbol)
         broken = (
             (None if market else listing.price_filter(request.price))
@@ -251,6 +362,8 @@ class Venue:
             return rules.base, quantity
         if request.type is OrderType.MARKET:
             return rules.quote, instrument.engine.cost(request.side, quantity, 0, account)[1]
+        if request.type in UNPRICED:
+            return rules.quote, notional(request.stop_price or instrument.reference, quantity)
         return rules.quote, notional(request.price, quantity)
 
     def _record(self, account: str, request: Request, quantity: int, reserved: int) -> VenueOrder:
@@ -269,6 +382,9 @@ class Venue:
             created=self.now_ns,
             updated=self.now_ns,
             reserved=reserved,
+            stop_price=request.stop_price,
+            trailing_bps=request.trailing_bps,
+            yields=request.yields,
         )
         self._orders[order.order_id] = order
         self._open[account][order.order_id] = order
@@ -348,6 +464,7 @@ class Venue:
             self.ledger.settle(Leg(MARKET, gives, given, gets, got, 0))
             return
         order = self._orders[order_id]
+        self._end_partner(instrument, order, touched)
         fee = bps_of(got, fee_bps)
         self.ledger.settle(Leg(order.account, gives, given, gets, got, fee))
         order.reserved -= given
@@ -385,7 +502,9 @@ class Venue:
         if order.side is Side.SELL:
             return left
         # a market buy keeps what was set aside for its walk until it ends
-        return order.reserved if order.type is OrderType.MARKET else notional(order.price, left)
+        if order.type in UNPRICED and (order.working or not order.stop_price):
+            return order.reserved
+        return notional(order.price or order.stop_price, left)
 
     def _release(self, order: VenueOrder, asset: str, needed: int) -> None:
         """Unlock what a better price or the order's end has left over."""
@@ -432,3 +551,33 @@ class Venue:
                 ts=order.updated,
             )
         )
+
+
+def _command(order: VenueOrder) -> Place:
+    """What the matching engine is told: a conditional order comes to it as what it then is."""
+    kind = order.type
+    if kind in CONDITIONAL:
+        kind = OrderType.MARKET if kind in UNPRICED else OrderType.LIMIT
+    return Place(
+        order_id=order.order_id,
+        account=order.account,
+        side=order.side,
+        type=kind,
+        time_in_force=order.time_in_force,
+        price=order.price,
+        quantity=order.quantity - order.filled,
+        yields=order.yields,
+    )
+
+
+def _request(order: VenueOrder) -> Request:
+    """A triggered order, to ask what it needs now."""
+    return Request(
+        symbol=order.symbol,
+        client_order_id=order.client_order_id,
+        side=order.side,
+        type=OrderType.MARKET if order.type in UNPRICED else OrderType.LIMIT,
+        time_in_force=order.time_in_force,
+        price=order.price,
+        quantity=order.quantity,
+    )

@@ -9,18 +9,26 @@ from typing import Any, Final
 
 import msgspec
 
+from ringfence.model.orders import CONDITIONAL
 from ringfence.simulator.dialect import auth, encode, errors, params
 from ringfence.simulator.dialect.auth import Credential
 from ringfence.simulator.dialect.errors import ApiError
 from ringfence.simulator.dialect.limits import Limits, RateLimiter
 from ringfence.simulator.dialect.params import Params
-from ringfence.simulator.orders import Refusal, VenueOrder
+from ringfence.simulator.orders import Reason, Refusal, VenueOrder
 from ringfence.simulator.record import Record
 from ringfence.simulator.venue import Instrument, Venue
 
 LIST_MAX: Final = 1_000
 DEPTH_MAX: Final = 5_000
-RAW_ORDER_KINDS: Final = {"order.place": "order", "order.cancel": "cancel", "openOrders.cancelAll": "cancel_all"}
+RAW_ORDER_KINDS: Final = {
+    "order.place": "order",
+    "order.cancelReplace": "replace",
+    "order.amend.keepPriority": "amend",
+    "orderList.place.oco": "pair",
+    "order.cancel": "cancel",
+    "openOrders.cancelAll": "cancel_all",
+}
 """Requests that the venue keeps a record of."""
 
 
@@ -67,7 +75,7 @@ class Api:
             self._keep(call, owner, now_ns, error)
             return Answer(
                 status=error.status,
-                document={"code": error.code, "msg": error.message},
+                document=error.document,
                 weight_used=used,
                 retry_after_s=error.retry_after_s,
             )
@@ -89,7 +97,17 @@ class Api:
             return
         account = owner.account if owner else ""
         code, reason = (error.code, error.message) if error else (0, "")
-        self.record.add(kind, call.params, account, call.arrived_ns, now_ns, code, reason)
+        asked = [(kind, call.params)]
+        if kind == "replace":
+            asked = [
+                ("order", call.params),
+                ("cancel", {"origClientOrderId": call.params.get("cancelOrigClientOrderId", "")}),
+            ]
+        elif kind == "pair":
+            legs = [call.params.get(f"{place}ClientOrderId", "") for place in ("above", "below")]
+            asked = [("order", call.params | {"newClientOrderId": leg}) for leg in legs]
+        for what, told in asked:
+            self.record.add(what, told, account, call.arrived_ns, now_ns, code, reason)
 
     def made_id(self) -> str:
         """A client id for who gave none."""
@@ -208,6 +226,59 @@ def _canceled(api: Api, order: VenueOrder, now_ns: int, cancel_id: str) -> Any:
     return encode.canceled(result, cancel_id)
 
 
+def _replace(api: Api, account: str, query: Params, now_ns: int) -> Any:
+    """Cancel one order and place another; how far it came is told for each half."""
+    go_on = query.get("cancelReplaceMode") == "ALLOW_FAILURE"
+    request = params.order(query, query.get("newClientOrderId") or api.made_id())
+    named = {"symbol": request.symbol, "origClientOrderId": query.get("cancelOrigClientOrderId", "")}
+    if "cancelOrderId" in query:
+        named["orderId"] = query["cancelOrderId"]
+    halves: dict[str, Any] = {"newOrderResult": "NOT_ATTEMPTED", "newOrderResponse": None}
+    try:
+        old = api.known_order(account, named, errors.NOTHING_TO_CANCEL)
+        if query.get("cancelRestrictions") == "ONLY_NEW" and old.filled:
+            raise errors.of(Refusal(Reason.RESTRICTED))
+        halves |= {"cancelResult": "SUCCESS", "cancelResponse": _canceled(api, old, now_ns, api.made_id())}
+    except ApiError as error:
+        halves |= {"cancelResult": "FAILURE", "cancelResponse": error.document}
+        if not go_on:
+            raise ApiError(*errors.REPLACE_FAILED, data=halves) from error
+    try:
+        halves |= {"newOrderResponse": _place(api, account, query, now_ns), "newOrderResult": "SUCCESS"}
+    except ApiError as error:
+        halves |= {"newOrderResponse": error.document, "newOrderResult": "FAILURE"}
+    failures = [name for name in ("cancelResult", "newOrderResult") if halves[name] == "FAILURE"]
+    if failures:
+        partly = errors.REPLACE_PARTLY if len(failures) == 1 else errors.REPLACE_FAILED
+        raise ApiError(*partly, status=409 if len(failures) == 1 else 400, data=halves)
+    return halves
+
+
+def _amend(api: Api, account: str, query: Params, now_ns: int) -> Any:
+    order = api.known_order(account, query, errors.NO_SUCH_ORDER)
+    result = api.venue.amend(order, params.money(query, "newQty"), now_ns)
+    if isinstance(result, Refusal):
+        raise errors.of(result)
+    return {
+        "transactTime": encode.ms(result.updated),
+        "executionId": result.order_id,
+        "amendedOrder": encode.queried(result),
+    }
+
+
+def _pair(api: Api, account: str, query: Params, now_ns: int) -> Any:
+    legs = {place: params.leg(query, place, api.made_id()) for place in ("above", "below")}
+    # what rests on the book comes first: what it locks is enough for both
+    first, second = sorted(legs.values(), key=lambda leg: leg.type in CONDITIONAL)
+    name = params.client_id(query, "listClientOrderId", api.made_id())
+    for _ in legs:
+        api.limiter.count_order(account, now_ns / 1e9)
+    made = api.venue.place_pair(account, first, second, name, now_ns)
+    if isinstance(made, Refusal):
+        raise errors.of(made)
+    return encode.listed(made, name, query.get("newOrderRespType") or "FULL")
+
+
 def _order(api: Api, account: str, query: Params, _now_ns: int) -> Any:
     return encode.queried(api.known_order(account, query, errors.NO_SUCH_ORDER))
 
@@ -282,7 +353,7 @@ def _depth_weight(query: Params) -> int:
     return next((weight for upto, weight in ((100, 5), (500, 25), (1_000, 50)) if limit <= upto), 250)
 
 
-_COUNTED: Final = frozenset({"order.place"})
+_COUNTED: Final = frozenset({"order.place", "order.cancelReplace", "orderList.place.oco"})
 _METHODS: Final[dict[str, Method]] = {
     "ping": Method(_ping, _fixed(1)),
     "time": Method(_time, _fixed(1)),
@@ -291,6 +362,9 @@ _METHODS: Final[dict[str, Method]] = {
     "trades.recent": Method(_trades, _fixed(25)),
     "ticker.book": Method(_book_ticker, lambda query: 2 if "symbol" in query else 4),
     "order.place": Method(_place, _fixed(1), signed=True),
+    "order.cancelReplace": Method(_replace, _fixed(1), signed=True),
+    "order.amend.keepPriority": Method(_amend, _fixed(4), signed=True),
+    "orderList.place.oco": Method(_pair, _fixed(1), signed=True),
     "order.test": Method(_test, _fixed(1), signed=True),
     "order.cancel": Method(_cancel, _fixed(1), signed=True),
     "openOrders.cancelAll": Method(_cancel_all, _fixed(1), signed=True),

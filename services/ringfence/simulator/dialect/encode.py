@@ -3,7 +3,7 @@
 from typing import Any
 
 from ringfence.model.money import SCALE
-from ringfence.model.orders import Side
+from ringfence.model.orders import OrderType, Side
 from ringfence.simulator.accounts import Balance
 from ringfence.simulator.catalog import Listing
 from ringfence.simulator.dialect.limits import Limits
@@ -19,7 +19,7 @@ from ringfence.simulator.orders import (
 
 Document = dict[str, Any]
 STP = "EXPIRE_MAKER"
-_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET"]
+_TYPES = [kind.value for kind in OrderType]
 
 
 def decimal(value: int) -> str:
@@ -59,12 +59,12 @@ def symbol(listing: Listing, *, halted: bool) -> Document:
         "quoteCommissionPrecision": 8,
         "orderTypes": _TYPES,
         "icebergAllowed": False,
-        "ocoAllowed": False,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": False,
-        "cancelReplaceAllowed": False,
-        "amendAllowed": False,
+        "allowTrailingStop": True,
+        "cancelReplaceAllowed": True,
+        "amendAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
         "filters": [
@@ -97,7 +97,7 @@ def symbol(listing: Listing, *, halted: bool) -> Document:
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": STP,
-        "allowedSelfTradePreventionModes": [STP],
+        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", STP],
     }
 
 
@@ -110,13 +110,13 @@ def placed(order: VenueOrder, executions: list[Execution], detail: str) -> Docum
     document: Document = {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.client_order_id,
         "transactTime": ms(order.updated),
     }
     if detail == "ACK":
         return document
-    document |= _order(order) | {"workingTime": ms(order.created), "selfTradePreventionMode": STP}
+    document |= _order(order) | {"workingTime": ms(order.created), "selfTradePreventionMode": _prevention(order)}
     if detail == "FULL":
         document["fills"] = [
             {
@@ -131,16 +131,40 @@ def placed(order: VenueOrder, executions: list[Execution], detail: str) -> Docum
     return document
 
 
+def listed(orders: tuple[VenueOrder, VenueOrder], name: str, detail: str) -> Document:
+    """Answer to a new pair."""
+    first = orders[0]
+    document: Document = {
+        "orderListId": first.list_id,
+        "contingencyType": "OCO",
+        "listStatusType": "EXEC_STARTED",
+        "listOrderStatus": "EXECUTING",
+        "listClientOrderId": name,
+        "transactionTime": ms(first.created),
+        "symbol": first.symbol,
+        "orders": [
+            {"symbol": one.symbol, "orderId": one.order_id, "clientOrderId": one.client_order_id} for one in orders
+        ],
+    }
+    if detail != "ACK":
+        document["orderReports"] = [placed(one, [], "RESULT") for one in orders]
+    return document
+
+
+def _prevention(order: VenueOrder) -> str:
+    return "EXPIRE_TAKER" if order.yields else STP
+
+
 def canceled(order: VenueOrder, cancel_id: str) -> Document:
     return {
         "symbol": order.symbol,
         "origClientOrderId": order.client_order_id,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": cancel_id,
         "transactTime": ms(order.updated),
         **_order(order),
-        "selfTradePreventionMode": STP,
+        "selfTradePreventionMode": _prevention(order),
     }
 
 
@@ -149,16 +173,17 @@ def queried(order: VenueOrder) -> Document:
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.client_order_id,
         **_order(order),
-        "stopPrice": decimal(0),
+        "stopPrice": decimal(order.stop_price),
+        **({"trailingDelta": order.trailing_bps} if order.trailing_bps else {}),
         "icebergQty": decimal(0),
         "time": ms(order.created),
         "updateTime": ms(order.updated),
-        "isWorking": True,
+        "isWorking": order.working,
         "workingTime": ms(order.created),
-        "selfTradePreventionMode": STP,
+        "selfTradePreventionMode": _prevention(order),
     }
 
 
@@ -296,9 +321,9 @@ def execution_report(report: Report) -> Document:
         "f": order.time_in_force.value,
         "q": decimal(order.quantity),
         "p": decimal(order.price),
-        "P": decimal(0),
+        "P": decimal(order.stop_price),
         "F": decimal(0),
-        "g": -1,
+        "g": order.list_id,
         "C": order.client_order_id if report.cancel_id else "",
         "x": report.kind,
         "X": order.status.value,
@@ -312,7 +337,7 @@ def execution_report(report: Report) -> Document:
         "T": ms(report.ts),
         "t": execution.trade_id if execution else -1,
         "I": report.execution_id,
-        "w": order.open,
+        "w": order.open and order.working,
         "m": execution.maker if execution else False,
         "M": False,
         "O": ms(order.created),
@@ -320,7 +345,7 @@ def execution_report(report: Report) -> Document:
         "Y": decimal(execution.amount if execution else 0),
         "Q": decimal(order.quote_quantity),
         "W": ms(order.created),
-        "V": STP,
+        "V": _prevention(order),
     }
 
 

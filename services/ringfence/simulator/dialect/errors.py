@@ -1,6 +1,6 @@
 """Error codes and sentences of the protocol, word for word: clients match on them. Pure."""
 
-from typing import Final
+from typing import Any, Final
 
 from ringfence.simulator.orders import Reason, Refusal
 
@@ -8,12 +8,26 @@ from ringfence.simulator.orders import Reason, Refusal
 class ApiError(Exception):
     """The answer to a request that was not done."""
 
-    def __init__(self, code: int, message: str, status: int = 400, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        status: int = 400,
+        retry_after_s: int | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.status = status
         self.retry_after_s = retry_after_s
+        self.data = data
+        """What is told beside the code, where the protocol says more."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"code": self.code, "msg": self.message}
+        return told if self.data is None else told | {"data": self.data}
 
 
 _REFUSALS: Final[dict[Reason, tuple[int, str]]] = {
@@ -22,6 +36,9 @@ _REFUSALS: Final[dict[Reason, tuple[int, str]]] = {
     Reason.DUPLICATE_ID: (-2010, "Duplicate order sent."),
     Reason.INSUFFICIENT_BALANCE: (-2010, "Account has insufficient balance for requested action."),
     Reason.WOULD_TAKE: (-2010, "Order would immediately match and take."),
+    Reason.TRIGGERED: (-2010, "Stop price would trigger immediately."),
+    Reason.NOT_SMALLER: (-2038, "The new quantity must be above what is filled and below the order's."),
+    Reason.RESTRICTED: (-2011, "Order was not canceled due to cancel restrictions."),
     Reason.MARKET_CLOSED: (-2010, "Market is closed."),
     Reason.NO_LIQUIDITY: (-2010, "No trading liquidity available for the market order."),
     Reason.UNKNOWN_ORDER: (-2011, "Unknown order sent."),
@@ -42,6 +59,8 @@ def illegal(name: str, rule: str) -> ApiError:
     return ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{rule}'.")
 
 
+REPLACE_PARTLY: Final = (-2021, "Order cancel-replace partially failed.")
+REPLACE_FAILED: Final = (-2022, "Order cancel-replace failed.")
 UNKNOWN_METHOD: Final = (-1020, "This operation is not supported.")
 TIMESTAMP_AHEAD: Final = (-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
 TIMESTAMP_OUTSIDE: Final = (-1021, "Timestamp for this request is outside of the recvWindow.")

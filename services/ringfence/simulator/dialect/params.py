@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from ringfence.model.money import MoneyError, parse
-from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
 from ringfence.simulator.dialect import errors
 from ringfence.simulator.dialect.errors import ApiError
 from ringfence.simulator.orders import Request
@@ -71,24 +71,12 @@ def order(params: Params, default_id: str) -> Request:
     symbol = required(params, "symbol")
     side = choice(params, "side", Side, errors.SIDE)
     kind = choice(params, "type", OrderType, errors.TYPE)
-    time_in_force = TimeInForce.GTC
-    price = quantity = quote_quantity = 0
-    if kind is OrderType.LIMIT:
-        time_in_force = choice(params, "timeInForce", TimeInForce, errors.TIME_IN_FORCE)
-    elif "timeInForce" in params:
-        code, message = errors.EMPTY_COMBINATION
-        raise ApiError(code, message.format(name="timeInForce"))
-    if kind is OrderType.MARKET:
-        if "price" in params:
-            code, message = errors.EMPTY_COMBINATION
-            raise ApiError(code, message.format(name="price"))
-        if "quoteOrderQty" in params:
-            quote_quantity = money(params, "quoteOrderQty")
-        else:
-            quantity = money(params, "quantity")
+    quote_quantity = 0
+    if kind is OrderType.MARKET and "quoteOrderQty" in params:
+        quantity, quote_quantity = 0, money(params, "quoteOrderQty")
     else:
         quantity = money(params, "quantity")
-        price = money(params, "price")
+    price, stop_price, trailing_bps, time_in_force = _terms(params, kind, ("price", "stopPrice", "trailingDelta"))
     return Request(
         symbol=symbol,
         client_order_id=client_id(params, "newClientOrderId", default_id),
@@ -98,4 +86,51 @@ def order(params: Params, default_id: str) -> Request:
         price=price,
         quantity=quantity,
         quote_quantity=quote_quantity,
+        stop_price=stop_price,
+        trailing_bps=trailing_bps,
+        yields=params.get("selfTradePreventionMode") == "EXPIRE_TAKER",
+    )
+
+
+def leg(params: Params, place: str, default_id: str) -> Request:
+    """One order of a pair: ``place`` is above or below. Raises ApiError."""
+    kind = choice(params, f"{place}Type", OrderType, errors.TYPE)
+    names = (f"{place}Price", f"{place}StopPrice", f"{place}TrailingDelta")
+    price, stop_price, trailing_bps, time_in_force = _terms(params, kind, names, f"{place}TimeInForce")
+    return Request(
+        symbol=required(params, "symbol"),
+        client_order_id=client_id(params, f"{place}ClientOrderId", default_id),
+        side=choice(params, "side", Side, errors.SIDE),
+        type=kind,
+        time_in_force=time_in_force,
+        price=price,
+        quantity=money(params, "quantity"),
+        stop_price=stop_price,
+        trailing_bps=trailing_bps,
+        yields=params.get("selfTradePreventionMode") == "EXPIRE_TAKER",
+    )
+
+
+def _terms(
+    params: Params, kind: OrderType, names: tuple[str, str, str], force: str = "timeInForce"
+) -> tuple[int, int, int, TimeInForce]:
+    """Price, stop price, trailing distance and time in force, as the type has them and only so. Raises ApiError."""
+    timed = kind not in UNPRICED and kind is not OrderType.LIMIT_MAKER
+    price_name, stop_name, trailing_name = names
+    for name, allowed in (
+        (force, timed),
+        (price_name, kind not in UNPRICED),
+        (stop_name, kind in CONDITIONAL),
+        (trailing_name, kind in CONDITIONAL),
+    ):
+        if name in params and not allowed:
+            code, message = errors.EMPTY_COMBINATION
+            raise ApiError(code, message.format(name=name))
+    trailing = integer(params, trailing_name, 0)
+    stop_price = money(params, stop_name) if kind in CONDITIONAL and (stop_name in params or not trailing) else 0
+    return (
+        money(params, price_name) if kind not in UNPRICED else 0,
+        stop_price,
+        trailing,
+        choice(params, force, TimeInForce, errors.TIME_IN_FORCE) if timed else TimeInForce.GTC,
     )

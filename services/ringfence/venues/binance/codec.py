@@ -210,7 +210,9 @@ class _Error(msgspec.Struct):
 _BANNED_UNTIL: Final = re.compile(r"banned until ([0-9]{13})")
 # Codes that the venue gives before an order reaches its matching, or as matching's own refusal. What is not
 # listed is not proven: -1000, -1001, -1006, -1007, -1008 and -1016 speak of the venue's own trouble.
-_PROVEN: Final = frozenset({-1002, -1003, -1013, -1014, -1015, -1020, -1021, -1022, -2010, -2011, -2013, -2014, -2015})
+_PROVEN: Final = frozenset(
+    {-1002, -1003, -1013, -1014, -1015, -1020, -1021, -1022, -2010, -2011, -2013, -2014, -2015, -2038}
+)
 NO_SUCH_ORDER: Final = -2013
 _NOT_REPLACED: Final = frozenset({-2021, -2022})
 """A replacement failed in part, or altogether: each half says what became of it."""

@@ -29,8 +29,8 @@ from ringfence.model.orders import (
     Triggered,
     Updated,
 )
+from ringfence.model.triggers import Trigger
 from ringfence.venues import api
-from ringfence.venues.paper.triggers import Trigger
 from ringfence.wire.messages import BookTop, Level, Quote, Trade
 
 TRADES_KEPT: Final = 50_000
@@ -70,7 +70,7 @@ class Resting:
         self.quantity = order.quantity
         self.shown = order.display or order.quantity
         """What of it the market sees."""
-        self.trigger = Trigger(order) if order.type in CONDITIONAL else None
+        self.trigger = _trigger(order) if order.type in CONDITIONAL else None
         """None once it is on the book, or from the start."""
         self.partner = ""
         """Client id of the other order of its pair."""
@@ -250,7 +250,7 @@ class PaperEngine:
         fills: list[tuple[int, int, int]] = []
         if order.type in CONDITIONAL:
             touch = next(iter(book.levels(order.side.opposite)), (0, 0))[0]
-            if order.stop_price and not order.trailing_bps and Trigger(order).reached(touch):
+            if order.stop_price and not order.trailing_bps and _trigger(order).reached(touch):
                 return TRIGGERED_ALREADY
         else:
             fills = self._walk(order, book, order.side.opposite, order.quantity)
@@ -453,3 +453,7 @@ class PaperEngine:
         self.closed[resting.order.client_order_id] = resting
         if len(self.closed) > CLOSED_KEPT:
             del self.closed[next(iter(self.closed))]
+
+
+def _trigger(order: Approved) -> Trigger:
+    return Trigger(order.side, order.type, order.stop_price, order.trailing_bps)
