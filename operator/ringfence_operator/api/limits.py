@@ -61,7 +61,7 @@ class OrderLimits(Spec):
         Limit(
             "% of the market's volume in 24 h",
             "order",
-            "VOLUME_DAY_EXCEEDED",
+            "VOLUME_DAY_EXCEEDED, VOLUME_UNKNOWN",
             "quantity=50 limit=42 percent=1",
             scales=_BY_WEIGHT,
         ),
@@ -74,8 +74,9 @@ class OrderLimits(Spec):
         Limit(
             "% of the market's volume in 10 s",
             "order",
-            "PARTICIPATION_EXCEEDED",
+            "PARTICIPATION_EXCEEDED, VOLUME_UNKNOWN",
             "quantity=0.5 limit=0.31 percent=10",
+            presets=("5", "10", "20"),
             scales=_BY_WEIGHT,
         ),
     ] = None
@@ -123,7 +124,13 @@ class OrderLimits(Spec):
     slippage_bps: Annotated[
         PositiveBps | None,
         _HIGHER,
-        Limit("bps", "order", "SLIPPAGE_EXCEEDED", "bps=24.1 limit=20 filled=2", presets=("10", "20", "50")),
+        Limit(
+            "bps",
+            "order",
+            "SLIPPAGE_EXCEEDED, BOOK_DEPTH_INSUFFICIENT",
+            "bps=24.1 limit=20 filled=2",
+            presets=("10", "20", "50"),
+        ),
     ] = None
     """Largest average cost against the mid price that a taking order may have by the gate's own book, basis points,
     above 0 and below 10,000."""
@@ -310,7 +317,7 @@ class LossLimits(Spec):
         Limit(
             "currency",
             "track, account",
-            "LOSS_ROLLING_DAY_REACHED",
+            "LOSS_ROLLING_REACHED",
             "loss=301 limit=300",
             presets=(Share("3"), Share("3"), Share("5")),
             scales=_BY_WEIGHT,
@@ -363,7 +370,7 @@ class LossLimits(Spec):
         Limit(
             "% of the highest equity",
             "track, account",
-            "DRAWDOWN_REDUCE",
+            "DRAWDOWN_REACHED",
             "track=stable percent=7.2 limit_percent=7",
             presets=("5", "7", "10"),
         ),
@@ -438,7 +445,7 @@ class AccountLimits(Spec):
         Limit(
             "currency",
             "account",
-            "BALANCE_BELOW_FLOOR",
+            "BALANCE_BELOW_FLOOR, BALANCE_UNKNOWN",
             "asset=USDT worst=150 floor=200",
             presets=(Share("5"), Share("2"), Share("1")),
         ),

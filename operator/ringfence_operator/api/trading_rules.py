@@ -2,12 +2,17 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from ringfence_operator.api.meta import LIST_TYPE, Limit, Looser, Spec
+from ringfence_operator.api.meta import LIST_TYPE, Limit, Looser, Spec, cel, rule
 
 _SET: Final = Field(min_length=1, max_length=64, json_schema_extra={LIST_TYPE: "set"})
 _Symbol = Annotated[str, Field(pattern="^[A-Z0-9]{2,20}$", min_length=2, max_length=20)]
+
+OrderType = Literal[
+    "LIMIT", "MARKET", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"
+]
+TimeInForce = Literal["GTC", "IOC", "FOK"]
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY: Final = f"({'|'.join(DAYS)})"
@@ -17,16 +22,34 @@ BLACKOUT_PATTERN: Final = rf"^{_TIME}/{_TIME}$"
 
 
 class TradingRules(Spec):
-    """What may be traded at all, how and when. A list that is left out permits everything, or forbids nothing."""
+    """What may be traded at all, how and when. A list that is left out permits everything, or forbids nothing. Orders
+    that only reduce a position are not asked."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            rule(
+                "!has(self.sessions) || self.sessions.all(s,"
+                " s.split(' ')[1].split('-')[0] < s.split(' ')[1].split('-')[1])",
+                "a session ends after it starts, on the same day: Mon-Fri 22:00-24:00 and Tue-Sat 00:00-04:00 are two",
+                at=".sessions",
+            ),
+            rule(
+                "!has(self.blackouts) || self.blackouts.all(b,"
+                " timestamp(b.split('/')[0]) < timestamp(b.split('/')[1]))",
+                "a blackout is from one time to a later one, and both exist",
+                at=".blackouts",
+            ),
+        )
+    )
 
     types: Annotated[
-        Annotated[tuple[Literal["LIMIT", "MARKET", "LIMIT_MAKER"], ...], _SET] | None,
+        Annotated[tuple[OrderType, ...], _SET] | None,
         Looser.WHEN_MORE,
         Limit("words", "order", "ORDER_TYPE_NOT_ALLOWED", "type=MARKET allowed=LIMIT,LIMIT_MAKER"),
     ] = None
     """Types of orders that are allowed; absent: all."""
     times_in_force: Annotated[
-        Annotated[tuple[Literal["GTC", "IOC", "FOK"], ...], _SET] | None,
+        Annotated[tuple[TimeInForce, ...], _SET] | None,
         Looser.WHEN_MORE,
         Limit("words", "order", "TIME_IN_FORCE_NOT_ALLOWED", "time_in_force=FOK allowed=GTC,IOC"),
     ] = None

@@ -166,7 +166,7 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         system_instruments=plan.symbols,
         paper_balances=dict(venue.paper_balances) if paper else {},
         maker_fee_bps=venue.maker_fee_bps if paper else 0,
-        taker_fee_bps=venue.taker_fee_bps if paper else 0,
+        taker_fee_bps=venue.taker_fee_bps,
         latency_ms=venue.latency_ms if paper else 0,
         copies=_gate_as_seen(plan, venue, paper=False) if paper else None,
     )

@@ -59,6 +59,7 @@ from ringfence.wire.messages import (
     ReplaceIntent,
     Route,
     Routes,
+    Trade,
 )
 from ringfence.wire.stops import Severity
 
@@ -331,6 +332,7 @@ class Execution:
 
     def on_balances(self, balances: dict[str, api.VenueBalance]) -> None:
         self.balances |= balances
+        self.gate.balances |= {asset: held.free + held.locked for asset, held in balances.items()}
         self.publish_account()
 
     def on_stream(self, connected: bool, reason: str) -> None:
@@ -365,6 +367,9 @@ class Execution:
             case BookTop(symbol):
                 if symbol in self.gate.markets:
                     self.gate.markets[symbol].book(body, mono)
+            case Trade(symbol):
+                if symbol in self.gate.markets:
+                    self.gate.markets[symbol].tape.trade(body.quantity, mono)
             case FeedStatus(symbol):
                 if symbol in self.gate.markets:
                     self.gate.markets[symbol].status(body, mono)

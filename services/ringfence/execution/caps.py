@@ -5,6 +5,7 @@ before an order comes. Pure.
 from collections.abc import Iterable
 from typing import Any, Final
 
+from ringfence.model.money import SCALE
 from ringfence.runtime.config import COUNTED_LIMITS, FLOORS, SCALED_LIMITS, Limits
 
 UNLIMITED: Final = 1 << 120
@@ -83,6 +84,7 @@ class Caps:
         "blackouts",
         "book_stale_ns",
         "collar_bps",
+        "collared",
         "concentration",
         "far_bps",
         "fee_token",
@@ -92,6 +94,7 @@ class Caps:
         "lifetime_ns",
         "limits",
         "loss",
+        "measured",
         "message_ns",
         "net",
         "open_positions",
@@ -101,6 +104,7 @@ class Caps:
         "quote_stale_ns",
         "rate",
         "restricted",
+        "ruled",
         "sessions",
         "settle_ns",
         "slippage_bps",
@@ -153,6 +157,25 @@ class Caps:
         self.restricted = frozenset(limits.rules_restricted)
         self.sessions = limits.rules_sessions
         self.blackouts = limits.rules_blackouts
+        self.measured = min(self.participation, self.volume_day) != UNLIMITED
+        self.ruled = bool(
+            self.restricted
+            or self.blackouts
+            or (self.types, self.times, self.sessions) != (None, None, None)
+            or self.volume_day != UNLIMITED
+            or self.fee_token_floor
+        )
+        """There is something to look at that most systems do not have."""
+        self.collared = min(self.static_bps, self.far_bps) != UNLIMITED
+
+    def tightest(self, equity: int) -> int:
+        """The smallest of the limits on the value of positions, for an owner of that equity."""
+        found = min(self.position, self.gross, self.net)
+        if self.leverage != UNLIMITED:
+            found = min(found, self.leverage * equity // SCALE)
+        if self.concentration != UNLIMITED:
+            found = min(found, self.concentration * equity // (100 * SCALE))
+        return found
 
 
 def _or_unlimited(limit: int | None) -> int:

@@ -13,10 +13,15 @@ around): that skips the position and gross limits.
 from typing import Final
 
 from ringfence.execution import conditional
+from ringfence.execution.caps import UNLIMITED, Caps
+from ringfence.execution.collars import collars, triggers
+from ringfence.execution.conditions import allowed, calm, daily, fees, participation
+from ringfence.execution.exposure import cash, exposure, fits
+from ringfence.execution.slippage import slippage, walk
 from ringfence.execution.state import Market, Slot, Track
 from ringfence.model.approved import Approved
 from ringfence.model.money import BPS, SCALE, text
-from ringfence.model.orders import UNPRICED, OrderType, Side
+from ringfence.model.orders import UNPRICED, OrderType, Side, TimeInForce
 from ringfence.runtime.guard import Guard
 from ringfence.wire.messages import Intent, Level
 from ringfence.wire.stops import Severity
@@ -45,6 +50,10 @@ class Gate:
         self.tracks: dict[str, Track] = {}
         self.account = Track("account")
         self.account.barred = self.account.ungranted = ""
+        self.balances: dict[str, int] = {}
+        """Free and locked by asset, as the venue last said; what it has not told is not there."""
+        self.fee_bps = 0
+        """What a taking order costs at most, scaled."""
         self.loss_unknown = ""
         """Why today's loss cannot be computed; empty while it can."""
 
@@ -56,7 +65,7 @@ class Gate:
         """
         market = self.markets.get(intent.symbol)
         track = self.tracks.get(intent.track)
-        if market is None or track is None or market.instrument is None:
+        if market is None or track is None or market.instrument is None or not _readable(intent):
             return self._strange(intent, market)
         slot = track.slots.get(intent.symbol)
         if slot is None:
@@ -76,10 +85,12 @@ class Gate:
         elif self.guard.worst is not _NONE:
             self._stopped(intent, track, reducing, found)
         self._permission(intent, track, closing, wall, mono, found)
-        self._order(intent, market, track, reducing, mono, found)
+        taking = self._order(intent, market, track, reducing, mono, found)
         self._standing(intent, market, track, reducing, found)
+        if not reducing:
+            self._conditions(intent, market, track, slot, taking, wall, mono, found)
         if after > slot.worst:
-            self._exposure(market, track, slot, after, found)
+            self._exposure(intent, market, track, slot, signed, found)
         return found
 
     def approve(self, client_order_id: str, intent: Intent, mono: int) -> Approved:
@@ -87,6 +98,10 @@ class Gate:
         track = self.tracks[intent.track]
         track.tokens -= track.caps.message_ns
         self.account.tokens -= self.account.caps.message_ns
+        if track.caps.measured:
+            market = self.markets[intent.symbol]
+            if takes(intent, market.bid, market.ask):
+                track.slots[intent.symbol].taken.add(mono, intent.quantity)
         return Approved(
             client_order_id=client_order_id,
             symbol=intent.symbol,
@@ -113,7 +128,7 @@ class Gate:
     # --- the checks
 
     def _strange(self, intent: Intent, market: Market | None) -> list[str]:
-        """An instrument or a track that we do not know: nothing further can be checked."""
+        """An instrument, a track or a value that we do not know: nothing further can be checked."""
         found = []
         if market is None:
             found.append(f"INSTRUMENT_UNKNOWN symbol={intent.symbol[:40]}")
@@ -121,6 +136,7 @@ class Gate:
             found.append(f"INSTRUMENT_NO_RULES symbol={intent.symbol}")
         if intent.track not in self.tracks:
             found.append(f"TRACK_UNKNOWN track={intent.track[:40]}")
+        found += _unreadable(intent)
         if self.guard.severity >= Severity.HALT:
             found.append(f"TRADING_HALTED state={self.guard.state}")
         return found
@@ -189,28 +205,25 @@ class Gate:
         if not _token(self.account, mono):
             found.append(f"RATE_ACCOUNT_EXCEEDED limit_per_s={self.account.caps.rate}")
 
-    def _order(self, intent: Intent, market: Market, track: Track, reducing: bool, mono: int, found: list[str]) -> None:
-        """Is the order sane in itself: price, quantity, value?"""
+    def _order(self, intent: Intent, market: Market, track: Track, reducing: bool, mono: int, found: list[str]) -> bool:
+        """Is the order sane in itself: price, cost, quantity, value? Returns whether it would take from the book."""
         caps = self.account.caps if reducing else track.caps
-        collar = track.caps.collar_bps * REDUCING_COLLAR if reducing else track.caps.collar_bps
+        slack = REDUCING_COLLAR if reducing else 1
         buying = intent.side is _BUY
         best = market.ask if buying else market.bid
-        band = best * collar // _BPS_SCALE
         price = intent.price
-        if intent.type is _MARKET:
-            if not market.book_mono or mono - market.book_mono > self.account.caps.quote_stale_ns:
-                found.append(f"BOOK_STALE symbol={market.symbol}")
-            price = walk(market.asks if buying else market.bids, intent.quantity)
-            if not price:
-                found.append(f"BOOK_DEPTH_INSUFFICIENT quantity={text(intent.quantity)}")
-        elif intent.stop_price or intent.trailing_bps:
-            # it meets the market at its trigger, so that is what its price is measured from
-            best = conditional.trigger(intent, market, found)
-            band = best * collar // _BPS_SCALE
+        taking = takes(intent, market.bid, market.ask)
+        if taking and (intent.type is _MARKET or track.caps.slippage_bps != UNLIMITED):
+            last = self._cost(intent, market, track.caps, slack, mono, found)
+            if intent.type is _MARKET:
+                price = last
+        if intent.stop_price or intent.trailing_bps:
+            trigger = conditional.trigger(intent, market, found)
+            triggers(price, trigger, best, buying, track.caps, slack, found)
+            best = trigger
             price = price or best
-        if (price > best + band) if buying else (price < best - band):
-            limit = best + band if buying else best - band
-            found.append(f"PRICE_BEYOND_COLLAR price={text(price)} limit={text(limit)} best={text(best)}")
+        elif price > 0:  # else there is none, and that is refused already
+            collars(price, best, buying, market, track.caps, slack, found)
         if intent.quantity > caps.quantity:
             found.append(f"ORDER_QUANTITY_EXCEEDED quantity={text(intent.quantity)} limit={text(caps.quantity)}")
         value = intent.quantity * (price if buying or price > best else best) // SCALE
@@ -222,6 +235,26 @@ class Gate:
             other = min(resting.values()) if buying else max(resting.values())
             if price >= other if buying else price <= other:
                 found.append(f"SELF_MATCH price={text(price)} own_resting={text(other)}")
+        return taking
+
+    def _cost(self, intent: Intent, market: Market, caps: Caps, slack: int, mono: int, found: list[str]) -> int:
+        """What taking would cost by our own book; returns the last price that it reaches."""
+        if not market.book_mono or mono - market.book_mono > caps.book_stale_ns:
+            age_ms = (mono - market.book_mono) // 1_000_000 if market.book_mono else "never"
+            limit_ms = caps.book_stale_ns // 1_000_000
+            found.append(f"BOOK_STALE symbol={market.symbol} age_ms={age_ms} limit_ms={limit_ms}")
+        buying = intent.side is _BUY
+        levels = market.asks if buying else market.bids
+        walked = walk(levels, intent.quantity, buying=buying, limit=intent.price)
+        if walked.unfilled and (not intent.price or _reaches_past(levels, intent.price, buying)):
+            quantity, visible = text(intent.quantity), text(walked.filled)
+            found.append(f"BOOK_DEPTH_INSUFFICIENT quantity={quantity} visible={visible}")
+        elif walked.filled and 0 < market.bid < market.ask:
+            cost = slippage(walked, market.bid, market.ask, buying=buying)
+            if cost > caps.slippage_bps * slack:
+                told = f"bps={text(cost)} limit={text(caps.slippage_bps * slack)} filled={text(walked.filled)}"
+                found.append(f"SLIPPAGE_EXCEEDED {told}")
+        return 0 if walked.unfilled else walked.last
 
     def _standing(self, intent: Intent, market: Market, track: Track, reducing: bool, found: list[str]) -> None:
         """Counts, losses and unknowns; all but the counts let reducing orders pass."""
@@ -249,34 +282,91 @@ class Gate:
         if account.loss_latched or account.loss >= account.caps.loss:
             found.append(f"LOSS_DAY_REACHED loss={text(account.loss)} limit={text(account.caps.loss)}")
 
-    def _exposure(self, market: Market, track: Track, slot: Slot, after: int, found: list[str]) -> None:
-        """The position and all positions at worst case, of the track and of the account."""
-        ask = market.ask
-        value = after * ask // SCALE
-        if value > track.caps.position:
-            found.append(f"POSITION_EXCEEDED track={track.name} worst={text(value)} limit={text(track.caps.position)}")
-        total = (market.worst + after - slot.worst) * ask // SCALE
-        caps = self.account.caps
-        if total > caps.position:
-            found.append(f"POSITION_EXCEEDED symbol={market.symbol} worst={text(total)} limit={text(caps.position)}")
-        grown = value - slot.worst * ask // SCALE
-        gross = track.gross() + grown
-        if gross > track.caps.gross:
-            found.append(f"GROSS_EXCEEDED track={track.name} worst={text(gross)} limit={text(track.caps.gross)}")
-        gross = grown
-        for other in self.markets.values():
-            gross += other.worst * other.ask // SCALE
-        if gross > caps.gross:
-            found.append(f"GROSS_EXCEEDED worst={text(gross)} limit={text(caps.gross)}")
+    def _conditions(
+        self,
+        intent: Intent,
+        market: Market,
+        track: Track,
+        slot: Slot,
+        taking: bool,
+        wall: int,
+        mono: int,
+        found: list[str],
+    ) -> None:
+        """What must hold for a position to be opened, beside all amounts."""
+        caps, tape = track.caps, market.tape
+        if tape.range_bps > caps.volatility_bps or mono - tape.crossed_mono < caps.settle_ns:
+            calm(market, caps, mono, found)
+        if caps.ruled:
+            allowed(intent, caps, wall, found)
+            daily(intent, market, caps, mono, found)
+            fees(caps, self.balances, found)
+        if taking and caps.measured:
+            participation(intent, market, slot, caps, mono, found)
+
+    def _exposure(
+        self, intent: Intent, market: Market, track: Track, slot: Slot, signed: int, found: list[str]
+    ) -> None:
+        """All positions at worst case, and the cash that is left."""
+        markets, floor = self.markets.values(), track.caps.balance_floor
+        gross = fits(market, track, self.account, markets, slot, signed)
+        if gross < 0:
+            exposure(market, track, self.account, markets, slot, signed, found)
+        if floor and signed > 0:
+            assert market.instrument is not None  # noqa: S101 - checked by the caller
+            asset = market.instrument.quote
+            held = self.balances.get(asset)
+            if (
+                gross < 0 or held is None or held - floor < 4 * gross
+            ):  # no buys cost more than twice the gross, and fees
+                value = signed * max(intent.price, market.ask) // SCALE
+                cash(markets, held, asset, value, floor, self.fee_bps, found)
 
 
-def walk(levels: tuple[Level, ...], quantity: int) -> int:
-    """Price of the last level that a market order of this quantity would reach; 0 = the book is not that deep."""
-    for price, available in levels:
-        quantity -= available
-        if quantity <= 0:
-            return price
-    return 0
+def takes(intent: Intent, bid: int, ask: int) -> bool:
+    """Would it execute against what rests in the book now? A maker order is refused by the venue instead."""
+    if intent.type is _LIMIT:
+        return intent.price >= ask if intent.side is _BUY else intent.price <= bid
+    return intent.type is _MARKET
+
+
+def _reaches_past(levels: tuple[Level, ...], price: int, buying: bool) -> bool:
+    """Does the price allow more than the levels that we see? What lies there is unknown."""
+    return not levels or (price > levels[-1][0] if buying else price < levels[-1][0])
+
+
+def _readable(intent: Intent) -> bool:
+    """Exact numbers and known words. A decoder lets nothing else in; a host that shares our process might."""
+    return (
+        type(intent.quantity) is int
+        and type(intent.price) is int
+        and type(intent.side) is Side
+        and type(intent.type) is OrderType
+        and type(intent.time_in_force) is TimeInForce
+        and type(intent.ts_decided) is int
+        and type(intent.stop_price) is int
+        and type(intent.trailing_bps) is int
+        and type(intent.display) is int
+    )
+
+
+def _unreadable(intent: Intent) -> list[str]:
+    found = []
+    for name, code, kind in (
+        ("quantity", "QUANTITY_INVALID", int),
+        ("price", "PRICE_INVALID", int),
+        ("side", "SIDE_UNKNOWN", Side),
+        ("type", "ORDER_TYPE_UNKNOWN", OrderType),
+        ("time_in_force", "TIME_IN_FORCE_UNKNOWN", TimeInForce),
+        ("ts_decided", "TIME_INVALID", int),
+        ("stop_price", "TRIGGER_INVALID", int),
+        ("trailing_bps", "TRAILING_INVALID", int),
+        ("display", "ICEBERG_INVALID", int),
+    ):
+        value = getattr(intent, name)
+        if type(value) is not kind:
+            found.append(f"{code} {name}={str(value)[:40]}")
+    return found
 
 
 def _token(track: Track, mono: int) -> bool:

@@ -197,6 +197,7 @@ class Gated:
         gate = Gate(guard, config.symbols)
         for market in gate.markets.values():
             market.isolated = config.paper
+        gate.fee_bps = config.taker_fee_bps
         prefix = ids.prefix(config.namespace, config.system)
         validity_ns = 0 if config.paper else config.venue.recv_window_ms * MILLISECOND_NS
         manager = Changes(gate, prefix, config.currency, validity_ns)
@@ -284,6 +285,8 @@ class Gated:
         app.publisher = self.bus.publisher(config.events_port, self.keeper.subscribers)
         self.bus.puller(config.intents_port, self.keeper.senders, app.on_intent, other_version=app.on_other_version)
         kinds = ("book.", "quote.", "status.", "instrument.", *(("trade.",) if config.paper else ()))
+        self.bus.puller(config.intents_port, self.keeper.senders, app.on_intent)
+        kinds = ("book.", "quote.", "trade.", "status.", "instrument.")
         topics = [kind + symbol for symbol in config.symbols for kind in kinds]
         self.bus.subscriber([config.marketdata], topics, app.on_market)
         app.on_allocation = self.keeper.seen

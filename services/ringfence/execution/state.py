@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import Final
 
 from ringfence.execution.caps import Caps
+from ringfence.execution.tape import SECOND_NS, WINDOW_NS, Tape, Volume
 from ringfence.execution.thresholds import NO_BREAKER_CAPS, NO_LOSS_CAPS
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE
@@ -28,14 +29,18 @@ class Market:
         "bid",
         "bids",
         "book_mono",
+        "buys",
         "instrument",
         "isolated",
+        "long",
         "quote_mono",
         "resting_buys",
         "resting_sells",
+        "short",
         "slots",
         "status_mono",
         "symbol",
+        "tape",
         "unknown",
         "unusable",
         "worst",
@@ -64,11 +69,15 @@ class Market:
         """Sum over the slots: tracks are not netted against each other."""
         self.isolated = False
         """On paper: tracks never meet, so an order is compared with the resting ones of its own track only."""
+        self.long = self.short = self.buys = 0
+        """Sums over the slots."""
+        self.tape = Tape()
 
     def quote(self, quote: Quote, mono: int) -> None:
         self.bid = quote.bid
         self.ask = quote.ask
         self.quote_mono = mono
+        self.tape.quote(quote.bid, quote.ask, mono)
 
     def book(self, book: BookTop, mono: int) -> None:
         self.bids = book.bids
@@ -83,7 +92,19 @@ class Market:
 class Slot:
     """One track in one instrument: position and what may still execute, in flight and unknown included."""
 
-    __slots__ = ("buys", "market", "position", "resting_buys", "resting_sells", "sells", "worst")
+    __slots__ = (
+        "_buys",
+        "buys",
+        "long",
+        "market",
+        "position",
+        "resting_buys",
+        "resting_sells",
+        "sells",
+        "short",
+        "taken",
+        "worst",
+    )
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -91,28 +112,43 @@ class Slot:
         self.buys = 0
         self.sells = 0
         self.worst = 0
-        """Largest absolute position that any order of fills can lead to."""
+        """Largest absolute position that any order of fills can lead to: the larger of the next two."""
         self.resting_buys: dict[str, int] = {} if market.isolated else market.resting_buys
         """Price by client id of the orders that one of this track might match."""
         self.resting_sells: dict[str, int] = {} if market.isolated else market.resting_sells
+        self.long = 0
+        """Position if all buys and no sell executes; ``short`` the other way round, counted negative."""
+        self.short = 0
+        self.taken = Volume(SECOND_NS, WINDOW_NS)
+        """Quantity of the taking orders approved in 10 s."""
+        self._buys = 0
         market.slots.append(self)
 
     def settle(self) -> None:
         """After any change of position or leaves."""
-        before = self.worst
-        self.worst = max(self.position + self.buys, self.sells - self.position)
-        self.market.worst += self.worst - before
+        market = self.market
+        long, short = self.position + self.buys, self.sells - self.position
+        worst = max(long, short)
+        market.long += long - self.long
+        market.short += short - self.short
+        market.worst += worst - self.worst
+        market.buys += self.buys - self._buys
+        self.long, self.short, self.worst, self._buys = long, short, worst, self.buys
 
 
 class Track:
     """One track (or, as the gate's ``account``, all of them together)."""
 
     __slots__ = (
+        "_tightest",
+        "_tightest_caps",
+        "_tightest_equity",
         "allocation",
         "barred",
         "breaker_caps",
         "caps",
         "checked",
+        "equity",
         "failed",
         "grant",
         "key",
@@ -151,6 +187,10 @@ class Track:
         """What trades on it now, in full; empty before an allocation has said so."""
         self.weight = 0
         self.caps = Caps()
+        self.equity = 0
+        """What leverage and concentration are measured by: capital allocated and all it has won; 0 = not known yet."""
+        self._tightest = self._tightest_equity = 0
+        self._tightest_caps: Caps | None = None
         self.working = 0
         self.checked = 0
         """Intents checked while nothing stopped the gate, and (``failed``) those of them that were refused."""
@@ -166,6 +206,14 @@ class Track:
         self.slots: dict[str, Slot] = {}
         self.seen: OrderedDict[str, None] = OrderedDict()
         """Intent ids, oldest first."""
+
+    def tightest(self) -> int:
+        """The smallest of the limits that hold positions by value, as quote value. Below it none is reached."""
+        caps, equity = self.caps, self.equity
+        if caps is not self._tightest_caps or equity != self._tightest_equity:
+            self._tightest = caps.tightest(equity)
+            self._tightest_caps, self._tightest_equity = caps, equity
+        return self._tightest
 
     def slot(self, market: Market) -> Slot:
         found = self.slots.get(market.symbol)

@@ -45,6 +45,7 @@ def evaluate(
 def _tell(track: Track, who: str, owner: Owner, ledger: LossLedger) -> None:
     caps = track.caps
     name = "" if not who else track.name
+    track.equity = owner.equity
     track.loss = owner.loss("day")
     # a limit of 0 (no weight) refuses by itself and latches nothing
     track.loss_latched = ledger.latch(name, "day", 0 < caps.loss <= track.loss) and owner.periods["day"].latched

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from ringfence.execution.caps import UNLIMITED, caps
-from ringfence.execution.gate import Gate, walk
+from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate, allocation_of, limits_text, verified
 from ringfence.execution.ids import LENGTH_MAX, make, parse, prefix, revision_mark
 from ringfence.model.instrument import Instrument
@@ -312,12 +312,6 @@ def test_own_orders_never_meet_each_other() -> None:
     gate.markets[SYMBOL].resting_buys["y"] = BID
     assert codes(gate, side=Side.SELL, price=BID) == ["SELF_MATCH"]
     assert codes(gate, side=Side.SELL, type=OrderType.MARKET, price=0, quantity=money("0.1")) == ["SELF_MATCH"]
-
-
-def test_walking_the_book() -> None:
-    levels = ((100, 5), (101, 5))
-    assert [walk(levels, quantity) for quantity in (1, 5, 6, 10, 11)] == [100, 100, 101, 101, 0]
-    assert walk((), 1) == 0
 
 
 def test_the_stricter_of_grant_and_limits_holds() -> None:

@@ -1,0 +1,118 @@
+"""Limits of positions at worst case: in value, gross, net, number, leverage and concentration, and of the cash that is
+left. Pure; for orders that make a worst case larger.
+
+Each is held against the track's share and against the account, which counts all tracks and foreign orders and nets
+none of them. Values are at the ask; a product of two scaled numbers is divided once, so amounts round down by 1e-8.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from ringfence.execution.caps import UNLIMITED, Caps
+from ringfence.execution.state import Market, Slot, Track
+from ringfence.model.money import BPS, SCALE, text
+
+_HUNDRED: Final = 100 * SCALE
+_BPS_SCALE: Final = SCALE * BPS
+
+
+class Totals(NamedTuple):
+    """Of one owner, after the order. Quote value."""
+
+    gross: int
+    net: int
+    """On the order's side."""
+    positions: int
+    """Instruments in which there is or may be a position."""
+
+
+def exposure(
+    market: Market, track: Track, account: Track, markets: Iterable[Market], slot: Slot, signed: int, found: list[str]
+) -> None:
+    """``signed``: the order's quantity, negative for a sell."""
+    ask = market.ask
+    long = slot.long + signed if signed > 0 else slot.long
+    short = slot.short if signed > 0 else slot.short - signed
+    after = max(long, short, slot.worst)
+    value, before = after * ask // SCALE, slot.worst * ask // SCALE
+    mine = _of(track.slots.values(), slot, signed, value - before)
+    _owner(f"track={track.name} ", track.caps, track.equity, market.symbol, value, mine, found)
+    total = (market.worst + after - slot.worst) * ask // SCALE
+    opens = not market.worst
+    gross, net, positions = value - before, abs(signed) * ask // SCALE, int(opens)
+    for other in markets:
+        price = other.ask
+        if other.worst:
+            positions += 1
+            gross += other.worst * price // SCALE
+            net += (other.long if signed > 0 else other.short) * price // SCALE
+    everything = Totals(gross, net, positions if opens else 0)
+    _owner("", account.caps, account.equity, market.symbol, total, everything, found)
+
+
+def _of(slots: Iterable[Slot], slot: Slot, signed: int, grown: int) -> Totals:
+    opens = not slot.worst
+    gross, net, positions = grown, abs(signed) * slot.market.ask // SCALE, int(opens)
+    for other in slots:
+        if other.worst:
+            price = other.market.ask
+            positions += 1
+            gross += other.worst * price // SCALE
+            net += (other.long if signed > 0 else other.short) * price // SCALE
+    return Totals(gross, net, positions if opens else 0)
+
+
+def _owner(who: str, caps: Caps, equity: int, symbol: str, value: int, totals: Totals, found: list[str]) -> None:
+    """One owner's limits. ``who`` is empty for the account."""
+    where = who or f"symbol={symbol} "
+    if value > caps.position:
+        found.append(f"POSITION_EXCEEDED {where}worst={text(value)} limit={text(caps.position)}")
+    if totals.gross > caps.gross:
+        found.append(f"GROSS_EXCEEDED {who}worst={text(totals.gross)} limit={text(caps.gross)}")
+    if totals.net > caps.net:
+        found.append(f"NET_EXCEEDED {who}worst={text(totals.net)} limit={text(caps.net)}")
+    if totals.positions > caps.open_positions:
+        found.append(f"OPEN_POSITIONS_EXCEEDED {who}open={totals.positions} limit={caps.open_positions}")
+    if caps.leverage != UNLIMITED and totals.gross * SCALE > caps.leverage * equity:
+        limit = text(max(0, caps.leverage * equity // SCALE))
+        found.append(f"LEVERAGE_EXCEEDED {who}worst={text(totals.gross)} limit={limit} equity={text(equity)}")
+    if caps.concentration != UNLIMITED and value * _HUNDRED > caps.concentration * equity:
+        limit = text(max(0, caps.concentration * equity // _HUNDRED))
+        found.append(f"CONCENTRATION_EXCEEDED {where}worst={text(value)} limit={limit} equity={text(equity)}")
+
+
+def fits(market: Market, track: Track, account: Track, markets: Iterable[Market], slot: Slot, signed: int) -> int:
+    """The account's gross value after the order if it is obviously within every limit here; -1 = look closely.
+
+    No value or net position is larger than the gross of all, so a gross below the tightest limit is below each.
+    """
+    long, short = (slot.long + signed, slot.short) if signed > 0 else (slot.long, slot.short - signed)
+    grown = ((long if long > short else short) - slot.worst) * market.ask // SCALE
+    gross = grown
+    for one in track.slots.values():
+        gross += one.worst * one.market.ask // SCALE
+    if gross > track.tightest() or len(track.slots) > track.caps.open_positions:
+        return -1
+    number = 0
+    for other in markets:
+        grown += other.worst * other.ask // SCALE
+        number += 1
+    return grown if grown <= account.tightest() and number <= account.caps.open_positions else -1
+
+
+def cash(
+    markets: Iterable[Market], held: int | None, asset: str, spent: int, floor: int, fee_bps: int, found: list[str]
+) -> None:
+    """What is left of the asset if all buys execute at the ask, fees counted, must not lie below its floor.
+
+    ``held``: free and locked, as the venue last said; None = it has not. ``spent``: value of the order.
+    """
+    if held is None:
+        found.append(f"BALANCE_UNKNOWN asset={asset}")
+        return
+    for market in markets:
+        if market.buys:
+            spent += market.buys * market.ask // SCALE
+    left = held - spent - spent * fee_bps // _BPS_SCALE
+    if left < floor:
+        found.append(f"BALANCE_BELOW_FLOOR asset={asset} worst={text(left)} floor={text(floor)}")

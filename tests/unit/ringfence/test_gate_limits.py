@@ -1,0 +1,408 @@
+"""Each further limit of the gate forced by itself, and what reducing orders are spared of it."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from ringfence.execution.caps import UNLIMITED, stricter, weighted
+from ringfence.execution.gate import Gate
+from ringfence.execution.grants import allocate
+from ringfence.model.instrument import Instrument
+from ringfence.model.money import SCALE
+from ringfence.model.money import parse as money
+from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.runtime.config import Allocation, Limits, Track
+from ringfence.runtime.guard import Guard
+from ringfence.wire.codec import WireError, decode, encode
+from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
+
+WALL = 1_700_000_000_000_000_000
+"""Tuesday 2023-11-14 22:13:20 UTC."""
+MONO = 5_000_000_000_000
+SECOND = 1_000_000_000
+SYMBOL, OTHER = "BTCUSDT", "ETHUSDT"
+BID, ASK = money("50000"), money("50000.01")
+BASE = Limits(
+    order_value_max=money("1000000"),
+    order_collar_bps=money("5000"),
+    order_messages_per_second=1000,
+    order_working_orders=100,
+    order_approved_lifetime_ms=50,
+    position_per_instrument=money("1000000"),
+    position_gross=money("1000000"),
+    loss_day=money("1000000"),
+    market_quote_stale_ms=60_000,
+    market_book_stale_ms=1_000,
+)
+
+
+def gate(*, weight: int = 100, **limits: Any) -> Gate:
+    """A gate with one track, nothing limited but what is said."""
+    guard = Guard("s", {}, [], WALL)
+    guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
+    guard.reconciled(1, WALL)
+    made = Gate(guard, (SYMBOL, OTHER))
+    for symbol in (SYMBOL, OTHER):
+        market = made.markets[symbol]
+        market.instrument = Instrument(
+            symbol=symbol,
+            base=symbol[:3],
+            quote="USDT",
+            tick=money("0.01"),
+            lot=money("0.00001"),
+            quantity_min=money("0.00001"),
+            quantity_max=money("1000"),
+            notional_min=money("5"),
+        )
+        market.quote(Quote(symbol, 1, WALL, BID, SCALE, ASK, SCALE), MONO)
+        bids = ((BID, 2 * SCALE), (money("49900"), 8 * SCALE))
+        asks = ((ASK, 2 * SCALE), (money("50100"), 8 * SCALE))
+        market.book(BookTop(symbol, 1, WALL, WALL, bids, asks), MONO)
+        market.status(FeedStatus(symbol, WALL, True, ""), MONO)
+    found = msgspec.structs.replace(BASE, **limits)
+    track = Track(name="stable", revision="r", stage="Live", weight=weight, grant="g", key="k")
+    allocate(made.tracks, made.account, Allocation(epoch=1, tracks=(track,), limits=found), {"g": found}, paper=False)
+    made.account.equity = money("100000")
+    made.tracks["stable"].equity = money("100000") * weight // 100
+    return made
+
+
+def intent(**changes: Any) -> Intent:
+    fields: dict[str, Any] = {
+        "intent_id": "i1",
+        "track": "stable",
+        "symbol": SYMBOL,
+        "side": Side.BUY,
+        "type": OrderType.LIMIT,
+        "time_in_force": TimeInForce.GTC,
+        "quantity": money("0.1"),
+        "price": BID,
+        "reduce_only": False,
+        "ts_decided": WALL,
+    }
+    return Intent(**(fields | changes))
+
+
+def codes(found: Gate, wall: int = WALL, mono: int = MONO, **changes: Any) -> list[str]:
+    return [reason.partition(" ")[0] for reason in found.check(intent(**changes), wall, mono)]
+
+
+def holding(found: Gate, position: int, *, symbol: str = SYMBOL, buys: int = 0, sells: int = 0) -> None:
+    slot = found.tracks["stable"].slot(found.markets[symbol])
+    slot.position, slot.buys, slot.sells = position, buys, sells
+    slot.settle()
+
+
+def quoted(found: Gate, bid: str, ask: str, mono: int) -> None:
+    found.markets[SYMBOL].quote(Quote(SYMBOL, 2, WALL, money(bid), SCALE, money(ask), SCALE), mono)
+
+
+MARKET = {"type": OrderType.MARKET, "price": 0}
+SELL = {"side": Side.SELL, "price": ASK}
+
+
+class TestPrices:
+    """Collars and slippage: reducing orders get three times as much."""
+
+    def test_static_collar(self) -> None:
+        """Against the mid of the beginning of the five minutes, whatever the best price has become."""
+        made = gate(order_static_collar_bps=money("300"))
+        quoted(made, "51500", "51500.01", MONO + SECOND)
+        assert codes(made, price=money("51490")) == []
+        assert codes(made, price=money("51500.01")) == ["PRICE_BEYOND_STATIC_COLLAR"]
+        holding(made, money("-1"))
+        assert codes(made, price=money("51500.01")) == []
+        quoted(made, "51500", "51500.01", MONO + 301 * SECOND)
+        assert made.markets[SYMBOL].tape.reference == money("51500.005")
+
+    def test_far_side(self) -> None:
+        """Ten percent behind the own side's best price, to the last tick."""
+        made = gate(order_far_collar_bps=money("1000"))
+        assert codes(made, price=money("45000")) == []
+        assert codes(made, price=money("44999.99")) == ["PRICE_TOO_FAR"]
+        assert codes(made, side=Side.SELL, price=money("55000.02")) == ["PRICE_TOO_FAR"]
+        holding(made, money("1"))
+        assert codes(made, side=Side.SELL, price=money("64999"), quantity=money("0.1")) == []
+
+    def test_slippage_of_market_and_crossing_orders(self) -> None:
+        """By the gate's own book: 2 at the touch, 2 twenty bps away: ten on average."""
+        made = gate(order_slippage_bps=money("10"))
+        assert codes(made, **MARKET, quantity=money("2")) == []
+        assert codes(made, **MARKET, quantity=money("4.1")) == ["SLIPPAGE_EXCEEDED"]
+        assert codes(made, price=money("50100"), quantity=money("4.1")) == ["SLIPPAGE_EXCEEDED"]
+        assert codes(made, price=ASK, quantity=money("5")) == [], "it takes two and rests with three"
+        assert codes(made, type=OrderType.LIMIT_MAKER, price=money("50100"), quantity=money("5")) == []
+        holding(made, money("-9"))
+        assert codes(made, **MARKET, quantity=money("8")) == []
+
+    def test_a_book_that_does_not_reach(self) -> None:
+        """What lies beyond it is unknown, also for a limit order whose price allows it."""
+        made = gate(order_slippage_bps=money("9999"))
+        assert codes(made, **MARKET, quantity=money("10.1")) == ["BOOK_DEPTH_INSUFFICIENT"]
+        assert codes(made, price=money("50200"), quantity=money("10.1")) == ["BOOK_DEPTH_INSUFFICIENT"]
+        assert codes(made, price=money("50100"), quantity=money("10.1")) == []
+
+    def test_a_book_that_is_old(self) -> None:
+        """Its own limit, not the quote's; resting orders do not need it."""
+        made = gate(order_slippage_bps=money("100"))
+        assert codes(made, mono=MONO + SECOND, **MARKET) == []
+        assert codes(made, mono=MONO + SECOND + 1, **MARKET) == ["BOOK_STALE"]
+        assert codes(made, mono=MONO + SECOND + 1, price=ASK) == ["BOOK_STALE"]
+        assert codes(made, mono=MONO + SECOND + 1) == []
+
+
+class TestStops:
+    """They wait for their trigger, so their price is measured from it."""
+
+    def test_a_trigger_that_is_far_away(self) -> None:
+        """From the best price now; a reducing one may lie three times as far."""
+        made = gate(order_stop_distance_bps=money("2000"))
+        far = {"type": OrderType.STOP_LOSS, "price": 0, "stop_price": money("60001")}
+        assert codes(made, **far | {"stop_price": money("60000")}) == []
+        assert codes(made, **far) == ["STOP_TOO_FAR"]
+        holding(made, money("-1"))
+        assert codes(made, **far) == []
+
+    def test_a_price_far_past_its_trigger(self) -> None:
+        """In place of the collar, which would be around a price that is not there yet."""
+        made = gate(order_stop_limit_offset_bps=money("100"), order_collar_bps=money("50"))
+        stop = {"type": OrderType.STOP_LOSS_LIMIT, "stop_price": money("52000")}
+        assert codes(made, **stop, price=money("52520")) == []
+        assert codes(made, **stop, price=money("52520.01")) == ["STOP_OFFSET_EXCEEDED"]
+        made = gate(order_collar_bps=money("50"))
+        assert codes(made, **stop, price=money("52520")) == ["PRICE_BEYOND_COLLAR"]
+
+
+class TestExposure:
+    """Each for the track and for the account; the worst case of everything that may still execute."""
+
+    def test_net(self) -> None:
+        """Long and short of different instruments offset each other, but not before they execute."""
+        made = gate(position_net=money("60000"))
+        holding(made, money("1"), symbol=OTHER)
+        assert codes(made, quantity=money("0.3")) == ["NET_EXCEEDED", "NET_EXCEEDED"]
+        assert codes(made, **SELL, quantity=money("2")) == []
+        holding(made, 0, symbol=OTHER, sells=money("1"))
+        assert codes(made, quantity=money("1.19")) == []
+
+    def test_open_positions(self) -> None:
+        """One that is working counts as one that is open; an order in an open instrument opens none."""
+        made = gate(position_open_positions=1)
+        assert codes(made) == []
+        holding(made, 0, symbol=OTHER, buys=money("0.1"))
+        assert codes(made) == ["OPEN_POSITIONS_EXCEEDED", "OPEN_POSITIONS_EXCEEDED"]
+        assert codes(made, symbol=OTHER) == []
+
+    def test_leverage(self) -> None:
+        """Gross over equity; unknown equity has room for nothing."""
+        made = gate(position_leverage=SCALE)
+        assert codes(made, quantity=money("1.9999")) == []
+        assert codes(made, quantity=money("2.0001")) == ["LEVERAGE_EXCEEDED", "LEVERAGE_EXCEEDED"]
+        made.tracks["stable"].equity = 0
+        assert codes(made) == ["LEVERAGE_EXCEEDED"]
+        holding(made, money("1"))
+        assert codes(made, **SELL, quantity=money("1")) == []
+
+    def test_concentration(self) -> None:
+        """One instrument's share of the equity."""
+        made = gate(position_concentration_percent=money("25"))
+        assert codes(made, quantity=money("0.4999")) == []
+        assert codes(made, quantity=money("0.5001")) == ["CONCENTRATION_EXCEEDED", "CONCENTRATION_EXCEEDED"]
+
+    def test_what_must_be_left_of_the_currency(self) -> None:
+        """All buys at the ask, and fees; a balance that nobody has told is none."""
+        made = gate(account_balance_floor=money("100"))
+        made.fee_bps = money("10")
+        assert codes(made) == ["BALANCE_UNKNOWN"]
+        made.balances["USDT"] = money("5105.00")
+        assert codes(made, quantity=money("0.1")) == ["BALANCE_BELOW_FLOOR"], "fees of 5 are not left"
+        made.balances["USDT"] = money("5105.01")
+        assert codes(made, quantity=money("0.1")) == []
+        made.balances["USDT"] = money("10110.00")
+        holding(made, 0, symbol=OTHER, buys=money("0.1"))
+        assert codes(made, quantity=money("0.1")) == ["BALANCE_BELOW_FLOOR"]
+        assert codes(made, quantity=money("0.09")) == []
+        assert codes(made, **SELL, quantity=money("0.5")) == []
+
+
+class TestConditions:
+    """What must hold for a position to be opened. None of it holds a reducing order back."""
+
+    @pytest.mark.parametrize(
+        ("limits", "changes", "code"),
+        [
+            ({"rules_types": ("LIMIT",)}, MARKET, "ORDER_TYPE_NOT_ALLOWED"),
+            ({"rules_types": ()}, {}, "ORDER_TYPE_NOT_ALLOWED"),
+            ({"rules_times_in_force": ("IOC",)}, {}, "TIME_IN_FORCE_NOT_ALLOWED"),
+            ({"rules_restricted": (SYMBOL,)}, {}, "INSTRUMENT_RESTRICTED"),
+            ({"rules_sessions": ((0, 600),)}, {}, "SESSION_CLOSED"),
+            ({"rules_sessions": ()}, {}, "SESSION_CLOSED"),
+            ({"rules_blackouts": ((1_700_000_000, 1_700_000_001),)}, {}, "BLACKOUT"),
+            ({"order_participation_percent": 10 * SCALE}, MARKET, "VOLUME_UNKNOWN"),
+            ({"order_daily_volume_percent": SCALE}, {}, "VOLUME_UNKNOWN"),
+            ({"account_fee_token": "BNB", "account_fee_token_floor": SCALE}, {}, "BALANCE_UNKNOWN"),
+        ],
+    )
+    def test_each(self, limits: dict[str, Any], changes: dict[str, Any], code: str) -> None:
+        """Alone, by its code; a position may be closed all the same."""
+        made = gate(**limits)
+        assert codes(made, **changes) == [code]
+        holding(made, money("-1"))
+        assert codes(made, **changes) == []
+
+    def test_sessions_are_minutes_of_a_week_that_begins_on_monday(self) -> None:
+        """It is Tuesday 22:13:20 UTC."""
+        now = 24 * 60 + 22 * 60 + 13
+        assert codes(gate(rules_sessions=((now, now + 1),))) == []
+        assert codes(gate(rules_sessions=((now - 9, now),))) == ["SESSION_CLOSED"]
+        assert codes(gate(rules_sessions=((now + 1, now + 9),))) == ["SESSION_CLOSED"]
+
+    def test_participation(self) -> None:
+        """Taking orders of ten seconds together, beside what the market traded in them."""
+        made = gate(order_participation_percent=10 * SCALE)
+        tape = made.markets[SYMBOL].tape
+        for second in range(11):
+            tape.trade(SCALE, MONO + second * SECOND)
+        mono = MONO + 10 * SECOND
+        quoted(made, "50000", "50000.01", mono)
+        made.markets[SYMBOL].status(FeedStatus(SYMBOL, WALL, True, ""), mono)
+        made.markets[SYMBOL].book_mono = mono
+        assert codes(made, mono=mono, price=ASK, quantity=SCALE) == []
+        assert codes(made, mono=mono, price=ASK, quantity=SCALE + money("0.00001")) == ["PARTICIPATION_EXCEEDED"]
+        assert codes(made, mono=mono, quantity=2 * SCALE) == [], "what rests takes no volume"
+        made.approve("c", intent(price=ASK, quantity=SCALE), mono)
+        assert codes(made, mono=mono, price=ASK) == ["PARTICIPATION_EXCEEDED"]
+
+    def test_daily_volume(self) -> None:
+        """Of the whole day, and only once it has been watched."""
+        made = gate(order_daily_volume_percent=SCALE)
+        market = made.markets[SYMBOL]
+        mono = MONO + 24 * 3600 * SECOND
+        quoted(made, "50000", "50000.01", mono)
+        market.status(FeedStatus(SYMBOL, WALL, True, ""), mono)
+        market.tape.trade(1, MONO + SECOND)
+        market.tape.trade(10 * SCALE, mono)
+        assert codes(made, mono=mono) == ["VOLUME_UNKNOWN"]
+        mono += SECOND
+        assert codes(made, mono=mono) == []
+        assert codes(made, mono=mono, quantity=money("0.10001")) == ["VOLUME_DAY_EXCEEDED"]
+
+    def test_after_a_crossed_quote_the_market_settles(self) -> None:
+        """Nothing while it is crossed, no new exposure for half a second after it."""
+        made = gate(market_crossed_settle_ms=500)
+        quoted(made, "50000.01", "50000.01", MONO)
+        assert codes(made) == ["QUOTE_CROSSED", "QUOTE_CROSSED_RECENTLY"]
+        quoted(made, "50000", "50000.01", MONO + 1)
+        assert codes(made, mono=MONO + SECOND // 2 - 1) == ["QUOTE_CROSSED_RECENTLY"]
+        assert codes(made, mono=MONO + SECOND // 2) == []
+        holding(made, money("-1"))
+        assert codes(made, mono=MONO + 1) == []
+
+    def test_a_price_that_jumps_halts_new_exposure(self) -> None:
+        """Of ten seconds, and no longer."""
+        made = gate(market_volatility_halt_bps=money("100"))
+        quoted(made, "50499", "50499.01", MONO + SECOND)
+        assert codes(made) == []
+        quoted(made, "50501", "50501.01", MONO + SECOND)
+        assert codes(made) == ["VOLATILITY_HALT"]
+        quoted(made, "50501", "50501.01", MONO + 9 * SECOND)
+        assert codes(made) == ["VOLATILITY_HALT"]
+        quoted(made, "50501", "50501.01", MONO + 10 * SECOND)
+        assert codes(made) == []
+
+    def test_fees_must_be_payable(self) -> None:
+        """One day of them, in what they are paid in."""
+        made = gate(account_fee_token="BNB", account_fee_token_floor=SCALE)
+        made.balances["BNB"] = SCALE - 1
+        assert codes(made) == ["FEE_TOKEN_BELOW_FLOOR"]
+        made.balances["BNB"] = SCALE
+        assert codes(made) == []
+
+
+class TestUnreadable:
+    """Values that are no numbers and words that nobody knows, by whatever way they come."""
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"quantity": float("nan")}, "QUANTITY_INVALID quantity=nan"),
+            ({"quantity": float("inf")}, "QUANTITY_INVALID quantity=inf"),
+            ({"quantity": True}, "QUANTITY_INVALID quantity=True"),
+            ({"price": 0.1}, "PRICE_INVALID price=0.1"),
+            ({"price": None}, "PRICE_INVALID price=None"),
+            ({"side": "HOLD"}, "SIDE_UNKNOWN side=HOLD"),
+            ({"type": "PEG"}, "ORDER_TYPE_UNKNOWN type=PEG"),
+            ({"time_in_force": "DAY"}, "TIME_IN_FORCE_UNKNOWN time_in_force=DAY"),
+            ({"ts_decided": float("nan")}, "TIME_INVALID ts_decided=nan"),
+        ],
+    )
+    def test_in_the_same_process(self, changes: dict[str, Any], said: str) -> None:
+        """Refused with the value named."""
+        assert gate().check(intent(**changes), WALL, MONO) == [said]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"quantity": float("nan")},
+            {"quantity": 0.1},
+            {"quantity": "1"},
+            {"price": float("inf")},
+            {"side": "HOLD"},
+            {"type": "PEG"},
+            {"time_in_force": "DAY"},
+        ],
+    )
+    def test_on_the_wire(self, changes: dict[str, Any]) -> None:
+        """They are no message, so no gate has to judge them."""
+        with pytest.raises(WireError, match="not a message of ours"):
+            decode(encode("s", 1, 1, intent(**changes)))
+
+
+class TestTwoRevisions:
+    """The stricter of grant and current limits, for each sort of limit."""
+
+    def test_numbers_floors_and_lists(self) -> None:
+        """Smaller, greater, what both permit, what either forbids."""
+        one = msgspec.structs.replace(
+            BASE,
+            account_balance_floor=5,
+            order_slippage_bps=None,
+            rules_types=("LIMIT", "MARKET"),
+            rules_restricted=("A",),
+            rules_sessions=((0, 100), (200, 300)),
+            rules_blackouts=((1, 2),),
+        )
+        other = msgspec.structs.replace(
+            BASE,
+            account_balance_floor=7,
+            order_slippage_bps=3,
+            rules_types=("MARKET",),
+            rules_restricted=("B",),
+            rules_sessions=((50, 250),),
+            rules_blackouts=((3, 4),),
+        )
+        for found in (stricter(one, other), stricter(other, one)):
+            assert (found.account_balance_floor, found.order_slippage_bps) == (7, 3)
+            assert (found.rules_types, found.rules_restricted) == (("MARKET",), ("A", "B"))
+            assert found.rules_sessions == ((50, 100), (200, 250))
+            assert found.rules_blackouts == ((1, 2), (3, 4))
+
+    def test_what_one_does_not_limit_the_other_does(self) -> None:
+        """Left out is not zero."""
+        limited = msgspec.structs.replace(BASE, rules_types=("LIMIT",), position_net=5, account_fee_token="BNB")
+        for found in (stricter(BASE, limited), stricter(limited, BASE)):
+            assert (found.rules_types, found.position_net, found.account_fee_token) == (("LIMIT",), 5, "BNB")
+
+    def test_a_count_is_at_least_one(self) -> None:
+        """Five percent of five positions is one."""
+        limits = msgspec.structs.replace(BASE, position_open_positions=5, position_leverage=SCALE)
+        assert [weighted(limits, weight).position_open_positions for weight in (5, 39, 40, 100)] == [1, 1, 2, 5]
+        assert weighted(limits, 5).position_leverage == SCALE, "a ratio of allocated equity is not scaled again"
+
+
+def test_a_collar_of_nothing_is_no_collar() -> None:
+    """What is not limited costs nothing and refuses nothing."""
+    made = gate()
+    assert made.tracks["stable"].caps.static_bps == UNLIMITED
+    assert codes(made, price=money("51")) == []

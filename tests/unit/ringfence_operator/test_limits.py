@@ -1,0 +1,181 @@
+"""One table of limits: complete, of one mind with the data plane, and what presets make of it."""
+
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from ringfence.model.orders import OrderType, TimeInForce
+from ringfence.runtime.config import COUNTED_LIMITS, FLOORS, SCALED_LIMITS
+from ringfence.runtime.config import Limits as GateLimits
+from ringfence_operator import api
+from ringfence_operator.api import trading_rules
+from ringfence_operator.api.limit_table import LEAVES, Leaf, effective, preset_value
+from ringfence_operator.api.limits import PRESETS
+from ringfence_operator.api.meta import Looser, Scales, Share
+from ringfence_operator.limits import UNMAPPED, blackouts, gate_limits, sessions
+
+CAPITAL = "10000"
+GATE = {field.name: field for field in msgspec.structs.fields(GateLimits)}
+
+
+def name(leaf: Leaf) -> str:
+    """Of the gate's field."""
+    return "_".join(leaf.way)
+
+
+def named(scales: Scales) -> set[str]:
+    return {name(leaf) for leaf in LEAVES if leaf.limit is not None and leaf.limit.scales is scales}
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.path)
+def test_every_limit_says_all_that_is_known_of_it(leaf: Leaf) -> None:
+    """Unit, scope, direction, refusal and a description: docs, presets, policies and scaling are made of them."""
+    assert leaf.limit is not None
+    assert leaf.looser is not None
+    assert leaf.limit.unit
+    assert leaf.limit.scope
+    assert leaf.limit.refused
+    assert leaf.description
+
+
+def test_the_gate_has_the_same_limits_by_the_same_names() -> None:
+    """None that is accepted and not enforced anywhere, none that nobody can set."""
+    assert {name(leaf) for leaf in LEAVES if leaf.path not in UNMAPPED} == set(GATE)
+
+
+def test_the_gate_scales_exactly_what_the_table_scales() -> None:
+    """By weight, by count, and nothing else."""
+    assert named(Scales.BY_WEIGHT) == SCALED_LIMITS
+    assert named(Scales.COUNT) == COUNTED_LIMITS
+
+
+def test_the_gate_tightens_in_the_same_direction() -> None:
+    """The stricter of two revisions: greater for floors, smaller for all other numbers."""
+    floors = {name(leaf) for leaf in LEAVES if leaf.looser is Looser.WHEN_LOWER}
+    assert floors == FLOORS
+
+
+def test_presets_go_from_strict_to_loose() -> None:
+    """A later one may let more through and never less: the policies say that a later preset loosens."""
+    for leaf in LEAVES:
+        values = [preset_value(leaf, preset, CAPITAL) for preset in PRESETS]
+        if values[0] is None:
+            assert values == [None] * len(PRESETS), leaf.path
+            continue
+        numbers = [float(value) for value in values if value is not None]
+        assert numbers == sorted(numbers, reverse=leaf.looser is Looser.WHEN_LOWER), leaf.path
+
+
+def test_every_preset_gives_every_limit_that_the_gate_needs() -> None:
+    """A system that writes nothing but a preset and its capital is limited in everything."""
+    for preset in PRESETS:
+        found = gate_limits(api.Limits(preset=preset), CAPITAL)
+        unlimited = {field for field in GATE if getattr(found, field) in (None, ())}
+        assert unlimited == {
+            "order_quantity_max",
+            "order_daily_volume_percent",
+            "account_fee_token",
+            "account_fee_token_floor",
+            "rules_types",
+            "rules_times_in_force",
+            "rules_restricted",
+            "rules_sessions",
+            "rules_blackouts",
+        }
+
+
+def test_moderate_is_the_table_of_defaults() -> None:
+    """What is written down where limits are discussed."""
+    found = gate_limits(api.Limits(), CAPITAL)
+    scale = 10**8
+    assert found.order_value_max == 1_000 * scale
+    assert (found.position_per_instrument, found.position_gross) == (2_500 * scale, 10_000 * scale)
+    assert (found.order_collar_bps, found.order_static_collar_bps) == (50 * scale, 300 * scale)
+    assert (found.order_slippage_bps, found.order_participation_percent) == (20 * scale, 10 * scale)
+    percents = (found.loss_day_percent, found.loss_week_percent, found.loss_month_percent)
+    assert percents == (3 * scale, 6 * scale, 10 * scale)
+    assert (found.loss_drawdown_reduce_percent, found.loss_drawdown_halt_percent) == (7 * scale, 10 * scale)
+    assert (found.breakers_consecutive_losses, found.position_open_positions) == (8, 5)
+    assert found.account_balance_floor == 200 * scale
+
+
+def test_what_is_written_wins() -> None:
+    """Also where it is looser; the rest is still the preset's."""
+    limits = api.Limits.parse({"preset": "conservative", "order": {"valueMax": "7", "collarBps": "99"}})
+    found = effective(limits, CAPITAL)
+    assert (found.order.value_max, found.order.collar_bps) == ("7", "99")
+    assert (found.position.per_instrument, found.order.slippage_bps) == ("1000", "10")
+
+
+def test_filling_in_is_idempotent() -> None:
+    """What was granted can be written out in full, and means the same."""
+    once = effective(api.Limits(preset="full"), CAPITAL)
+    assert effective(once, CAPITAL) == once
+    assert gate_limits(once, CAPITAL) == gate_limits(api.Limits(preset="full"), CAPITAL)
+
+
+@pytest.mark.parametrize("capital", ["0.00000001", "0.12345678", "999999999999999.99999999"])
+def test_shares_of_any_capital_are_exact_amounts(capital: str) -> None:
+    """Rounded to the stricter side, never to nothing, and the model takes them."""
+    found = effective(api.Limits(), capital)
+    assert api.Limits.parse(found.dump()) == found
+    assert gate_limits(found, capital).loss_day >= 1
+
+
+def test_a_share_is_rounded_to_the_stricter_side() -> None:
+    """Ceilings down, floors up."""
+    by_path = {leaf.path: leaf for leaf in LEAVES}
+    assert preset_value(by_path["loss.week"], "moderate", "0.00000017") == "0.00000001"
+    assert preset_value(by_path["account.balanceFloor"], "moderate", "0.00000051") == "0.00000002"
+
+
+def test_sessions_are_minutes_of_the_week() -> None:
+    """From Monday; a range of days may go around the weekend, and spans that touch are one."""
+    day = 24 * 60
+    assert sessions(("Mon 00:00-24:00", "Tue 00:00-01:00")) == ((0, day + 60),)
+    assert sessions(("Sat-Mon 09:30-10:00",)) == (
+        (570, 600),
+        (5 * day + 570, 5 * day + 600),
+        (6 * day + 570, 6 * day + 600),
+    )
+    with pytest.raises(ValueError, match="ends before it starts"):
+        sessions(("Mon 10:00-09:00",))
+
+
+def test_blackouts_are_seconds() -> None:
+    """UTC, and a day that does not exist is an error."""
+    assert blackouts(("2026-11-06T13:25:00Z/2026-11-06T14:00:00Z",)) == ((1_793_971_500, 1_793_973_600),)
+    for text in ("2026-11-06T14:00:00Z/2026-11-06T14:00:00Z", "2026-02-31T14:00:00Z/2026-11-06T14:00:00Z"):
+        with pytest.raises(ValueError, match=r"ends before it starts|day is out of range"):
+            blackouts((text,))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"sessions": ["Mon-Fri 9:30-16:00"]},
+        {"sessions": ["Mo 09:30-16:00"]},
+        {"sessions": []},
+        {"types": ["STOP"]},
+        {"restricted": ["btc"]},
+        {"blackouts": ["2026-11-06"]},
+    ],
+)
+def test_rules_that_mean_nothing_are_refused(rules: dict[str, Any]) -> None:
+    """Before anything runs on them."""
+    with pytest.raises(ValueError, match="rules"):
+        api.Limits.parse({"rules": rules})
+
+
+def test_words_are_the_gates() -> None:
+    """Every type of order and every time in force can be allowed or not."""
+    assert get_args(trading_rules.OrderType) == tuple(OrderType)
+    assert get_args(trading_rules.TimeInForce) == tuple(TimeInForce)
+
+
+def test_a_share_is_only_of_money() -> None:
+    """A part of the capital is no number of orders."""
+    for leaf in LEAVES:
+        if leaf.limit is not None and any(isinstance(value, Share) for value in leaf.limit.presets or ()):
+            assert leaf.limit.unit == "currency", leaf.path
