@@ -22,6 +22,7 @@ NAMES: Final = ("namespace", "system", "track", "revision", "stage", "gate", "wi
 _GATE: Final = 'namespace="$(namespace)",system="$(system)",service="$(gate)"'
 _OWN: Final = f'{_GATE},revision="$(revision)"'
 """Of a gate, of one revision."""
+_TWIN: Final = 'namespace="$(namespace)",system="$(system)",service="paper",revision="$(revision)"'
 _STRATEGY: Final = 'namespace="$(namespace)",system="$(system)",service="strategy",revision="$(revision)"'
 _MARKETDATA: Final = 'namespace="$(namespace)",system="$(system)",service="marketdata"'
 _PORTFOLIO: Final = (
@@ -55,15 +56,15 @@ def _ratio(events: str, total: str) -> Entry:
     return Entry(Queries(value=_increase(events, _OWN), total=_increase(total, _OWN)), f"{total}{{{_OWN}}}")
 
 
-def _episodes(metric: str) -> Entry:
+def _episodes(metric: str, selector: str = _OWN) -> Entry:
     """Sums over episodes: see `ringfence.execution.evidence`."""
     queries = Queries(
-        value=_increase(f"{metric}_episodes_positive_total", _OWN),
-        negative=_increase(f"{metric}_episodes_negative_total", _OWN),
-        samples=_increase(f"{metric}_episodes_total", _OWN),
-        squares=_increase(f"{metric}_episodes_squares_total", _OWN),
+        value=_increase(f"{metric}_episodes_positive_total", selector),
+        negative=_increase(f"{metric}_episodes_negative_total", selector),
+        samples=_increase(f"{metric}_episodes_total", selector),
+        squares=_increase(f"{metric}_episodes_squares_total", selector),
     )
-    return Entry(queries, f"{metric}_episodes_total{{{_OWN}}}")
+    return Entry(queries, f"{metric}_episodes_total{{{selector}}}")
 
 
 def _p99(histogram: str, selector: str) -> str:
@@ -134,6 +135,9 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         ),
         _STARTED,
     ),
+    # of the paper gate of the same venue: it simulates what execution sends
+    "live-minus-simulated": _episodes("ringfence_twin_slippage_bps", _TWIN),
+    "live-minus-simulated-fills": _episodes("ringfence_twin_fill_share", _TWIN),
     "arrival-slippage": _episodes("ringfence_gate_slippage_bps"),
     "markout-10s": _episodes("ringfence_gate_markout_bps"),
     "profit": Entry(Queries(value=f"sum(delta({_PROFIT}[$(window)]))"), _PROFIT),

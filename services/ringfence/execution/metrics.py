@@ -1,12 +1,13 @@
 """What the gate exports, computed at scrape time from plain integers. Signed amounts are two gauges, never one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ringfence.execution.app import Execution
 from ringfence.execution.breakers import RULES
+from ringfence.execution.evidence import Episodes, Owner
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
@@ -160,6 +161,20 @@ _EPISODES: Final = (
 )
 
 
+def moments(name: str, text: str, found: Mapping[Owner, Episodes]) -> Iterable[Metric]:
+    """Of episodes: how many, and the sums from which mean and variance follow. All of them only grow."""
+    for part, suffix, of in (
+        ("count", "", "episodes that are over"),
+        ("positive", "_positive", "sum of their means above zero"),
+        ("negative", "_negative", "sum of their means below zero, as a positive number"),
+        ("squares", "_squares", "sum of the squares of their means"),
+    ):
+        family = CounterMetricFamily(f"{name}_episodes{suffix}", f"{text}; {of}", labels=["track", "revision"])
+        for owner, episodes in found.items():
+            family.add_metric(owner, getattr(episodes.moments, part))
+        yield family
+
+
 def _evidence(app: Execution) -> Iterable[Metric]:
     """By track and revision. Of episodes: how many, and the sums from which mean and variance follow."""
     evidence, labels = app.evidence, ["track", "revision"]
@@ -169,20 +184,8 @@ def _evidence(app: Execution) -> Iterable[Metric]:
             counted.add_metric(owner, getattr(record, name))
         yield counted
     for name, text in _EPISODES:
-        parts = {
-            part: CounterMetricFamily(f"{P}{name}_episodes{suffix}", f"{text}; {of}", labels=labels)
-            for part, suffix, of in (
-                ("count", "", "episodes that are over"),
-                ("positive", "_positive", "sum of their means above zero"),
-                ("negative", "_negative", "sum of their means below zero, as a positive number"),
-                ("squares", "_squares", "sum of the squares of their means"),
-            )
-        }
-        for owner, record in evidence.records.items():
-            moments = getattr(record, name.removesuffix("_bps")).moments
-            for part, family in parts.items():
-                family.add_metric(owner, getattr(moments, part))
-        yield from parts.values()
+        found = {owner: getattr(record, name.removesuffix("_bps")) for owner, record in evidence.records.items()}
+        yield from moments(P + name, text, found)
     yield _counter("self_matches", "Trades of which both sides were ours", evidence.self_matches)
     yield _counter(
         "overfills", "Times that the venue filled more than was ordered", app.manager.anomalies.get("OVERFILL", 0)

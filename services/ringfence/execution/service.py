@@ -36,10 +36,14 @@ from ringfence.execution.store import NOTE_FENCE, Paths, Store
 from ringfence.execution.tracks import families as track_families
 from ringfence.execution.tracks import install as install_tracks
 from ringfence.execution.tracks import report
+from ringfence.execution.twin import Twin
+from ringfence.execution.twinning import Twinning
+from ringfence.execution.twinning import families as twin_families
 from ringfence.kube.client import KubeClient
 from ringfence.kube.kubeconfig import KubeconfigError
 from ringfence.model.positions import Book
 from ringfence.runtime import config as configs
+from ringfence.runtime import feed
 from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.clock import Clock
@@ -290,6 +294,28 @@ class Gated:
         topics = [kind + symbol for symbol in config.symbols for kind in kinds]
         self.bus.subscriber([config.marketdata], topics, app.on_market)
         app.on_allocation = self.keeper.seen
+        self.twinning = self._twin(app)
+        if self.twinning is not None:
+            twinning = self.twinning
+            self.bus.subscriber([config.marketdata], topics, lambda envelope: twinning.on_market(envelope.body))
+            self.host.collect(lambda: twin_families(twinning.twin))
+            self.host.collect(lambda: feed.families([twinning.feed]))
+            self.host.spawn(twinning.feed.run(), "events of execution")
+            self.host.spawn(twinning.settle(), "twin")
+
+    def _twin(self, app: Execution) -> Twinning | None:
+        """Paper only: copies of what execution sends."""
+        config = self.config
+        if not config.paper or config.copies is None:
+            return None
+
+        def revision_of(track: str) -> str:
+            found = app.gate.tracks.get(track)
+            return found.revision if found is not None else ""
+
+        latency_ns = config.latency_ms * MILLISECOND_NS
+        twin = Twin(revision_of, config.maker_fee_bps, config.taker_fee_bps, latency_ns, self.session)
+        return Twinning(self.bus, config.copies, twin, self.clock)
 
     def _spawn(self, app: Execution, leader: Leader, loop: ReconcileLoop) -> None:
         config, spawn = self.config, self.host.spawn
