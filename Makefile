@@ -1,6 +1,6 @@
 # Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup generate lint type unit check contract cluster clients chaos market-stats test demo demo-down golden bench-kill bench-gate bench clean
+.PHONY: help setup generate lint type unit check contract cluster clients chaos sim market-stats test demo demo-down golden bench-kill bench-gate bench clean
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE := 1
@@ -31,10 +31,10 @@ lint: setup ## Format and lint
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
 
 type: setup ## mypy --strict
-	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p rights -p gatebench -p chaos -p operatorbench -p marketstats -p momentum -m manifests -m sources -m run -m common
+	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p rights -p gatebench -p chaos -p rolloutsim -p operatorbench -p marketstats -p momentum -m manifests -m sources -m run -m common
 
 unit: setup ## Unit, property, golden and architecture tests: no cluster, under a minute
-	@$(PYTEST) -q -n 2 -m "not apiserver and not node and not e2e and not soak" tests/unit tests/property tests/golden tests/arch
+	@$(PYTEST) -q -n 2 -m "not apiserver and not node and not e2e and not soak" tests/unit tests/property tests/golden tests/arch tests/sim
 
 check: lint type unit ## The loop of every day: lint, types, unit, property, arch
 
@@ -48,6 +48,9 @@ cluster: setup ## Whole systems on a real cluster of its own: a local node, or k
 
 clients: setup ## python-binance, binance-sdk-spot and ccxt, unmodified, against the simulator: a matrix of scenarios
 	@$(PYTHON) tests/clients/run.py
+
+sim: setup ## Rollouts with faults, in simulated time: RUNS=1000 seeds against the rules; SEED=n repeats one
+	@$(PYTHON) -m rolloutsim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000))
 
 chaos: setup ## Exactly once: EPISODES=2000 of faults and kills, ledgers compared to the last digit; SEED=n repeats one
 	@$(PYTHON) -m chaos $(if $(SEED),--seed $(SEED),--episodes $(or $(EPISODES),2000))

@@ -98,6 +98,7 @@ PEOPLE: Final[dict[str, list[Rule]]] = {
         {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["release", "flatten"]},
         {"apiGroups": ["ringfence.dev"], "resources": ["tradingsystems"], "verbs": ["update", "patch"]},
         {"apiGroups": ["ringfence.dev"], "resources": ["tradingsystems"], "verbs": ["raise-limits", "promote"]},
+        {"apiGroups": ["ringfence.dev"], "resources": ["promotions"], "verbs": ["create", "delete"]},
     ],
     # tightens and changes code, and cannot loosen: grant raise-limits to a deployer only on purpose
     "deployer": [

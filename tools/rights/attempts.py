@@ -19,6 +19,7 @@ from rights.actions import (
     system,
 )
 from rights.people import GATE, OPERATOR, SPACE, Document, Done, Server
+from ringfence_operator import api
 
 GARBAGE: Final = "system:serviceaccount:kube-system:generic-garbage-collector"
 
@@ -263,6 +264,91 @@ def leaving() -> Iterator[Attempt]:
     )
 
 
+def promotion(name: str, **spec: Any) -> Document:
+    return {
+        "apiVersion": api.API_VERSION,
+        "kind": "Promotion",
+        "metadata": {"name": name, "namespace": SPACE},
+        "spec": {
+            "system": "momentum",
+            "revision": "7f3a9c12",
+            "stage": "Canary",
+            "evaluation": "0c8f2a4e-1111-4222-8333-944445555666",
+            "limitsRevision": "0123456789",
+            "by": "bob",
+            "reason": "a week on paper, read by two",
+        }
+        | spec,
+    }
+
+
+def evaluation(name: str) -> Document:
+    spec = {"system": "momentum", "revision": "7f3a9c12", "stage": "Paper", "weight": 0}
+    return {
+        "apiVersion": api.API_VERSION,
+        "kind": "Evaluation",
+        "metadata": {"name": name, "namespace": SPACE},
+        "spec": spec,
+    }
+
+
+def promoting(**spec: Any) -> Act:
+    return fed("create", document=lambda n: promotion(f"{n}-p", **spec))
+
+
+def promoted_then(act: Act) -> Act:
+    """On a Promotion that bob has made."""
+
+    def both(server: Server, user: str, name: str) -> Done:
+        server.make(promotion(name), user="bob")
+        return act(server, user, name)
+
+    return both
+
+
+def approving() -> Iterator[Attempt]:
+    """A person's approval, in the own name, of one step; and evidence, which is the operator's."""
+    need = "promoting momentum needs verb promote on tradingsystems.ringfence.dev"
+    yield Attempt("promote", "bob", evaluation, promoting())
+    yield Attempt("promote without the verb", "ned", evaluation, promoting(by="ned"), need)
+    yield Attempt("promote as a deployer", "dave", evaluation, promoting(by="dave"), "cannot create resource")
+    yield Attempt("promote in another's name", "bob", evaluation, promoting(by="carol"), 'spec.by must be you: "bob"')
+    yield Attempt("promote as a service account", OPERATOR.username, evaluation, promoting(by=OPERATOR.username),
+                  "made by a person, not by a service account")  # fmt: skip
+    yield Attempt("promote for longer than a week", "bob", evaluation, promoting(validFor="169h"), "at most 168h")
+    yield Attempt("promote without evidence", "bob", evaluation, promoting(evaluation=None), "names the evidence")
+    yield Attempt("raise limits without evidence", "bob", evaluation, promoting(evaluation=None, action="Raise"))
+    never = "a Promotion never changes"
+    yield Attempt("edit a Promotion", "bob", off, promoted_then(patched("promo", spec={"stage": "Live"})), never)
+    yield Attempt("edit it as root", "root", off, promoted_then(patched("promo", spec={"validFor": "48h"})), never)
+    gone = run("patch", "promo/NAME", "--type=json", "-p", '[{"op":"remove","path":"/spec"}]')
+    yield Attempt("remove a Promotion's spec", "bob", off, promoted_then(gone), "spec: Required value")
+    yield Attempt("withdraw a Promotion", "bob", off, promoted_then(run("delete", "promo", "NAME")))
+    ours = "only the Ringfence operator writes Evaluations"
+    used = patched("promo", "--subresource=status", status={"state": "Waiting"})
+    yield Attempt("answer a Promotion", "ned", off, promoted_then(used), ours)
+    yield Attempt("answer it as the operator", OPERATOR.username, off, promoted_then(used))
+    yield Attempt("forge an Evaluation", "ned", off, fed("create", document=lambda n: evaluation(f"{n}-e")), ours)
+    good = patched("eval", "--subresource=status", status={"verdict": "Successful"})
+    yield Attempt("write a verdict", "ned", evaluation, good, ours)
+    yield Attempt("write a verdict as root", "root", evaluation, good, ours)
+    yield Attempt("write a verdict as the operator", OPERATOR.username, evaluation, good)
+    yield Attempt("change what an Evaluation is of", OPERATOR.username, evaluation,
+                  patched("eval", spec={"stage": "Live"}), "what an Evaluation is of never changes")  # fmt: skip
+    yield Attempt("delete evidence", "ned", evaluation, run("delete", "eval", "NAME"), ours)
+    yield Attempt("collect evidence", GARBAGE, evaluation, run("delete", "eval", "NAME"))
+    stages = [{"stage": "Paper", "duration": "1s"}, {"stage": "Live", "approval": "Automatic"}]
+    yield Attempt("shorten the stages", "dave", live, patched("tsys", spec={"rollout": {"stages": stages}}),
+                  "loosening rollout of")  # fmt: skip
+    yield Attempt(
+        "shorten the stages with the verb", "bob", live, patched("tsys", spec={"rollout": {"stages": stages}})
+    )
+    yield Attempt("drop the handover", "dave", live, patched("tsys", spec={"rollout": {"handover": "Flatten"}}),
+                  "loosening rollout of")  # fmt: skip
+    control = {"paused": True, "abort": "7f3a9c12", "retry": 3}
+    yield Attempt("pause, abort, retry", "dave", live, patched("tsys", spec={"rollout": control}))
+
+
 def config(name: str) -> Document:
     return owned("ConfigMap", name, data={"allocation": "1"})
 
@@ -339,6 +425,7 @@ ATTEMPTS: Final = (
     *two_persons(),
     *loosening(),
     *leaving(),
+    *approving(),
     *owned_objects(),
     *kill_maps_and_kinds(),
 )

@@ -69,7 +69,7 @@
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
   resourceNames: [killswitch.ringfence.dev, kill-configmap.ringfence.dev, limits.ringfence.dev, covered.ringfence.dev, status.ringfence.dev,
-    owned.ringfence.dev, scale.ringfence.dev, crds.ringfence.dev]
+    promotions.ringfence.dev, evidence.ringfence.dev, owned.ringfence.dev, scale.ringfence.dev, crds.ringfence.dev]
   verbs: [get]
 {{- end -}}
 {{- define "ringfence.rules.people.viewer" -}}
@@ -137,6 +137,9 @@
 - apiGroups: [ringfence.dev]
   resources: [tradingsystems]
   verbs: [raise-limits, promote]
+- apiGroups: [ringfence.dev]
+  resources: [promotions]
+  verbs: [create, delete]
 {{- end -}}
 {{- define "ringfence.rules.people.deployer" -}}
 - apiGroups: [ringfence.dev]

@@ -4,9 +4,11 @@
 |---|---|
 | killswitch | engaging needs patch only; letting go and softening need the verb release, Flatten flatten |
 | kill-configmap | of `<system>-kill-switch`, people own data.engage; clearing it needs the verb release |
-| limits | loosening limits, capital, goal, venues, topology needs the verb raise-limits; kill labels the verb release |
+| limits | loosening limits, capital, goal, venues, topology, changing stages: raise-limits; kill labels: release |
 | covered | a system does not leave the reach of an active switch that selects it, by relabelling or deletion |
 | status | the operator writes status, a gate its own line of a kill switch |
+| promotions | a Promotion is made by a person with the verb promote on that system, in the own name |
+| evidence | the operator writes Evaluations, and what became of a Promotion |
 | owned | nobody edits what the operator made; deleting it needs the verb raise-limits |
 | scale | nobody scales it either: a Scale has no labels, so it needs a policy of its own |
 | crds | a CRD of ours is not deleted by accident, and every switch with it |
@@ -16,7 +18,7 @@ Must not do I/O. `POLICIES` is the table of contents; the operator refuses to re
 
 from typing import Final
 
-from ringfence_operator.policies import configmap, covered, crds, killswitch, limits, owned, status
+from ringfence_operator.policies import configmap, covered, crds, killswitch, limits, owned, promotion, status
 from ringfence_operator.policies.model import Manifest, Operator, Policy, binding, manifest
 
 POLICIES: Final[tuple[Policy, ...]] = (
@@ -25,6 +27,8 @@ POLICIES: Final[tuple[Policy, ...]] = (
     limits.POLICY,
     covered.POLICY,
     status.POLICY,
+    promotion.POLICY,
+    promotion.EVIDENCE,
     owned.POLICY,
     owned.SCALE,
     crds.POLICY,

@@ -6,6 +6,7 @@ from ringfence_operator.api import TradingSystemSpec
 from ringfence_operator.api.limit_table import Leaf, leaves
 from ringfence_operator.api.limits import PRESETS
 from ringfence_operator.api.meta import Looser, Share
+from ringfence_operator.api.rollout import Rollout
 from ringfence_operator.policies.model import Check, Match, Policy, verb
 
 KILL_LABELS: Final = "kill.ringfence.dev/"
@@ -105,6 +106,19 @@ oldObject == null || object.spec.?goal.orValue('Paper') == 'Paper' ? []
    ? [] : ['venues'])"""
 """Another account at a system that trades money is more of it. Its limits are counted for each account."""
 
+CONTROL: Final = frozenset({"paused", "abort", "retry"})
+"""Of spec.rollout: who may change the system may use them. None skips a step or an approval."""
+_CHANGED_ROLLOUT: Final = (
+    "oldObject == null || ("
+    + "\n  && ".join(
+        f"object.spec.?rollout.?{info.alias or name} == oldObject.spec.?rollout.?{info.alias or name}"
+        for name, info in Rollout.model_fields.items()
+        if name not in CONTROL
+    )
+    + ")\n? [] : ['rollout']"
+)
+"""What a revision has to show before it gets money: fewer orders, or no approval, would be a way around it."""
+
 _LABELS: Final = (
     "oldObject == null || oldObject.metadata.?labels.orValue({}).all(k, !k.startsWith('" + KILL_LABELS + "')\n"
     "  || object.metadata.?labels[?k].orValue('') == oldObject.metadata.labels[k])\n"
@@ -132,11 +146,18 @@ POLICY: Final = Policy(
         *((looser.value, _listed(looser)) for looser in _LISTS),
         ("words", "\n+ ".join(_later(leaf) for leaf in DIRECTED if leaf.looser is Looser.WHEN_LATER)),
         ("accounts", _CHANGED_ACCOUNTS),
+        ("rollout", _CHANGED_ROLLOUT),
         (
             "loosened",
             "\n+ ".join(
                 f"variables.{name}"
-                for name in (*(name for name, _ in _NUMBERED), *(found.value for found in _LISTS), "words", "accounts")
+                for name in (
+                    *(name for name, _ in _NUMBERED),
+                    *(found.value for found in _LISTS),
+                    "words",
+                    "accounts",
+                    "rollout",
+                )
             ),
         ),
     ),

@@ -14,6 +14,8 @@ from ringfence_operator.rollout.turn import Turn, evaluation_name
 
 LEAST_ORDERS: Final = 3
 """A canary's largest order must be worth so many of the venue's smallest: else its orders have no typical size."""
+RETURNING_S: Final = 60
+"""Session time on paper of a revision that comes back without stages: it has to run before it can take over."""
 SCALE: Final = 10**8
 
 
@@ -65,8 +67,13 @@ def fraction(turn: Turn) -> float:
 
 def entering(turn: Turn, step: StageSpec) -> Wait:
     """What keeps the rising track from a later step."""
-    returning = turn.state.progress is not None and turn.state.progress.returning
-    reasons = [] if returning else list(leaving(turn))
+    progress = turn.state.progress
+    returning = progress is not None and progress.returning
+    if progress is not None and returning:
+        left = RETURNING_S - progress.session_ms // 1000
+        reasons = [f"{_span(left)} more of session time, in which it runs again"] if left > 0 else []
+    else:
+        reasons = list(leaving(turn))
     problem = too_small(turn, step) or _unable(turn, step)
     if problem is not None:
         reasons.append(problem.message)
