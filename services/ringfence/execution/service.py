@@ -288,8 +288,6 @@ class Gated:
         self.keeper = AllocationKeeper(app, self.client)
         app.publisher = self.bus.publisher(config.events_port, self.keeper.subscribers)
         self.bus.puller(config.intents_port, self.keeper.senders, app.on_intent, other_version=app.on_other_version)
-        kinds = ("book.", "quote.", "status.", "instrument.", *(("trade.",) if config.paper else ()))
-        self.bus.puller(config.intents_port, self.keeper.senders, app.on_intent)
         kinds = ("book.", "quote.", "trade.", "status.", "instrument.")
         topics = [kind + symbol for symbol in config.symbols for kind in kinds]
         self.bus.subscriber([config.marketdata], topics, app.on_market)
