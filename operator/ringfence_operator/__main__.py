@@ -76,7 +76,7 @@ async def run(settings: Settings) -> None:
     async with _client() as client, aiohttp.ClientSession(trust_env=False) as session:
         alerts = Alerts(settings.alerting, lambda: int(system_now().timestamp() * 1e9))
         metrics.collect(alerts.families)
-        world = World(client, settings, SystemEntropy(), metrics, system_now, alerts)
+        world = World(client, settings, SystemEntropy(), metrics, system_now, alerts, session)
         admission = Admission(required=settings.policies_required)
         queues = _queues(world, session, admission)
         async with serving(settings.http_port, queues, metrics, admission):

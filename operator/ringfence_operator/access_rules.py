@@ -21,6 +21,11 @@ NAMESPACED: Final[list[Rule]] = [
     # one kill switch per system is created; none is ever changed or deleted. list and watch are handed on to gates
     {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["get", "list", "watch", "create"]},
     {"apiGroups": ["ringfence.dev"], "resources": ["killswitches/status"], "verbs": ["get", "patch"]},
+    # evidence is ours to write, approvals are people's: seen, and told what became of them
+    {"apiGroups": ["ringfence.dev"], "resources": ["evaluations"], "verbs": ["get", "list", "create"]},
+    {"apiGroups": ["ringfence.dev"], "resources": ["evaluations/status"], "verbs": ["get", "patch"]},
+    {"apiGroups": ["ringfence.dev"], "resources": ["promotions"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["ringfence.dev"], "resources": ["promotions/status"], "verbs": ["get", "patch"]},
     # what a system consists of; garbage collection may be refused for references to owners without this
     {"apiGroups": ["ringfence.dev"], "resources": ["tradingsystems/finalizers"], "verbs": ["update"]},
     {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": _WATCHED},
@@ -70,7 +75,7 @@ POLICIES: Final[list[Rule]] = [
 _SEE: Final[list[Rule]] = [
     {
         "apiGroups": ["ringfence.dev"],
-        "resources": ["tradingsystems", "killswitches"],
+        "resources": ["tradingsystems", "killswitches", "evaluations", "promotions"],
         "verbs": ["get", "list", "watch"],
     },
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},

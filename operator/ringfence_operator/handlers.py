@@ -78,6 +78,11 @@ def registry(queues: Queues) -> kopf.OperatorRegistry:
     ) -> None:
         queues.switch_heard((namespace or "", name or ""), body, gone=event["type"] == "DELETED")
 
+    @kopf.on.event(GROUP, VERSION, "promotions", registry=found)
+    async def promotion_changed(namespace: str | None, body: kopf.Body, **_: Any) -> None:
+        if system := str((body.get("spec") or {}).get("system", "")):
+            queues.systems.add((namespace or "", system))
+
     async def child_changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         if labels.get(SYSTEM):
             queues.systems.add((namespace or "", labels[SYSTEM]), CHILD_DELAY_S)

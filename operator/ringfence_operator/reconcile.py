@@ -87,7 +87,7 @@ async def _observe(world: World, found: Manifest, system: TradingSystem) -> Seen
         lasting.append((resources.PERSISTENT_VOLUME_CLAIM, names.journal_claim(name, venue)))
         lasting.append((resources.LEASE, names.account(name, venue)))
     secrets = (*interpret.own_secrets(system), *interpret.given_secrets(system))
-    return await observe(world.client, found, secrets=secrets, lasting=lasting)
+    return await observe(world.client, world.http, found, secrets=secrets, lasting=lasting)
 
 
 async def _make_secrets(world: World, system: TradingSystem, seen: Seen) -> Seen:

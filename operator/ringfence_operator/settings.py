@@ -35,6 +35,8 @@ class Settings:
     """From where metrics may be scraped."""
     alerting: Alerting = field(default_factory=Alerting)
     """Alertmanagers that the operator and every gate tell, and where people find the runbooks."""
+    prometheus_url: str = ""
+    """Where the evidence of rollouts is asked for; empty = nowhere, and nothing that needs evidence ever rises."""
     policies_required: bool = True
     """Refuse to reconcile while an admission policy is missing."""
     log_level: str = "info"
@@ -69,6 +71,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
             ),
             runbooks=_url("RINGFENCE_RUNBOOKS", environ.get("RINGFENCE_RUNBOOKS", "")),
         ),
+        prometheus_url=_url("RINGFENCE_PROMETHEUS_URL", environ.get("RINGFENCE_PROMETHEUS_URL", "")),
         policies_required=_one_of(environ, "RINGFENCE_POLICIES_REQUIRED", "true", ("true", "false")) == "true",
         log_level=_one_of(environ, "RINGFENCE_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
         http_port=_between(environ, "RINGFENCE_HTTP_PORT", 8080, 1, 65_535),

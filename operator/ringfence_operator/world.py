@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import aiohttp
+
 from ringfence.kube.client import KubeClient
 from ringfence.runtime.alerts import Alerts
 from ringfence_operator.entropy import Entropy
@@ -24,6 +26,8 @@ class World:
     metrics: Metrics
     now: Callable[[], datetime]
     alerts: Alerts
+    http: aiohttp.ClientSession
+    """To gates and to Prometheus."""
 
 
 def system_now() -> datetime:

@@ -13,6 +13,18 @@
   resources: [killswitches/status]
   verbs: [get, patch]
 - apiGroups: [ringfence.dev]
+  resources: [evaluations]
+  verbs: [get, list, create]
+- apiGroups: [ringfence.dev]
+  resources: [evaluations/status]
+  verbs: [get, patch]
+- apiGroups: [ringfence.dev]
+  resources: [promotions]
+  verbs: [get, list, watch]
+- apiGroups: [ringfence.dev]
+  resources: [promotions/status]
+  verbs: [get, patch]
+- apiGroups: [ringfence.dev]
   resources: [tradingsystems/finalizers]
   verbs: [update]
 - apiGroups: [apps]
@@ -74,7 +86,7 @@
 {{- end -}}
 {{- define "ringfence.rules.people.viewer" -}}
 - apiGroups: [ringfence.dev]
-  resources: [tradingsystems, killswitches]
+  resources: [tradingsystems, killswitches, evaluations, promotions]
   verbs: [get, list, watch]
 - apiGroups: ['']
   resources: [pods]
@@ -88,7 +100,7 @@
 {{- end -}}
 {{- define "ringfence.rules.people.trader" -}}
 - apiGroups: [ringfence.dev]
-  resources: [tradingsystems, killswitches]
+  resources: [tradingsystems, killswitches, evaluations, promotions]
   verbs: [get, list, watch]
 - apiGroups: ['']
   resources: [pods]
@@ -108,7 +120,7 @@
 {{- end -}}
 {{- define "ringfence.rules.people.risk" -}}
 - apiGroups: [ringfence.dev]
-  resources: [tradingsystems, killswitches]
+  resources: [tradingsystems, killswitches, evaluations, promotions]
   verbs: [get, list, watch]
 - apiGroups: ['']
   resources: [pods]
@@ -143,7 +155,7 @@
 {{- end -}}
 {{- define "ringfence.rules.people.deployer" -}}
 - apiGroups: [ringfence.dev]
-  resources: [tradingsystems, killswitches]
+  resources: [tradingsystems, killswitches, evaluations, promotions]
   verbs: [get, list, watch]
 - apiGroups: ['']
   resources: [pods]

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+import aiohttp
+
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient, Manifest
 from ringfence.kube.errors import NotFound
 from ringfence.kube.resources import Resource
+from ringfence.wire.tracks import TracksReport
 from ringfence_operator.cluster.apply import Ref, ref
+from ringfence_operator.cluster.reports import tracks_reports
 from ringfence_operator.desired.labels import GATE, SERVICE, SLOT, SYSTEM, VENUE
 from ringfence_operator.rollout.health import Container, Pod
 
@@ -45,6 +49,12 @@ class Seen:
     secrets: Mapping[str, Mapping[str, str]]
     """Decoded content by name, of those that exist. Never logged; not part of the repr."""
     pod_monitors: bool
+    evaluations: tuple[Manifest, ...] = ()
+    """Of the system."""
+    promotions: tuple[Manifest, ...] = ()
+    """That name the system."""
+    reports: tuple[TracksReport, ...] = ()
+    """What its gates say of their tracks; one that does not answer says nothing."""
 
     def __repr__(self) -> str:
         return f"Seen({self.system['metadata']['name']}, {len(self.live)} objects, {len(self.pods)} pods)"
@@ -61,6 +71,7 @@ async def read_system(client: KubeClient, namespace: str, name: str) -> Manifest
 
 async def observe(
     client: KubeClient,
+    http: aiohttp.ClientSession,
     system: Manifest,
     *,
     secrets: Iterable[str],
@@ -75,8 +86,12 @@ async def observe(
         monitors = group.create_task(_found(client.list(resources.POD_MONITOR, namespace, label_selector=mine)))
         pods = group.create_task(client.list(resources.POD, namespace, label_selector=mine))
         switches = group.create_task(client.list(resources.KILL_SWITCH, namespace))
+        evaluations = group.create_task(client.list(resources.EVALUATION, namespace, label_selector=mine))
+        promotions = group.create_task(client.list(resources.PROMOTION, namespace))
         kept = [group.create_task(_found(client.get(kind, one, namespace))) for kind, one in lasting]
         opened = [group.create_task(_found(client.get(resources.SECRET, one, namespace))) for one in secrets]
+    found_pods = tuple(pod(item) for item in pods.result().items)
+    reports = await tracks_reports(http, [one for one in found_pods if one.service in {"execution", "paper"}])
     monitor_list = monitors.result()
     objects = [item for task in owned for item in task.result().items]
     objects += monitor_list.items if monitor_list is not None else ()
@@ -86,10 +101,13 @@ async def observe(
     return Seen(
         system=system,
         live=MappingProxyType({ref(item): item for item in objects}),
-        pods=tuple(pod(item) for item in pods.result().items),
+        pods=found_pods,
         switches=switches.result().items,
         secrets=MappingProxyType({one: decoded(found) for one, found in contents.items() if found is not None}),
         pod_monitors=monitor_list is not None,
+        evaluations=evaluations.result().items,
+        promotions=tuple(one for one in promotions.result().items if (one.get("spec") or {}).get("system") == name),
+        reports=reports,
     )
 
 
