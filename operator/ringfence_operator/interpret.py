@@ -6,11 +6,12 @@ Pure. Everything that knows both the wire form of our kinds and the values of `r
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from ringfence.runtime import config
 from ringfence.wire import kill
+from ringfence_operator import progress, records
 from ringfence_operator.api import (
     Strategy,
     TradingSystem,
@@ -29,6 +30,10 @@ from ringfence_operator.desired import plan as names
 from ringfence_operator.desired.labels import REVISION
 from ringfence_operator.desired.plan import Observed, Plan, SimulatorPlan, VenuePlan
 from ringfence_operator.limits import gate_limits, scaled
+from ringfence_operator.progress import NOTHING_KNOWN, Traded
+from ringfence_operator.records import instant, state_of, written
+from ringfence_operator.rollout import staging
+from ringfence_operator.rollout.evidence import MetricState
 from ringfence_operator.rollout.health import Pod, Problem, problem
 from ringfence_operator.rollout.state import (
     Condition,
@@ -36,10 +41,8 @@ from ringfence_operator.rollout.state import (
     GateSeen,
     Observation,
     RolloutSpec,
-    Stage,
     State,
     Stop,
-    TrackState,
     WorkloadSeen,
 )
 from ringfence_operator.settings import Settings
@@ -99,30 +102,15 @@ SECRET_KEYS: Final = {
 
 
 def rollout_spec(system: TradingSystem) -> RolloutSpec:
-    return RolloutSpec(
-        goal=Stage(system.spec.goal), simulated=all(venue.type == "Simulator" for venue in system.spec.venues)
-    )
+    """What people want of a rollout, with all defaults filled in."""
+    state = state_of(system)
+    compared = state.candidate is not None and state.stable is not None and state.stable.weight > 0
+    return staging.rollout_spec(system.spec, compared=compared)
 
 
-def state_of(system: TradingSystem) -> State:
-    """Where the last pass ended."""
-    stable = system.status.stable
-    if stable is None:
-        return State()
-    return State(
-        stable=TrackState(
-            revision=stable.revision,
-            stage=Stage(stable.stage),
-            weight=stable.weight,
-            grant=stable.limits_revision,
-            since=instant(stable.since),
-        )
-    )
-
-
-def observation(system: TradingSystem, seen: Seen) -> Observation:
+def observation(system: TradingSystem, seen: Seen, done: Traded = NOTHING_KNOWN) -> Observation:
     """Everything that decides anything."""
-    name = system.metadata.name
+    name, state = system.metadata.name, state_of(system)
     own = next((s for s in seen.switches if s["metadata"]["name"] == name), {})
     return Observation(
         generation=system.metadata.generation,
@@ -133,7 +121,20 @@ def observation(system: TradingSystem, seen: Seen) -> Observation:
         gates=tuple(gates(own, seen.pods)),
         stop=strongest((mirrored_stop(system, seen), _document_stop(system, seen))),
         conditions=conditions_of(system.status.conditions),
+        fresh=progress.fresh(state, seen),
+        orders=done.orders,
+        episodes=done.episodes,
+        evaluation=progress.evaluation(system, state, seen),
+        promotions=records.promotions_seen(seen.promotions),
+        adopts=progress.adopts(state, seen),
+        handovers=progress.handovers_seen(state, seen),
+        starved=progress.starved(state, seen),
     )
+
+
+def observed_after(system: TradingSystem, seen: Seen, before: Observation, decided: Decision) -> Observation:
+    """The same, with the Evaluation of the step that was decided on."""
+    return replace(before, evaluation=progress.evaluation(system, decided.state, seen))
 
 
 def workloads_seen(system: TradingSystem, seen: Seen) -> tuple[WorkloadSeen, ...]:
@@ -398,30 +399,32 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
 # --- what is reported
 
 
-def status(system: TradingSystem, seen: Seen, decided: Decision) -> dict[str, Any]:
-    """The whole status, for the wire."""
-    stable = decided.state.stable
+def status(
+    system: TradingSystem,
+    seen: Seen,
+    decided: Decision,
+    metrics: Iterable[MetricState] = (),
+) -> dict[str, Any]:
+    """The whole status, for the wire. The columns show the rising track: what people want to know of a rollout."""
+    state = decided.state
+    stable, shown = state.stable, state.rising
+    staged = state != State(stable=stable)
     return TradingSystemStatus(
         observed_generation=system.metadata.generation,
         conditions=condition_models(decided.conditions),
-        stage=str(stable.stage) if stable else None,
-        weight=stable.weight if stable else None,
+        stage=shown.stage.value if shown else None,
+        weight=shown.weight if shown else None,
         trading=decided.trading,
-        revision=stable.revision if stable else None,
+        revision=shown.revision if shown else None,
         limits_revision=documents.grant(gate_limits(system.spec.limits, system.spec.capital)),
-        stable=_track(stable) if stable else None,
+        stable=records.track_status(stable),
+        candidate=records.track_status(state.candidate),
+        shadow=records.track_status(state.shadow),
+        rollout=records.rollout_status(state, decided.outlook, metrics, progress.evaluation(system, state, seen))
+        if staged
+        else None,
         services=tuple(_service(system, seen, workload) for workload in workloads_seen(system, seen)),
     ).dump()
-
-
-def _track(found: TrackState) -> kinds.Track:
-    return kinds.Track(
-        revision=found.revision,
-        stage=str(found.stage),
-        weight=found.weight,
-        since=written(found.since),
-        limits_revision=found.grant,
-    )
 
 
 def _service(system: TradingSystem, seen: Seen, found: WorkloadSeen) -> kinds.Service:
@@ -463,16 +466,3 @@ def condition_models(found: Iterable[Condition]) -> tuple[ConditionModel, ...]:
         )
         for c in found
     )
-
-
-def instant(text: str) -> datetime:
-    """A time that we wrote; one that cannot be read is the beginning of time, which is never "just now"."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def written(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

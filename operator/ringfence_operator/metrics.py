@@ -1,4 +1,5 @@
-"""What the operator measures of itself. Labels have few values: never a system's name."""
+"""What the operator measures of itself. Labels have few values: never a system's name,
+but in `rollout_metrics`."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -6,6 +7,8 @@ from typing import Final
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from ringfence_operator.rollout_metrics import RolloutMetrics
 
 _FAST_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _PASS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -51,6 +54,7 @@ class Metrics:
             "Faults of the admission policies; above 0, no system is reconciled.",
             registry=registry,
         )
+        self.rollouts = RolloutMetrics(registry)
         self.watch_age_seconds = Gauge(
             "ringfence_operator_watch_age_seconds",
             "Age of the newest own heartbeat that came back through the watch.",

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ringfence.kube import resources
 from ringfence.kube.client import Manifest
 from ringfence.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, RetryLater
-from ringfence_operator import interpret
+from ringfence_operator import interpret, measuring, records
 from ringfence_operator.api import Condition as ConditionModel
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster.apply import Outcome, Ref, apply_all, create_missing, prune, ref
@@ -26,9 +26,11 @@ from ringfence_operator.desired.objects import Desired, desired_objects, with_ow
 from ringfence_operator.desired.storage import secret
 from ringfence_operator.rollout import conditions
 from ringfence_operator.rollout.conditions import Why
+from ringfence_operator.rollout.evidence import MetricState
 from ringfence_operator.rollout.health import Problem
 from ringfence_operator.rollout.machine import decide
-from ringfence_operator.rollout.state import Condition, Decision
+from ringfence_operator.rollout.state import Condition, Decision, State
+from ringfence_operator.rollout.turn import Turn
 from ringfence_operator.settings import FIELD_MANAGER
 from ringfence_operator.world import Key, World
 
@@ -46,6 +48,7 @@ async def reconcile(world: World, key: Key) -> float | None:
     namespace, name = key
     found = await read_system(world.client, namespace, name)
     if found is None or "deletionTimestamp" in found["metadata"]:
+        world.metrics.rollouts.gone(key)
         return None  # its children go by their owner references; what outlives it is not ours to remove
     system = _parsed(found)
     if isinstance(system, Problem):
@@ -53,17 +56,41 @@ async def reconcile(world: World, key: Key) -> float | None:
         return world.settings.resync_s
     seen = await _observe(world, found, system)
     seen = await _make_secrets(world, system, seen)
-    now = world.now()
-    observation = interpret.observation(system, seen)
-    decided = decide(interpret.rollout_spec(system), interpret.state_of(system), observation, now)
+    now, spec, state = world.now(), interpret.rollout_spec(system), records.state_of(system)
+    seen, traded = await measuring.measure(world, system, spec, state, seen, now)
+    observation = interpret.observation(system, seen, traded)
+    decided = decide(spec, state, observation, now)
+    seen = await measuring.begin_next(world, system, decided, seen)
+    turn = Turn(
+        spec=spec, seen=interpret.observed_after(system, seen, observation, decided), now=now, state=decided.state
+    )
+    metrics = turn.assessment.metrics if spec.stages and decided.state.progress is not None else ()
+    if _moved(state, decided.state):
+        # before it is acted on: a pass that is cut off here is finished by the next one, and not decided anew
+        status = interpret.status(system, seen, decided, metrics)
+        await write_status(world.client, seen.system, status)
+        seen = replace(seen, system={**seen.system, "status": status})
     outcome = Outcome()
     if not any(problem.reason == "SecretBroken" for problem in observation.missing):
         await _apply(world, system, seen, decided, now, outcome)
     decided = _after(decided, outcome, now)
-    await _report(world, system, seen, decided, observation.conditions, now)
+    await _report(world, system, seen, decided, metrics, observation.conditions, now)
+    await measuring.answer(world, seen, decided, now)
+    await measuring.close(world, system, decided, seen)
+    world.metrics.rollouts.passed(key, state, decided, metrics, now)
     if outcome.errors:
         raise outcome.errors[0][1]
-    return decided.requeue_s or world.settings.resync_s
+    return min(decided.requeue_s or world.settings.resync_s, measuring.next_s(turn, decided))
+
+
+def _moved(before: State, after: State) -> bool:
+    """Was anything decided that is acted on?"""
+    return before.stable is not None and (before.stable, before.candidate, before.shadow, before.handovers) != (
+        after.stable,
+        after.candidate,
+        after.shadow,
+        after.handovers,
+    )
 
 
 def _parsed(found: Manifest) -> TradingSystem | Problem:
@@ -158,11 +185,12 @@ async def _report(
     system: TradingSystem,
     seen: Seen,
     decided: Decision,
+    metrics: tuple[MetricState, ...],
     before: tuple[Condition, ...],
     now: datetime,
 ) -> None:
     """The one status write of the pass. Events follow it, so a pass that was cut off tells nothing twice."""
-    await write_status(world.client, seen.system, interpret.status(system, seen, decided))
+    await write_status(world.client, seen.system, interpret.status(system, seen, decided, metrics))
     events = (*decided.events, *conditions.transitions(before, decided.conditions))
     await write_events(world.client, seen.system, events, now)
 

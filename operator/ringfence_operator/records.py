@@ -4,6 +4,7 @@ What is written here and read again is all that a pass knows of the passes befor
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -65,17 +66,21 @@ def _precise(moment: datetime) -> str:
 def state_of(system: TradingSystem) -> State:
     """Where the last pass ended."""
     status, found = system.status, system.status.rollout
-    tracks = {name: _track_state(getattr(status, name)) for name in ("stable", "candidate", "shadow")}
+    tracks = State(
+        stable=_track_state(status.stable),
+        candidate=_track_state(status.candidate),
+        shadow=_track_state(status.shadow),
+    )
     if found is None:
-        return State(**tracks)
-    return State(
-        **tracks,
+        return tracks
+    return replace(
+        tracks,
         progress=_progress(found) if found.revision else None,
         attempt=found.attempt,
         clock=instant(found.clock) if found.clock else None,
         failure=_failure(found.failure),
         retry=found.retry,
-        handover=_handover(found.handover),
+        handovers=tuple(_handover(one) for one in found.handovers),
         earned=tuple(
             Earned(revision=one.revision, grant=one.limits_revision, at=instant(one.at)) for one in found.earned
         ),
@@ -110,13 +115,12 @@ def _failure(found: api.FailureStatus | None) -> Failure | None:
     return Failure(revision=found.revision, reason=found.reason, message=found.message, at=instant(found.at))
 
 
-def _handover(found: api.HandoverStatus | None) -> Handover | None:
-    if found is None:
-        return None
+def _handover(found: api.HandoverStatus) -> Handover:
     return Handover(
+        id=found.id,
         purpose=Purpose(found.purpose),
-        giver=found.giver,
-        taker=found.taker,
+        source=found.source,
+        target=found.target,
         mode=Mode(found.mode),
         since=instant(found.since),
     )
@@ -138,7 +142,7 @@ def rollout_status(
     state: State, outlook: Outlook, metrics: Iterable[MetricState], evaluation: EvaluationSeen | None
 ) -> api.RolloutStatus:
     """All of the state that is not a track, and what people want to know."""
-    progress, rising, failure, handover = state.progress, state.rising, state.failure, state.handover
+    progress, rising, failure = state.progress, state.rising, state.failure
     return api.RolloutStatus(
         revision=rising.revision if rising is not None and progress is not None else "",
         next=outlook.next,
@@ -163,14 +167,16 @@ def rollout_status(
             at=written(failure.at),
         ),
         retry=state.retry,
-        handover=None
-        if handover is None
-        else api.HandoverStatus(
-            purpose=handover.purpose.value,
-            giver=handover.giver,
-            taker=handover.taker,
-            mode=handover.mode.value,
-            since=written(handover.since),
+        handovers=tuple(
+            api.HandoverStatus(
+                id=one.id,
+                purpose=one.purpose.value,
+                source=one.source,
+                target=one.target,
+                mode=one.mode.value,
+                since=written(one.since),
+            )
+            for one in state.handovers
         ),
         earned=tuple(
             api.EarnedStatus(revision=one.revision, limits_revision=one.grant, at=written(one.at))
@@ -273,7 +279,9 @@ def _metric_state(found: evaluations.MetricEvaluation) -> MetricState:
     )
 
 
-def evaluation_status(state: EvaluationState, verdict: Verdict | None, message: str, outcome: str = "") -> dict[str, Any]:
+def evaluation_status(
+    state: EvaluationState, verdict: Verdict | None, message: str, outcome: str = ""
+) -> dict[str, Any]:
     """For the wire."""
     return evaluations.EvaluationStatus.model_validate(
         {

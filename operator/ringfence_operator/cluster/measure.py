@@ -9,7 +9,7 @@ from typing import Final
 
 from ringfence_operator.cluster.prometheus import Failure, Prometheus, Reason, Sample
 from ringfence_operator.rollout import queries
-from ringfence_operator.rollout.evidence import MetricSpec, NonInferior, Queries, Reading, Sums
+from ringfence_operator.rollout.evidence import MeanWithin, MetricSpec, NonInferior, Queries, Reading, Sums
 
 CONCURRENCY: Final = 4
 """Queries of one pass in flight at once."""
@@ -55,6 +55,8 @@ class Measurer:
             others = [queries.resolved(query, subject.names) for query in (asked.total, asked.samples) if query]
             if isinstance(metric.rule, NonInferior):
                 return await self._compared(metric, asked, fresh, subject)
+            if isinstance(metric.rule, MeanWithin):
+                return await self._mean(metric, asked, fresh, subject)
         except KeyError as error:
             return Reading(metric=metric.name, at=self._at, query=asked.value, error=f"$({error.args[0]}) is not known")
         value, age, rest = await asyncio.gather(
@@ -93,6 +95,19 @@ class Measurer:
             candidate=None if isinstance(candidate, Failure) else candidate,
             stable=None if isinstance(stable, Failure) else stable,
             age_s=None if age is None or stable_age is None else max(age, stable_age),
+        )
+
+    async def _mean(self, metric: MetricSpec, asked: Queries, fresh: str, subject: Subject) -> Reading:
+        found, age = await asyncio.gather(
+            self._sums(asked, subject.names, metric.freshness_s), self._age(fresh, subject.names)
+        )
+        return Reading(
+            metric=metric.name,
+            at=self._at,
+            query=queries.resolved(asked.value, subject.names),
+            error=_error([found]) if isinstance(found, Failure) else "",
+            candidate=None if isinstance(found, Failure) else found,
+            age_s=age,
         )
 
     async def _sums(self, asked: Queries, names: Mapping[str, str], lookback_s: float) -> Sums | Failure:

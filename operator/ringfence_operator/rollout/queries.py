@@ -97,9 +97,9 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         ),
         _UNKNOWN,
     ),
-    # shares of the limit, 0.5 is half of it; a limit of zero has no share, which is no data
+    # percent of the limit; a limit of zero has no share, which is no data
     "daily-loss": Entry(
-        Queries(value=f"max(ringfence_gate_loss_day{_LOSS} / (ringfence_gate_loss_day_limit{_LOSS} > 0))"),
+        Queries(value=f"100 * max(ringfence_gate_loss_day{_LOSS} / (ringfence_gate_loss_day_limit{_LOSS} > 0))"),
         f"ringfence_gate_loss_day{_LOSS}",
     ),
     "venue-rejects": _ratio("ringfence_gate_track_rejected_total", "ringfence_gate_track_orders_total"),
