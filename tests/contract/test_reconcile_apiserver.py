@@ -66,10 +66,16 @@ def expected_children() -> set[tuple[str, str]]:
     found |= {("ConfigMap", f"{s}-allocation"), ("ConfigMap", f"{s}-kill-switch")}
     found |= {("ServiceAccount", name) for name in [*gates, f"{s}-platform", f"{s}-strategy"]}
     found |= {(kind, name) for kind in ("Role", "RoleBinding") for name in gates}
-    found |= {("Secret", f"{name}-curve") for name in roles}
+    # the keys of all three places for strategies, used or not, so that nobody restarts when one is taken
+    found |= {("Secret", f"{name}-curve") for name in [*roles, f"{s}-strategy-b", f"{s}-strategy-c"]}
     found |= {("Secret", f"{v}-credentials"), ("Secret", f"{v}-kill-token")}
     found |= {("PodDisruptionBudget", f"{v}-execution"), ("Lease", v), ("PersistentVolumeClaim", f"{v}-journal")}
     return found | {("KillSwitch", s)}
+
+
+def named_by_content(key: tuple[str, str]) -> bool:
+    """Limits and revisions."""
+    return "-limits-" in key[1] or "-revision-" in key[1]
 
 
 def ours(children: Mapping[tuple[str, str], Manifest]) -> dict[tuple[str, str], Manifest]:
@@ -82,14 +88,14 @@ async def complete(space: Space, within_s: float = 10.0) -> dict[tuple[str, str]
 
     async def look() -> dict[tuple[str, str], Manifest] | None:
         found = ours(await space.children())
-        limits = {key for key in found if "-limits-" in key[1]}
-        assert len(limits) == 1
+        hashed = sorted(key[1].rpartition("-")[0] for key in found if named_by_content(key))
+        assert ["momentum-limits", "momentum-revision"] == hashed
         missing = expected_children() - set(found)
         assert not missing, f"missing {sorted(missing)}"
         return found
 
     found: dict[tuple[str, str], Manifest] = await eventually("all children", look, within_s)
-    assert {key for key in found if "-limits-" not in key[1]} == expected_children(), "nothing else"
+    assert {key for key in found if not named_by_content(key)} == expected_children(), "nothing else"
     return found
 
 
@@ -246,7 +252,7 @@ async def pod(space: Space, name: str, service: str, status: Mapping[str, Any], 
         "ringfence.dev/gate": "true",
     }
     if service == "strategy":
-        labels = {"ringfence.dev/system": "momentum", "ringfence.dev/service": service, "ringfence.dev/track": "stable"}
+        labels = {"ringfence.dev/system": "momentum", "ringfence.dev/service": service, "ringfence.dev/slot": "a"}
     spec = {"containers": [{"name": "main", "image": "example/image:1"}], "automountServiceAccountToken": False}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
     made = await space.create(body)

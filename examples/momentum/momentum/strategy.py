@@ -1,5 +1,7 @@
 """A moving-average cross: long while the fast average is above the slow one, flat otherwise."""
 
+from collections.abc import Mapping
+
 from ringfence.sdk import (
     Instrument,
     Quote,
@@ -56,6 +58,9 @@ class MovingAverageCross(Strategy):
 
     def on_start(self) -> None:
         self.averages = {symbol: Averages() for symbol in self.context.symbols}
+
+    def on_adopt(self, positions: Mapping[str, int]) -> None:
+        """Nothing to do: the next sample looks at what is held and at where the averages are."""
 
     def on_quote(self, quote: Quote) -> None:
         averages = self.averages[quote.symbol]
