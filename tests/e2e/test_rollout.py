@@ -96,7 +96,9 @@ def follow(
         line = f"{tracks} next={rollout.get('next', '')!r}"
         if not seen or seen[-1] != line:
             seen.append(line)
-            print(f"{time.strftime('%H:%M:%S')} {line}: {rollout.get('waitsFor', '')}"[:400], flush=True)  # sim-ok: log
+            print(
+                f"{time.strftime('%H:%M:%S')} {line}: {rollout.get('waitsFor', '')}"[:400], flush=True
+            )  # sim-ok: the time of a line in the log
         return now if there(now) else None
 
     try:
