@@ -19,7 +19,7 @@ from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError, Forbidden, RetryLater
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import KILL_TOKEN_FILE
-from ringfence_cli import connect, direct, explain, facts, life, render, stop, view
+from ringfence_cli import approve, connect, direct, explain, facts, life, render, stop, view
 from ringfence_cli import doctor as diagnosis
 from ringfence_operator.desired import labels, plan
 
@@ -350,6 +350,66 @@ def _ask(
     raise typer.Exit(0 if who else NOT_PROVEN)
 
 
+@app.command()
+def promote(
+    system: System,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept with the approval.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask after showing the evidence.")] = False,
+    context: Context = None,
+    namespace: Namespace = None,
+    output: Format = None,
+) -> None:
+    """Approve the next step on the evidence shown. Exits 1 where there is nothing to approve, or nobody said yes."""
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+
+    async def ask(client: KubeClient, cluster: connect.Cluster) -> approve.Offer:
+        return approve.offer((await approve.read(client, system, cluster.namespace)).get("status") or {})
+
+    found = _run(context, namespace, ask)
+    if output is None:
+        out.print(render.offer(system, found))
+    if not yes and not typer.confirm(f"Approve {found.step} for revision {found.revision} with limits {found.limits}?"):
+        raise typer.Exit(NOT_PROVEN)
+    made = _run(
+        context,
+        namespace,
+        lambda client, cluster: approve.approve(client, system, cluster.namespace, found, reason),
+    )
+    if output is not None:
+        render.document(made, output)
+    else:
+        _say(f"approved by {made['spec']['by']}: {made['metadata']['name']}; it is used once all else is there")
+
+
+def _steer(system: str, change: str, context: str | None, namespace: str | None) -> None:
+    _say(_run(context, namespace, lambda client, cluster: approve.steer(client, system, cluster.namespace, change)))
+
+
+@app.command()
+def pause(system: System, context: Context = None, namespace: Namespace = None) -> None:
+    """Hold the rollout where it is. Failures still demote; trading goes on."""
+    _steer(system, "pause", context, namespace)
+
+
+@app.command()
+def resume(system: System, context: Context = None, namespace: Namespace = None) -> None:
+    """Let a paused rollout go on."""
+    _steer(system, "resume", context, namespace)
+
+
+@app.command()
+def abort(system: System, context: Context = None, namespace: Namespace = None) -> None:
+    """Take the revision on its way back to Paper, where it stays until it is retried. Stable is not affected."""
+    _steer(system, "abort", context, namespace)
+
+
+@app.command()
+def retry(system: System, context: Context = None, namespace: Namespace = None) -> None:
+    """Let a failed or aborted revision try again, from where it is. It skips nothing."""
+    _steer(system, "retry", context, namespace)
+
+
 async def _quietly(request: Awaitable[str]) -> str:
     """A nicety that must not get in the way."""
     try:
@@ -377,7 +437,7 @@ def _run(
 
     try:
         return asyncio.run(connected())
-    except stop.NoSuchSystem as error:
+    except (stop.NoSuchSystem, approve.NothingToApprove) as error:
         _fail(str(error), NOT_PROVEN)
     except (connect.NoCluster, Forbidden) as error:
         _fail(str(error))

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ringfence_cli import direct, doctor, stop, view
+from ringfence_cli import approve, direct, doctor, stop, view
 
 
 class Output(StrEnum):
@@ -54,9 +54,11 @@ def status_tree(seen: view.System) -> Tree:
     colour = "green" if seen.trading == "Active" else "red"
     tree = Tree(f"[bold]{escape(seen.name)}[/]   {escape(f'{goal} · {where}')}   trading: [{colour}]{seen.trading}[/]")
     for track in seen.tracks:
-        tree.add(
-            f"{track.name:<10} {track.revision:<10} {track.weight:>3}%  {track.stage:<7} [dim]{escape(track.image)}[/]"
-        )
+        since = f"since {escape(track.since)}" if track.since else ""
+        told = f"{track.name:<10} {track.revision:<10} {track.weight:>3}%  {track.stage:<7} {since}"
+        node = tree.add(f"{told.rstrip()} [dim]{escape(track.image)}[/]".rstrip())
+        if seen.rollout is not None and track.revision == seen.rollout.revision and track.name != "shadow":
+            _add_rollout(node, seen.rollout)
     _add_services(tree, seen)
     gates = tree.add("gates" if seen.gates else "gates: [red]none has said anything[/]")
     for line in seen.gates:
@@ -72,6 +74,29 @@ def status_tree(seen: view.System) -> Tree:
             )
             tree.add(mark)
     return tree
+
+
+_MARKS = {
+    "Successful": "[green]✔[/]",
+    "Inconclusive": "[yellow]●[/]",
+    "NoData": "[yellow]○[/]",
+    "Error": "[yellow]![/]",
+    "Failed": "[red]✘[/]",
+}
+
+
+def _add_rollout(node: Tree, found: view.Rollout) -> None:
+    """What the revision waits for, and each metric: one line of it, the worst first."""
+    if found.failure:
+        node.add(f"[red]stopped[/] {escape(found.failure)}")
+    elif found.next:
+        doing = "bakes, " if found.baking else ""
+        waits = f" waits for {escape(found.waits_for)}" if found.waits_for else ""
+        node.add(f"{doing}{found.session_s} s in session; next: [bold]{escape(found.next)}[/]{waits}")
+    order = list(_MARKS)
+    for metric in sorted(found.metrics, key=lambda one: -order.index(one.verdict) if one.verdict in order else 0):
+        mark = _MARKS.get(metric.verdict, "?")
+        node.add(f"{mark} {escape(metric.name):<26} {escape(metric.value):>10}   {escape(metric.reason)}")
 
 
 def _add_services(tree: Tree, seen: view.System) -> None:
@@ -126,6 +151,18 @@ def kill_verdict(found: stop.Progress, generation: int) -> str:
     if found.working:
         return f"all gates closed{slowest}; orders may still work at {', '.join(found.working)}"
     return f"all gates acknowledged{slowest}, no order working" if total else "no gate of it runs: nothing can trade"
+
+
+def offer(system: str, found: approve.Offer) -> Tree:
+    """What an approval would be for, and on what evidence."""
+    tree = Tree(f"[bold]{escape(system)}[/]   revision {found.revision} into [bold]{escape(found.step)}[/]")
+    tree.add(f"limits {found.limits}")
+    node = tree.add(f"evidence {escape(found.evaluation)}: {found.verdict}")
+    for name, verdict, value, reason in found.metrics:
+        node.add(f"{_MARKS.get(verdict, '?')} {escape(name):<26} {escape(value):>10}   {escape(reason)}")
+    if found.waits_for:
+        tree.add(f"waits for {escape(found.waits_for)}")
+    return tree
 
 
 def findings(found: Sequence[doctor.Finding]) -> Table:

@@ -60,6 +60,35 @@ class Track:
     stage: str
     weight: int
     image: str
+    since: str
+    """When it entered its stage, RFC 3339; empty where it does not say."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Where one metric of the analysis stands."""
+
+    name: str
+    verdict: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How far the revision on its way is."""
+
+    revision: str
+    """Empty where none is on its way."""
+    next: str
+    waits_for: str
+    verdict: str
+    session_s: int
+    baking: bool
+    failure: str
+    """Why it does not go on, in one sentence; empty where it does."""
+    evaluation: str
+    metrics: tuple[Metric, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +115,8 @@ class System:
     observed: bool
     """The operator has seen the latest spec."""
     tracks: tuple[Track, ...]
+    rollout: Rollout | None
+    """None where nothing is staged."""
     services: tuple[Service, ...] | None
     gates: tuple[Gate, ...]
     kill_switches: tuple[Switch, ...]
@@ -148,6 +179,7 @@ def system(found: facts.Facts) -> System:
         trading=trading(status, gates),
         observed=generation is not None and status.get("observedGeneration") == generation,
         tracks=tracks(status, strategy),
+        rollout=rollout(status),
         services=_told(status) if found.workloads is None else services(found.workloads, found.pods or ()),
         gates=gates,
         kill_switches=switches,
@@ -179,9 +211,36 @@ def tracks(status: Mapping[str, Any], strategy: Mapping[str, Any]) -> tuple[Trac
             weight=int(status[name].get("weight") or 0),
             # only of the revision that the spec asks for is the image known
             image=str(strategy.get("image", "")) if status[name].get("revision") == wanted else "",
+            since=str(status[name].get("since") or ""),
         )
-        for name in ("stable", "candidate")
+        for name in ("stable", "candidate", "shadow")
         if status.get(name)
+    )
+
+
+def rollout(status: Mapping[str, Any]) -> Rollout | None:
+    found = status.get("rollout")
+    if not found:
+        return None
+    failure = found.get("failure") or {}
+    return Rollout(
+        revision=str(found.get("revision") or ""),
+        next=str(found.get("next") or ""),
+        waits_for=str(found.get("waitsFor") or ""),
+        verdict=str(found.get("verdict") or ""),
+        session_s=int(found.get("sessionMilliseconds") or 0) // 1000,
+        baking=bool(found.get("baking")),
+        failure=f"{failure.get('reason', '')}: {failure.get('message', '')}" if failure else "",
+        evaluation=str(found.get("evaluation") or ""),
+        metrics=tuple(
+            Metric(
+                str(metric.get("name", "")),
+                str(metric.get("verdict") or "NoData"),
+                str(metric.get("value") or ""),
+                str(metric.get("reason") or ""),
+            )
+            for metric in found.get("metrics") or ()
+        ),
     )
 
 

@@ -133,8 +133,9 @@ def promote(system: System, stage: str, **changes: Any) -> str:
 
 
 def waits_for_approval(now: dict[str, Any]) -> bool:
+    """For nothing else any more."""
     rollout = now.get("rollout") or {}
-    return rollout.get("next", "").startswith("Live") and "promot" in rollout.get("waitsFor", "").lower()
+    return rollout.get("next", "").startswith("Live") and rollout.get("waitsFor", "").startswith("a Promotion")
 
 
 def ledgers_agree(system: System) -> None:
