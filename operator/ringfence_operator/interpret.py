@@ -392,7 +392,14 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
         taker_fee_bps=scaled(simulator.taker_fee_bps),
         latency_ms=simulator.latency_ms,
         paper_balances=balances,
-        simulator=SimulatorPlan(market=market, balances=balances, recordings_claim=simulator.recording_claim or ""),
+        simulator=SimulatorPlan(
+            market=market,
+            balances=balances,
+            weight_per_minute=simulator.weight_per_minute,
+            orders_per_ten_seconds=simulator.orders_per_ten_seconds,
+            orders_per_day=simulator.orders_per_day,
+            recordings_claim=simulator.recording_claim or "",
+        ),
     )
 
 

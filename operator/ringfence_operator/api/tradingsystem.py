@@ -114,6 +114,12 @@ class Simulator(Spec):
     """One way between gate and venue, milliseconds, 0 to 10,000."""
     balances: Annotated[Mapping[str, Amount], Field(max_length=16)] = {}
     """Starting balances by asset, in units of that asset. Empty: the system's capital in its currency."""
+    weight_per_minute: Annotated[int, Strict(), Field(ge=1_000, le=1_000_000)] = 6_000
+    """Request weight that an address may use in a minute, 1,000 to 1,000,000; more is refused, and then banned."""
+    orders_per_ten_seconds: Annotated[int, Strict(), Field(ge=10, le=100_000)] = 100
+    """New orders that the account may send in ten seconds, 10 to 100,000."""
+    orders_per_day: Annotated[int, Strict(), Field(ge=1_000, le=100_000_000)] = 200_000
+    """New orders that the account may send in a day, 1,000 to 100,000,000."""
 
 
 class Binance(Spec):

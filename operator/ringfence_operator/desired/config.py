@@ -130,6 +130,9 @@ def simulator(plan: Plan, venue: VenuePlan) -> config.SimulatorConfig:
         taker_fee_bps=venue.taker_fee_bps,
         latency_ms=venue.latency_ms,
         balances=dict(venue.simulator.balances),
+        weight_per_minute=venue.simulator.weight_per_minute,
+        orders_per_ten_seconds=venue.simulator.orders_per_ten_seconds,
+        orders_per_day=venue.simulator.orders_per_day,
     )
 
 

@@ -36,6 +36,9 @@ class SimulatorPlan:
 
     market: config.GeneratedMarket | config.RecordedMarket
     balances: Mapping[str, int]
+    weight_per_minute: int = 6_000
+    orders_per_ten_seconds: int = 100
+    orders_per_day: int = 200_000
     recordings_claim: str = ""
     """Volume claim with recordings, for a recorded market."""
 

@@ -115,6 +115,11 @@ class SimulatorConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=
     latency_ms: int
     """One way, order entry and response alike."""
     balances: dict[str, int]
+    weight_per_minute: int = 6_000
+    """Request weight that one address may use; beyond it the venue refuses, and then bans."""
+    orders_per_ten_seconds: int = 100
+    """New orders that the account may send."""
+    orders_per_day: int = 200_000
     port: int = SIMULATOR_PORT
     control_port: int = SIMULATOR_CONTROL_PORT
 

@@ -99,7 +99,10 @@ async def serve_simulator(
     faults = Faults()
     hub = Hub(faults)
     by_key: Mapping[str, Credential] = {credential.api_key: credential for credential in credentials}
-    api = Api(venue, by_key, limits or Limits(), Record())
+    limits = limits or Limits(
+        weight_1m=config.weight_per_minute, orders_10s=config.orders_per_ten_seconds, orders_1d=config.orders_per_day
+    )
+    api = Api(venue, by_key, limits, Record())
     gateway = Gateway(venue, api, hub, faults, clock, config.latency_ms)
     streams = StreamServer(hub, clock.monotonic_ns)
     public = [*RestServer(gateway).routes(), *streams.routes(), *WsApiServer(gateway, hub).routes()]
