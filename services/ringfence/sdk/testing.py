@@ -37,8 +37,12 @@ from ringfence.wire.messages import (
     FeedStatus,
     InstrumentRules,
     Intent,
+    MassCancelIntent,
     OrderUpdate,
+    PairIntent,
     Quote,
+    ReduceIntent,
+    ReplaceIntent,
     Trade,
 )
 
@@ -83,6 +87,7 @@ class Driver:
         self.intents: list[Intent] = []
         """Everything asked for so far."""
         self.cancels: list[CancelIntent] = []
+        self.changes: list[ReplaceIntent | ReduceIntent | MassCancelIntent] = []
         self._sequence = count(1)
         self._known = {one.symbol: one for one in instruments}
         self._unusable: dict[str, str] = {}
@@ -229,6 +234,9 @@ class Driver:
                 quantity=intent.quantity,
                 price=intent.price,
                 reduce_only=intent.reduce_only,
+                stop_price=intent.stop_price,
+                trailing_bps=intent.trailing_bps,
+                display=intent.display,
             )
         )
         return client_id
@@ -247,7 +255,13 @@ class Driver:
     def _collect(self, outputs: Outputs) -> list[Intent]:
         if self.engine.error is not None:
             raise self.engine.error
-        intents = [output for output in outputs if isinstance(output, Intent)]
+        intents: list[Intent] = []
+        for output in outputs:
+            if isinstance(output, PairIntent):
+                intents += [output.first, output.second]
+            elif isinstance(output, Intent):
+                intents.append(output)
+        self.changes += [o for o in outputs if isinstance(o, ReplaceIntent | ReduceIntent | MassCancelIntent)]
         self.intents += intents
         self.cancels += [output for output in outputs if isinstance(output, CancelIntent)]
         return intents

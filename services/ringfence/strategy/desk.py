@@ -10,6 +10,7 @@ from ringfence.model.orders import (
     Denied,
     Expired,
     Filled,
+    ModifyRejected,
     Order,
     OrderEvent,
     OrderState,
@@ -20,7 +21,19 @@ from ringfence.model.orders import (
 )
 from ringfence.model.positions import Position
 from ringfence.sdk.context import Fill, OrderChange, Working
-from ringfence.wire.messages import CancelIntent, FeedStatus, InstrumentRules, Intent, Quote
+from ringfence.wire.messages import (
+    CancelIntent,
+    FeedStatus,
+    InstrumentRules,
+    Intent,
+    MassCancelIntent,
+    PairIntent,
+    Quote,
+    ReduceIntent,
+    ReplaceIntent,
+    Request,
+    intents_of,
+)
 
 STATUS_STALE_NS: Final = 5_000_000_000
 """Marketdata says once a second that an instrument is usable; after five missed times we no longer believe it."""
@@ -40,7 +53,7 @@ class Desk:
         self.now = 0
         self.decided_ns = 0
         """The host's time of the event in hand; stamped on intents, never shown to the author."""
-        self.outbox: list[Intent | CancelIntent] = []
+        self.outbox: list[Request] = []
         self.notices: list[OrderChange] = []
         """Refusals of our own, told before the next event so that a hook never re-enters itself."""
         self.behind = "the gate's record of orders has not been read yet"
@@ -104,8 +117,9 @@ class Desk:
         time_in_force: TimeInForce = TimeInForce.GTC,
         post_only: bool = False,
         reduce_only: bool = False,
+        display: int = 0,
     ) -> str:
-        return self._ask(Side.BUY, symbol, quantity, price, time_in_force, post_only, reduce_only)
+        return self._ask(Side.BUY, symbol, quantity, price, time_in_force, post_only, reduce_only, display)
 
     def sell(
         self,
@@ -116,8 +130,59 @@ class Desk:
         time_in_force: TimeInForce = TimeInForce.GTC,
         post_only: bool = False,
         reduce_only: bool = False,
+        display: int = 0,
     ) -> str:
-        return self._ask(Side.SELL, symbol, quantity, price, time_in_force, post_only, reduce_only)
+        return self._ask(Side.SELL, symbol, quantity, price, time_in_force, post_only, reduce_only, display)
+
+    def stop_loss(
+        self,
+        symbol: str,
+        trigger: int | None = None,
+        *,
+        trailing_bps: int = 0,
+        limit: int | None = None,
+        quantity: int | None = None,
+    ) -> str:
+        if trigger is None and not trailing_bps:
+            raise ValueError("a stop needs a trigger, a trailing distance, or both")
+        kind = OrderType.STOP_LOSS if limit is None else OrderType.STOP_LOSS_LIMIT
+        return self._submit(self._exit(symbol, kind, quantity, limit, trigger, trailing_bps))
+
+    def take_profit(self, symbol: str, trigger: int, *, limit: int | None = None, quantity: int | None = None) -> str:
+        kind = OrderType.TAKE_PROFIT if limit is None else OrderType.TAKE_PROFIT_LIMIT
+        return self._submit(self._exit(symbol, kind, quantity, limit, trigger, 0))
+
+    def protect(
+        self, symbol: str, *, target: int, stop: int, stop_limit: int | None = None, quantity: int | None = None
+    ) -> tuple[str, str]:
+        stop_kind = OrderType.STOP_LOSS if stop_limit is None else OrderType.STOP_LOSS_LIMIT
+        first = self._exit(symbol, OrderType.LIMIT_MAKER, quantity, target, None, 0)
+        second = self._exit(symbol, stop_kind, quantity, stop_limit, stop, 0)
+        self._submit(first, PairIntent(first, second), (first, second))
+        return first.intent_id, second.intent_id
+
+    def replace(self, intent_id: str, *, quantity: int, price: int | None = None, trigger: int | None = None) -> str:
+        _positive("quantity", quantity)
+        old = self._by_intent.get(intent_id)
+        if old is None:
+            return ""
+        wanted = self._intent(old.symbol, old.side, old.type, quantity, price or 0, old.reduce_only, trigger or 0)
+        name = wanted.intent_id
+        asked = ReplaceIntent(name, intent_id, self.track, quantity, price or 0, trigger or 0, self.decided_ns)
+        return self._submit(wanted, asked)
+
+    def reduce(self, intent_id: str, quantity: int) -> bool:
+        _positive("quantity", quantity)
+        if intent_id not in self._by_intent:
+            return False
+        self.outbox.append(ReduceIntent(intent_id, self.track, quantity, self.decided_ns))
+        return True
+
+    def cancel_all(self, symbol: str | None = None) -> None:
+        if symbol is not None:
+            self._known(symbol)
+        self.cancels += 1
+        self.outbox.append(MassCancelIntent(self.track, symbol or "", self.decided_ns))
 
     def cancel(self, intent_id: str) -> bool:
         if intent_id not in self._by_intent and intent_id not in self._sent:
@@ -187,7 +252,7 @@ class Desk:
         if applied.undone is not None:
             self._booked(order, applied.undone, undone=True)
         fill = None if applied.fill is None else self._filled(order, applied.fill)
-        changed = order.state is not applied.before
+        changed = order.state is not applied.before or isinstance(event, ModifyRejected)
         return fill, _change(order, event) if changed else None
 
     def restart(self) -> None:
@@ -228,7 +293,8 @@ class Desk:
     def give_up(self) -> None:
         """Drop what was asked for and not handed over yet, and ask to cancel everything that may still execute."""
         for asked in self.outbox:
-            self._sent.pop(asked.intent_id, None)
+            for intent_id in intents_of(asked):
+                self._sent.pop(intent_id, None)
         self.outbox = [CancelIntent(w.intent_id, self.track, self.decided_ns) for w in self.working()]
 
     # --- inside
@@ -242,6 +308,7 @@ class Desk:
         time_in_force: TimeInForce,
         post_only: bool,
         reduce_only: bool,
+        display: int,
     ) -> str:
         self._known(symbol)
         _positive("quantity", quantity)
@@ -250,28 +317,74 @@ class Desk:
         if post_only and (price is None or time_in_force is not TimeInForce.GTC):
             raise ValueError("a post-only order needs a limit price and GTC")
         order_type = OrderType.MARKET if price is None else OrderType.LIMIT_MAKER if post_only else OrderType.LIMIT
+        return self._submit(
+            self._intent(symbol, side, order_type, quantity, price or 0, reduce_only, 0, time_in_force, display=display)
+        )
+
+    def _exit(
+        self,
+        symbol: str,
+        kind: OrderType,
+        quantity: int | None,
+        price: int | None,
+        trigger: int | None,
+        trailing_bps: int,
+    ) -> Intent:
+        """An order that closes the position, or part of it, on a condition."""
+        held = self.position(symbol)
+        if not held:
+            raise ValueError(f"there is no position in {symbol} to protect")
+        for what, value in (("quantity", quantity), ("price", price), ("trigger", trigger)):
+            if value is not None:
+                _positive(what, value)
+        side = Side.SELL if held > 0 else Side.BUY
+        size = floor_lots(abs(held), self._rules[symbol].lot) if quantity is None else quantity
+        return self._intent(symbol, side, kind, size, price or 0, True, trigger or 0, trailing_bps=trailing_bps)
+
+    def _intent(
+        self,
+        symbol: str,
+        side: Side,
+        kind: OrderType,
+        quantity: int,
+        price: int,
+        reduce_only: bool,
+        trigger: int,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+        *,
+        trailing_bps: int = 0,
+        display: int = 0,
+    ) -> Intent:
         self.intents += 1
-        intent = Intent(
+        return Intent(
             f"{self._prefix}{self.intents}",
             self.track,
             symbol,
             side,
-            order_type,
+            kind,
             time_in_force,
             quantity,
-            price or 0,
+            price,
             reduce_only,
             self.decided_ns,
+            trigger,
+            trailing_bps,
+            display,
         )
-        refusal = self.refusal(symbol)
+
+    def _submit(self, intent: Intent, asked: Request | None = None, legs: tuple[Intent, ...] = ()) -> str:
+        """Hand over to the gate what was asked for, or say at once why it cannot be."""
+        refusal = self.refusal(intent.symbol)
         if refusal:
             self.refused += 1
-            self._notify(intent, OrderState.DENIED, f"NOT_READY {refusal}")
+            for leg in legs or (intent,):
+                self._notify(leg, OrderState.DENIED, f"NOT_READY {refusal}")
             return intent.intent_id
         if len(self.outbox) >= INTENTS_PER_EVENT_MAX:
             raise ValueError(f"more than {INTENTS_PER_EVENT_MAX} intents in one event: is this a loop?")
-        self._sent[intent.intent_id] = (self.now, intent)
-        self.outbox.append(intent)
+        for leg in legs or (intent,):
+            self._sent[leg.intent_id] = (self.now, leg)
+        self.outbox.append(asked or intent)
         return intent.intent_id
 
     def _known(self, symbol: str) -> None:
@@ -318,7 +431,7 @@ def _change(order: Order, event: OrderEvent) -> OrderChange:
     match event:
         case Denied(reasons=reasons):
             reason = "; ".join(reasons)
-        case Rejected(reason=reason) | Canceled(reason=reason) | Expired(reason=reason):
+        case ModifyRejected(reason=reason) | Rejected(reason=reason) | Canceled(reason=reason) | Expired(reason=reason):
             pass
         case _:
             reason = ""
@@ -330,6 +443,11 @@ def _positive(what: str, value: int) -> None:
         raise TypeError(f"{what} {value!r} is not a scaled integer: write units('0.01') for an exact number")
     if value <= 0:
         raise ValueError(f"{what} must be positive")
+
+
+def floor_lots(quantity: int, lot: int) -> int:
+    """What of a quantity can be ordered: after a fee in the base asset a position is no whole number of lots."""
+    return quantity - quantity % lot
 
 
 def id_prefix(track: str, revision: str, session: int) -> str:

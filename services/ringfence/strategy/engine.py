@@ -11,16 +11,15 @@ from ringfence.strategy.desk import Desk, id_prefix
 from ringfence.wire.messages import (
     AnyMessage,
     BookTop,
-    CancelIntent,
     FeedStatus,
     InstrumentRules,
-    Intent,
     OrderUpdate,
     Quote,
+    Request,
     Trade,
 )
 
-Outputs = list[Intent | CancelIntent]
+Outputs = list[Request]
 
 
 class StrategyEngine:

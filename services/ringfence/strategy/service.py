@@ -18,7 +18,7 @@ from ringfence.strategy.engine import Outputs, StrategyEngine
 from ringfence.strategy.loading import load_class
 from ringfence.strategy.metrics import families
 from ringfence.strategy.routing import Place, place
-from ringfence.wire.messages import BookTop, Envelope, Hello, OrderUpdate, Quote, Routes, Trade
+from ringfence.wire.messages import BookTop, Envelope, Hello, OrderUpdate, Quote, Routes, Trade, intents_of
 
 log = structlog.get_logger()
 
@@ -111,7 +111,8 @@ class StrategyHost:
     def _act(self, outputs: Outputs, received_ns: int) -> None:
         for output in outputs:
             if not self._pushers[self.place.gate].send(output):
-                self.engine.not_sent(output.intent_id)
+                for intent_id in intents_of(output):
+                    self.engine.not_sent(intent_id)
         if outputs and received_ns:
             self.latency.observe(max(0, self._clock.wall_ns() - received_ns))
         if self.engine.failure and self._host.failure is None:

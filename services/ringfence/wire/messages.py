@@ -146,6 +146,21 @@ class CancelIntent(Message, frozen=True):
     ts_decided: int
 
 
+Request = Intent | PairIntent | ReplaceIntent | ReduceIntent | CancelIntent | MassCancelIntent
+"""All that a strategy may ask of a gate."""
+
+
+def intents_of(request: Request) -> tuple[str, ...]:
+    """Intent ids that an answer to it will carry; none where it names no order."""
+    match request:
+        case PairIntent(first, second):
+            return first.intent_id, second.intent_id
+        case MassCancelIntent():
+            return ()
+        case _:
+            return (request.intent_id,)
+
+
 class OrderUpdate(Message, frozen=True):
     """One event of one order, as journaled by the gate that owns it. The journal's sequence has no holes."""
 
