@@ -41,7 +41,8 @@ NAMESPACED: Final[list[Rule]] = [
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create"]},
     # created for gates; update and patch are only handed on to the one holder
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update", "patch"]},
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+    # delete is only handed on: to a watchdog, for its execution's one pod
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]
 

@@ -82,7 +82,9 @@ def own_secrets(system: TradingSystem) -> dict[str, str]:
 
 def given_secrets(system: TradingSystem) -> tuple[str, ...]:
     """Secrets that people have to make: keys of real accounts."""
-    return tuple(venue.binance.credentials_secret for venue in system.spec.venues if venue.binance is not None)
+    accounts = [venue.binance for venue in system.spec.venues if venue.binance is not None]
+    second = [one.watchdog_credentials_secret for one in accounts]
+    return (*(one.credentials_secret for one in accounts), *(name for name in second if name))
 
 
 def recordings(system: TradingSystem) -> tuple[str, ...]:
@@ -328,6 +330,8 @@ def plan(system: TradingSystem, seen: Seen, state: State, stop: Stop, settings: 
         stop=stop,
         mirror=mirrored_stop(system, seen),
         scoped=scoped_stops(system, seen),
+        silent_s=spec.watchdog.silent_seconds,
+        acknowledge_s=spec.watchdog.acknowledge_seconds,
         journal_class=spec.journal.storage_class_name or settings.journal_storage_class,
         journal_size=spec.journal.size or settings.journal_size,
         settings=settings,
@@ -369,6 +373,7 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
             symbols=symbols,
             endpoints=config.Venue(name=venue.name, rest_url=rest, stream_url=stream, ws_api_url=ws_api),
             credentials=venue.binance.credentials_secret,
+            watchdog_credentials=venue.binance.watchdog_credentials_secret or venue.binance.credentials_secret,
             maker_fee_bps=scaled(BINANCE_FEE_BPS),
             taker_fee_bps=scaled(BINANCE_FEE_BPS),
             latency_ms=BINANCE_LATENCY_MS,
@@ -388,6 +393,7 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
             ws_api_url=f"ws://{address}/ws-api/v3",
         ),
         credentials=names.credentials_secret(name, venue.name),
+        watchdog_credentials=names.credentials_secret(name, venue.name),
         maker_fee_bps=scaled(simulator.maker_fee_bps),
         taker_fee_bps=scaled(simulator.taker_fee_bps),
         latency_ms=simulator.latency_ms,
@@ -436,7 +442,7 @@ def status(
 
 def _service(system: TradingSystem, seen: Seen, found: WorkloadSeen) -> kinds.Service:
     pod = next((p for p in seen.pods if p.workload == found.name and not p.deleting), None)
-    waiting = "" if found.ready else "not ready yet" if pod else "no pod yet"
+    waiting = _known(system, found) if found.ready else "not ready yet" if pod else "no pod yet"
     return kinds.Service(
         name=found.name.removeprefix(f"{system.metadata.name}-"),
         ready=found.ready,
@@ -444,6 +450,16 @@ def _service(system: TradingSystem, seen: Seen, found: WorkloadSeen) -> kinds.Se
         image_id=pod.image_id if pod else "",
         message=sentence(found.problem.message) if found.problem else waiting,
     )
+
+
+def _known(system: TradingSystem, found: WorkloadSeen) -> str:
+    """What people should know of a program that works."""
+    shared = any(
+        found.name == names.workload_name(system.metadata.name, f"{venue.name}-watchdog")
+        for venue in system.spec.venues
+        if venue.binance is not None and venue.binance.watchdog_credentials_secret is None
+    )
+    return "uses execution's key: name a second one in binance.watchdogCredentialsSecret" if shared else ""
 
 
 def conditions_of(found: Iterable[ConditionModel]) -> tuple[Condition, ...]:

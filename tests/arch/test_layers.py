@@ -43,6 +43,11 @@ PURE_MODULES: Final = (
     "ringfence.strategy.desk",
     "ringfence.strategy.engine",
     "ringfence.venues.binance.codec",
+    "ringfence.watchdog.alarms",
+    "ringfence.watchdog.dropcopy",
+    "ringfence.watchdog.judge",
+    "ringfence.watchdog.stops",
+    "ringfence.wire.alerts",
 )
 """What must be pure whatever its docstring says; a docstring with the sentence "Pure." adds its module."""
 OUTWARD: Final = frozenset(
@@ -129,7 +134,7 @@ def test_a_strategy_package_imports_the_sdk_only(code: Code) -> None:
 
 def test_only_venues_and_simulator_know_a_venues_protocol(code: Code) -> None:
     """A venue's package is chosen where a process begins; nothing else names it."""
-    hosts = ("ringfence.execution", "ringfence.marketdata")
+    hosts = ("ringfence.execution", "ringfence.marketdata", "ringfence.watchdog")
     wrong = [
         f"{m.path} imports {n}"
         for m in code.below("ringfence")

@@ -23,6 +23,8 @@ class FakeApi:
         self.objects: dict[str, dict[str, Any]] = {}
         self.version = 100
         self.watchers: list[tuple[str, str, asyncio.Queue[dict[str, Any]]]] = []
+        self.deleted: list[str] = []
+        """Paths of the objects that were asked to be deleted; the objects stay until the test takes them away."""
         self.down = False
         """True: every request is answered 503, and watches are cut."""
 
@@ -57,6 +59,8 @@ class FakeApi:
             return web.json_response({"kind": "Status", "message": "out of order"}, status=503)
         if request.method == "PATCH":
             return await self._patch(request, path)
+        if request.method == "DELETE" and path in self.objects:
+            self.deleted.append(path)
         if request.query.get("watch") == "true":
             return await self._watch(request, path)
         if path in self.objects:

@@ -59,7 +59,7 @@
   verbs: [get, create, update, patch]
 - apiGroups: ['']
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]

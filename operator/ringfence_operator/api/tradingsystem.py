@@ -140,6 +140,9 @@ class Binance(Spec):
     """Testnet has no real money; Live has."""
     credentials_secret: ObjectName
     """Secret in the system's namespace with the keys api-key and api-secret. One Secret is one account."""
+    watchdog_credentials_secret: ObjectName | None = None
+    """Secret with another key of the same account, for the watchdog; enough is the right to read, and to cancel where
+    the venue tells it from trading. Absent: the watchdog uses execution's key, and revoking that blinds both."""
 
 
 class Venue(Spec):
@@ -202,6 +205,16 @@ class Journal(Spec):
     """Size, such as 1Gi; absent: the installation's, which is 1Gi. It cannot shrink."""
 
 
+class Watchdog(Spec):
+    """When the second pair of eyes on each account steps in. It can cancel, and never order."""
+
+    silent_seconds: Annotated[int, Strict(), Field(ge=16, le=600), Looser.WHEN_HIGHER] = 20
+    """Everything on an account is cancelled once execution's Lease and its heartbeat have both been silent for so
+    long, seconds, 16 (longer than the Lease lasts) to 600."""
+    acknowledge_seconds: Annotated[int, Strict(), Field(ge=2, le=60), Looser.WHEN_HIGHER] = 5
+    """... and once a kill has not been acknowledged by the gate for so long, seconds, 2 to 60."""
+
+
 class TradingSystemSpec(Spec):
     """What to run, on which venues, within which limits, and how far it may go."""
 
@@ -261,6 +274,7 @@ class TradingSystemSpec(Spec):
     limits: Limits
     rollout: Rollout = Rollout()
     journal: Journal = Journal()
+    watchdog: Watchdog = Watchdog()
 
     def venue(self, name: str) -> Venue:
         """The venue of that name. Raises KeyError."""
@@ -305,7 +319,7 @@ class Service(Status):
     image_id: Annotated[str, Field(alias="imageID", max_length=512)] = ""
     """Image as it runs, with its digest."""
     message: Text = ""
-    """Why it is not ready, in one sentence; empty where it is."""
+    """Why it is not ready, in one sentence; of one that is ready, what people should know of it, or empty."""
 
 
 class TradingSystemStatus(Status):

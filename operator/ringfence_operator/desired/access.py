@@ -9,16 +9,17 @@ from ringfence_operator.desired.workload import Workload, platform_account, stra
 
 def service_accounts(plan: Plan, found: tuple[Workload, ...]) -> tuple[Manifest, ...]:
     """No token is mounted by itself: only a pod that asks for it gets one."""
-    gates = [one.service_account for one in found if one.is_gate]
-    return tuple(_account(plan, name) for name in (platform_account(plan), strategy_account(plan), *gates))
+    own = [one.service_account for one in found if one.token]
+    return tuple(_account(plan, name) for name in (platform_account(plan), strategy_account(plan), *own))
 
 
 def roles(plan: Plan, found: tuple[Workload, ...]) -> tuple[Manifest, ...]:
-    """A Role and its binding for each gate."""
+    """A Role and its binding for each program that speaks to the API server."""
     made: list[Manifest] = []
     for one in found:
-        if one.is_gate:
-            made += [_gate_role(plan, one), _binding(plan, one.service_account)]
+        if one.token:
+            role = _gate_role(plan, one) if one.is_gate else _watchdog_role(plan, one)
+            made += [role, _binding(plan, one.service_account)]
     return tuple(made)
 
 
@@ -46,6 +47,30 @@ def _gate_role(plan: Plan, gate: Workload) -> Manifest:
             }
         )
     return _rbac(plan, "Role", gate.service_account) | {"rules": rules}
+
+
+def _watchdog_role(plan: Plan, one: Workload) -> Manifest:
+    """See what stops the system and whether execution lives, and delete execution's one pod. A StatefulSet's pod keeps
+    its name, so this reaches no other."""
+    account = names.account(plan.system, one.venue)
+    pod = f"{names.workload_name(plan.system, f'{one.venue}-execution')}-0"
+    rules = [
+        {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["list", "watch"]},
+        {
+            "apiGroups": ["coordination.k8s.io"],
+            "resources": ["leases"],
+            "resourceNames": [account],
+            "verbs": ["get"],
+        },
+        {"apiGroups": [""], "resources": ["pods"], "resourceNames": [pod], "verbs": ["get", "delete"]},
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": [names.allocation_name(plan.system)],
+            "verbs": ["get"],
+        },
+    ]
+    return _rbac(plan, "Role", one.service_account) | {"rules": rules}
 
 
 def _binding(plan: Plan, name: str) -> Manifest:

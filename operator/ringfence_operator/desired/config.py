@@ -159,7 +159,14 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         capital=plan.capital,
         currency=plan.currency,
         marketdata=_marketdata_endpoint(plan, venue),
-        subscribers=_keys(plan, ("portfolio", *(() if paper else (_gate_role(venue.name, paper=True),)), *_STRATEGIES)),
+        subscribers=_keys(
+            plan,
+            (
+                "portfolio",
+                *(() if paper else (_gate_role(venue.name, paper=True), f"{venue.name}-watchdog")),
+                *_STRATEGIES,
+            ),
+        ),
         lease="" if paper else names.account(plan.system, venue.name),
         kill_switch_configmap=names.kill_switch_name(plan.system),
         allocation_configmap=names.allocation_name(plan.system),
@@ -172,6 +179,30 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         taker_fee_bps=venue.taker_fee_bps,
         latency_ms=venue.latency_ms if paper else 0,
         copies=_gate_as_seen(plan, venue, paper=False) if paper else None,
+    )
+
+
+def watchdog(plan: Plan, venue: VenuePlan) -> config.WatchdogConfig:
+    """The second pair of eyes on the venue's account."""
+    execution = names.workload_name(plan.system, _gate_role(venue.name, paper=False))
+    return config.WatchdogConfig(
+        **_told(plan, f"{venue.name}-watchdog"),
+        account=names.account(plan.system, venue.name),
+        venue=venue.endpoints,
+        symbols=venue.symbols,
+        currency=plan.currency,
+        allocation_configmap=names.allocation_name(plan.system),
+        gate=_gate_as_seen(plan, venue, paper=False),
+        gate_pod=f"{execution}-0",
+        kill_url=f"http://{execution}:{config.KILL_PORT}",
+        lease=names.account(plan.system, venue.name),
+        labels=dict(plan.labels),
+        system_venues=tuple(sorted(found.name for found in plan.venues)),
+        system_instruments=plan.symbols,
+        silent_s=plan.silent_s,
+        acknowledge_s=plan.acknowledge_s,
+        own_key=venue.watchdog_credentials != venue.credentials,
+        alerting=plan.settings.alerting,
     )
 
 

@@ -9,7 +9,7 @@ Manifest = dict[str, Any]
 
 SYSTEM: Final = "ringfence.dev/system"
 SERVICE: Final = "ringfence.dev/service"
-"""What a pod does: simulator, marketdata, execution, paper, portfolio, strategy."""
+"""What a pod does: simulator, marketdata, execution, watchdog, paper, portfolio, strategy."""
 VENUE: Final = "ringfence.dev/venue"
 TRACK: Final = "ringfence.dev/track"
 """On a strategy's Deployment, never on its pods: the track of a pod changes while it runs."""

@@ -37,7 +37,7 @@ Rules = tuple[tuple[Manifest, ...], tuple[Manifest, ...]]
 
 def _simulator(plan: Plan, venue: VenuePlan | None) -> Rules:
     # the control port is opened to nobody: faults are injected through kubectl, by those who may
-    clients = [_of(plan, service, venue) for service in ("marketdata", "execution")]
+    clients = [_of(plan, service, venue) for service in ("marketdata", "execution", "watchdog")]
     return (_ingress(clients, contract.SIMULATOR_PORT),), ()
 
 
@@ -50,13 +50,24 @@ def _marketdata(plan: Plan, venue: VenuePlan | None) -> Rules:
 def _execution(plan: Plan, venue: VenuePlan | None) -> Rules:
     inwards, outwards = _gate(plan, venue)
     twin = _ingress([_of(plan, "paper", venue)], contract.EVENTS_PORT, contract.HTTP_PORT)
-    return (*inwards, twin), (*outwards, _to_venue(plan, venue))
+    watchdog = _ingress([_of(plan, "watchdog", venue)], contract.EVENTS_PORT, contract.HTTP_PORT)
+    return (*inwards, twin, watchdog), (*outwards, _to_venue(plan, venue))
 
 
 def _paper(plan: Plan, venue: VenuePlan | None) -> Rules:
     """As twin it hears what execution does."""
     inwards, outwards = _gate(plan, venue)
     return inwards, (*outwards, _egress([_of(plan, "execution", venue)], contract.EVENTS_PORT, contract.HTTP_PORT))
+
+
+def _watchdog(plan: Plan, venue: VenuePlan | None) -> Rules:
+    """The gate, the venue by a connection of its own, the API server, and nobody comes in but for its metrics."""
+    return (), (
+        _egress([_of(plan, "execution", venue)], contract.KILL_PORT, contract.EVENTS_PORT, contract.HTTP_PORT),
+        {"ports": [_port(number) for number in API_SERVER_PORTS]},
+        *_to_alertmanagers(plan),
+        _to_venue(plan, venue),
+    )
 
 
 def _gate(plan: Plan, venue: VenuePlan | None) -> Rules:
@@ -95,6 +106,7 @@ _RULES: Final = {
     "marketdata": _marketdata,
     "execution": _execution,
     "paper": _paper,
+    "watchdog": _watchdog,
     "portfolio": _portfolio,
     "strategy": _strategy,
 }

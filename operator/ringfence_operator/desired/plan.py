@@ -52,6 +52,8 @@ class VenuePlan:
     endpoints: config.Venue
     credentials: str
     """Secret with ``api-key`` and ``api-secret``."""
+    watchdog_credentials: str
+    """The same for the watchdog; equal to ``credentials`` where it has none of its own."""
     maker_fee_bps: int
     taker_fee_bps: int
     latency_ms: int
@@ -94,6 +96,9 @@ class Plan:
     """What holds, by whatever way it was asked for."""
     mirror: Stop
     """What the KillSwitch objects alone ask for: the part that is mirrored for gates without API server."""
+    silent_s: int
+    """See `WatchdogConfig`, like the next."""
+    acknowledge_s: int
     journal_class: str
     journal_size: str
     settings: Settings
@@ -141,7 +146,7 @@ def programs(venues: Iterable[tuple[str, bool]], slots: Iterable[str] = SLOTS) -
     which a strategy runs."""
     found: list[tuple[str, str]] = []
     for venue, simulated in venues:
-        services = (*(("simulator",) if simulated else ()), "marketdata", "execution", "paper")
+        services = (*(("simulator",) if simulated else ()), "marketdata", "execution", "watchdog", "paper")
         found += [(f"{venue}-{service}", service) for service in services]
     return (*found, ("portfolio", "portfolio"), *((strategy_role(slot), "strategy") for slot in slots))
 

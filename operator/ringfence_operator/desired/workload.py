@@ -60,6 +60,8 @@ class Workload:
     volumes: tuple[Manifest, ...] = ()
     mounts: tuple[Manifest, ...] = ()
     grace_s: int = 10
+    apart_from: str = ""
+    """Service that it should not share a node with, where there is another node."""
     resources: Resources = field(default_factory=Resources)
 
     @property
@@ -73,7 +75,7 @@ def workloads(plan: Plan) -> tuple[Workload, ...]:
     for venue in plan.venues:
         if venue.simulator is not None:
             found.append(_simulator(plan, venue))
-        found += [_marketdata(plan, venue), _execution(plan, venue), _paper(plan, venue)]
+        found += [_marketdata(plan, venue), _execution(plan, venue), _watchdog(plan, venue), _paper(plan, venue)]
     strategies = (
         _strategy(plan, slot, plan.strategies[revision])
         for revision, slot in sorted(plan.slots.items(), key=lambda item: item[1])
@@ -138,6 +140,27 @@ def _execution(plan: Plan, venue: VenuePlan) -> Workload:
         mounts=_GATE_MOUNTS,
         grace_s=30,
         resources=Resources(cpu="50m"),
+    )
+
+
+def _watchdog(plan: Plan, venue: VenuePlan) -> Workload:
+    """Cancels when execution cannot. Its way to the venue shares nothing with execution's that can be kept apart:
+    node, pod, connection, and key where people give it one."""
+    role = f"{venue.name}-watchdog"
+    return Workload(
+        role=role,
+        service="watchdog",
+        venue=venue.name,
+        document=config.watchdog(plan, venue),
+        ports=(HTTP,),
+        service_account=names.workload_name(plan.system, role),
+        token=True,
+        secrets=(
+            _curve(plan, role),
+            ("credentials", venue.watchdog_credentials, str(contract.CREDENTIALS_DIR)),
+            _kill_token(plan, venue),
+        ),
+        apart_from="execution",
     )
 
 
@@ -351,9 +374,17 @@ def _pod(plan: Plan, found: Workload) -> Manifest:
             *found.volumes,
         ],
     }
+    if found.apart_from:
+        spec["affinity"] = {"podAntiAffinity": _apart(selector(plan.system, found.apart_from, found.venue))}
     if plan.settings.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret} for secret in plan.settings.image_pull_secrets]
     return spec
+
+
+def _apart(labels: dict[str, str]) -> Manifest:
+    """Preferred: on one node both are still better than execution alone."""
+    term = {"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}
+    return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
 
 
 def _container(plan: Plan, found: Workload) -> Manifest:

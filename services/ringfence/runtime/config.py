@@ -184,6 +184,40 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Base URL of its read-only documents, for gap filling: ``http://host:8080``."""
 
 
+class WatchdogConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The watchdog of one account."""
+
+    account: str
+    venue: Venue
+    symbols: tuple[str, ...]
+    currency: str
+    allocation_configmap: str
+    """Its limits change while the watchdog runs."""
+    gate: Gate
+    """Execution: its events, for the comparison."""
+    gate_pod: str
+    """Name of execution's pod; a StatefulSet of one keeps it."""
+    kill_url: str
+    """Base URL of execution's kill endpoint: its state is the heartbeat, and kills are pushed there."""
+    lease: str
+    labels: dict[str, str]
+    """Labels of the TradingSystem that kill switches may select by."""
+    system_venues: tuple[str, ...]
+    """As for gates."""
+    system_instruments: tuple[str, ...]
+    silent_s: int
+    """Everything is cancelled once Lease and heartbeat have both been silent for so long."""
+    acknowledge_s: int
+    """... and once a kill has not been acknowledged for so long."""
+    look_s: int = 10
+    """Between comparisons of the account with the events."""
+    looks: int = 3
+    """Comparisons in a row that have to show a difference before it counts."""
+    own_key: bool = False
+    """The venue knows it by another key than execution."""
+    alerting: Alerting = Alerting()
+
+
 class StrategyConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
     track: str
     revision: str

@@ -23,6 +23,7 @@ FILES: dict[str, type[config.Service]] = {
     "simulator": config.SimulatorConfig,
     "marketdata": config.MarketdataConfig,
     "execution": config.GateConfig,
+    "watchdog": config.WatchdogConfig,
     "paper": config.GateConfig,
     "portfolio": config.PortfolioConfig,
     "strategy": config.StrategyConfig,
@@ -58,13 +59,13 @@ def test_pods_are_restricted(found: Manifests) -> None:
 
 
 @each
-def test_credentials_are_in_execution_and_the_simulator_alone(found: Manifests) -> None:
+def test_credentials_are_in_execution_watchdog_and_simulator_alone(found: Manifests) -> None:
     """And the author's image runs where no Secret but its bus key is, without a token of the cluster."""
     for service, pod in pods(found):
         mounted = {volume["name"] for volume in pod["volumes"] if "secret" in volume}
-        assert ("credentials" in mounted) == (service in {"execution", "simulator"})
-        assert ("kill-token" in mounted) == (service in {"execution", "paper"})
-        assert pod["automountServiceAccountToken"] is (service in {"execution", "paper"})
+        assert ("credentials" in mounted) == (service in {"execution", "watchdog", "simulator"})
+        assert ("kill-token" in mounted) == (service in {"execution", "watchdog", "paper"})
+        assert pod["automountServiceAccountToken"] is (service in {"execution", "watchdog", "paper"})
         ours = pod["containers"][0]["image"].startswith("registry.example/ringfence@")
         assert ours == (service != "strategy")
         if service == "strategy":

@@ -1,0 +1,39 @@
+"""What a venue is to somebody who may only cancel and look: the watchdog. There is no way to an order in here."""
+
+from typing import Protocol
+
+import msgspec
+
+from ringfence.model.instrument import Instrument
+from ringfence.venues.api import CancelOutcome, OrderReport, VenueBalance
+
+
+class Price(msgspec.Struct, frozen=True):
+    """Best prices, scaled; 0 where that side of the book is empty."""
+
+    bid: int
+    ask: int
+
+
+class CancelOnly(Protocol):
+    """An account at a venue: its open orders, what it holds, and the end of its orders."""
+
+    async def open(self) -> None:
+        """Ready to be asked. Nothing is kept connected that has not been used."""
+
+    async def close(self) -> None: ...
+
+    async def cancel_all(self, symbol: str) -> CancelOutcome:
+        """Every open order of the account in this symbol, whoever sent it. Refused also where there is none."""
+
+    async def open_orders(self) -> tuple[OrderReport, ...]:
+        """All open orders of the account. Raises VenueError."""
+
+    async def balances(self) -> dict[str, VenueBalance]:
+        """Raises VenueError."""
+
+    async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
+        """Raises VenueError."""
+
+    async def price(self, symbol: str) -> Price:
+        """Raises VenueError."""

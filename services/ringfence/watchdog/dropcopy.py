@@ -1,0 +1,160 @@
+"""The account as the venue shows it, against the account as execution's events tell it. Pure.
+
+Execution compares the same things itself; this is a second pair of eyes with another connection, so that a gate that
+deceives itself is found. A difference is told only when it has been there, unchanged in kind, for several looks in a
+row. Between a fill and its event lies a moment in which the two differ; so the holdings are compared with every state
+of the books from before the question until after the answer, and agree if they agree with one of these.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from ringfence.model.instrument import Instrument
+from ringfence.model.money import notional, text
+from ringfence.model.order_table import OrderTable
+from ringfence.model.orders import OrderState
+from ringfence.model.positions import Book
+from ringfence.wire.messages import OrderUpdate
+
+AT_VENUE: Final = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
+"""States in which an order must be in the venue's list."""
+DAY_NS: Final = 86_400_000_000_000
+STATES_MAX: Final = 10_000
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at the venue."""
+
+    ts: int
+    """UTC nanoseconds."""
+    open_ids: frozenset[str]
+    """Client ids of all open orders, foreign ones too."""
+    balances: Mapping[str, int]
+    """Free and locked, by asset."""
+    prices: Mapping[str, int]
+    """Middle of the venue's best prices, by symbol; a symbol without a two-sided book is missing."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One thing that does not agree. ``grave``: money is unexplained, or a loss limit has not held."""
+
+    what: str
+    told: str
+    grave: bool
+
+
+class DropCopy:
+    """Fold of one gate's events, and of the looks that are held against it."""
+
+    def __init__(self, instruments: Iterable[Instrument], currency: str, looks: int) -> None:
+        self.orders = OrderTable()
+        self.book = Book(cash={}, positions={}, fees={})
+        self.unknown_fills = 0
+        self.foreign_orders = 0
+        self._instruments = {one.symbol: one for one in instruments}
+        self._currency = currency
+        self.loss_max: int | None = None
+        """Loss of a day at which the gate lets nothing new through; None = not known, and then not judged."""
+        self._looks = looks
+        self._seen: dict[str, int] = {}
+        """Looks in a row in which a difference was there, by what."""
+        self._baseline: dict[str, int] | None = None
+        """Holdings that the events do not explain: what the owner had before."""
+        self._states: list[dict[str, int]] = []
+        """Cash by asset, in each state since `asked`."""
+        self._day = -1
+        self._opening = 0
+        self.loss = 0
+        """Lost since the first look of this day, quote currency; negative = won."""
+
+    def update(self, update: OrderUpdate) -> None:
+        """Fold one event. Each once and in order: the feed sees to that."""
+        applied = self.orders.apply(update.event)
+        if applied.order is None:
+            self.unknown_fills += 1
+            return
+        instrument = self._instruments.get(applied.order.symbol)
+        for fill, change in ((applied.undone, self.book.undo), (applied.fill, self.book.fill)):
+            if fill is not None and instrument is not None:
+                change(
+                    instrument, applied.order.side, fill.quantity, fill.price, fill.commission, fill.commission_asset
+                )
+
+        if self._states and len(self._states) < STATES_MAX:
+            self._states.append(dict(self.book.cash))
+
+    def asked(self) -> None:
+        """The venue is being asked now; the next look is its answer."""
+        self._states = [dict(self.book.cash)]
+
+    def restart(self) -> None:
+        """The gate has begun another journal: its fills begin again, and so does what they explain."""
+        self.orders = OrderTable()
+        self.book = Book(cash={}, positions={}, fees={})
+        self.accept()
+
+    def accept(self) -> None:
+        """A person has accepted the account as it is."""
+        self._baseline = None
+        self._seen.clear()
+
+    def look(self, look: Look) -> tuple[Difference, ...]:
+        """Compare, and return what has differed in as many looks in a row as it takes."""
+        found = {one.what: one for one in (*self._holdings(look), *self._open(look), *self._loss(look))}
+        self._seen = {what: self._seen.get(what, 0) + 1 for what in found}
+        return tuple(one for what, one in sorted(found.items()) if self._seen[what] >= self._looks)
+
+    def _holdings(self, look: Look) -> Iterable[Difference]:
+        states, self._states = self._states or [dict(self.book.cash)], []
+        if self._baseline is None:
+            self._baseline = _less(look.balances, states[-1])
+        moved = [_less(_less(look.balances, cash), self._baseline) for cash in states]
+        if {} in moved:
+            return
+        for asset, amount in sorted(moved[-1].items()):
+            told = f"the account holds {text(amount)} {asset} that no event explains"
+            yield Difference(f"balance {asset}", told, grave=True)
+
+    def _open(self, look: Look) -> Iterable[Difference]:
+        known = {*self.orders.open, *self.orders.closed}
+        self.foreign_orders = len(look.open_ids - known)
+        for name, order in self.orders.open.items():
+            if order.state in AT_VENUE and name not in look.open_ids:
+                yield Difference(f"lost {name}", f"order {name} works by the events, and not at the venue", grave=False)
+        for name in look.open_ids & self.orders.closed.keys():
+            yield Difference(f"alive {name}", f"order {name} is over by the events, and open at the venue", grave=False)
+
+    def _loss(self, look: Look) -> Iterable[Difference]:
+        """Value of what the fills have made, at the venue's own prices, since the first look of the day (UTC). Of all
+        fills that execution tells, whatever track; deposits and the owner's holdings do not move it."""
+        value = self._value(self.book.cash, look.prices)
+        if value is None:
+            return
+        if look.ts // DAY_NS != self._day:
+            self._day, self._opening = look.ts // DAY_NS, value
+        self.loss = self._opening - value
+        if self.loss_max is not None and self.loss > self.loss_max:
+            told = (
+                f"lost {text(self.loss)} {self._currency} since this day's first look, more than {text(self.loss_max)}"
+            )
+            yield Difference("loss", told, grave=True)
+
+    def _value(self, amounts: Mapping[str, int], prices: Mapping[str, int]) -> int | None:
+        """In the currency; None where an asset that is held has no price. Fees in a third asset are left out."""
+        total = amounts.get(self._currency, 0)
+        for symbol, instrument in self._instruments.items():
+            amount = amounts.get(instrument.base, 0)
+            if not amount or instrument.quote != self._currency:
+                continue
+            if symbol not in prices:
+                return None
+            total += notional(prices[symbol], amount)
+        return total
+
+
+def _less(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """What is left of one without the other; assets without any are left out."""
+    found = {asset: one.get(asset, 0) - other.get(asset, 0) for asset in {*one, *other}}
+    return {asset: amount for asset, amount in found.items() if amount}
