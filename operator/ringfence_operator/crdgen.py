@@ -1,4 +1,4 @@
-"""Models to CustomResourceDefinitions, in `crds/` and in the chart, and to the chart's admission policies.
+"""Models to CustomResourceDefinitions, in `crds/` and in the chart, to the chart's admission policies, and to docs.
 
     python -m ringfence_operator.crdgen            write them (`make generate`)
     python -m ringfence_operator.crdgen --check    print what differs; exit 1 if anything does
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from ringfence_operator import api, policies
+from ringfence_operator import api, limitdocs, policies
 from ringfence_operator.api.meta import RULES, Column, Kind
 
 Schema = dict[str, Any]
@@ -272,7 +272,21 @@ def policy_files(kinds: Sequence[Kind]) -> dict[Path, str]:
     return made
 
 
-GENERATORS: Final[tuple[Callable[[Sequence[Kind]], dict[Path, str]], ...]] = (crd_files, chart_files, policy_files)
+LIMITS_PAGE: Final = Path("docs/limits.md")
+
+
+def page_files(kinds: Sequence[Kind]) -> dict[Path, str]:
+    """Pages for people."""
+    del kinds
+    return {LIMITS_PAGE: limitdocs.page()}
+
+
+GENERATORS: Final[tuple[Callable[[Sequence[Kind]], dict[Path, str]], ...]] = (
+    crd_files,
+    chart_files,
+    policy_files,
+    page_files,
+)
 OWNED: Final = (CRDS, CHART_CRDS, CHART_POLICIES)
 """Folders in which no other file may lie."""
 
@@ -286,8 +300,9 @@ def generate(kinds: Sequence[Kind] = api.KINDS) -> dict[Path, str]:
 
 
 def read(root: Path) -> dict[Path, str]:
-    """Every file that lies in an owned folder."""
-    lying = (path for folder in OWNED for path in (root / folder).rglob("*") if path.is_file())
+    """Every file that lies in an owned folder, and the generated ones among others'."""
+    lying = {path for folder in OWNED for path in (root / folder).rglob("*") if path.is_file()}
+    lying |= {path for path in (root / LIMITS_PAGE,) if path.is_file()}
     return {path.relative_to(root): path.read_text(encoding="utf-8") for path in lying}
 
 

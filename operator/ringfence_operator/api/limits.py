@@ -317,7 +317,7 @@ class LossLimits(Spec):
         Limit(
             "currency",
             "track, account",
-            "LOSS_ROLLING_REACHED",
+            "LOSS_ROLLING_DAY_REACHED",
             "loss=301 limit=300",
             presets=(Share("3"), Share("3"), Share("5")),
             scales=_BY_WEIGHT,
@@ -370,7 +370,7 @@ class LossLimits(Spec):
         Limit(
             "% of the highest equity",
             "track, account",
-            "DRAWDOWN_REACHED",
+            "DRAWDOWN_REDUCE",
             "track=stable percent=7.2 limit_percent=7",
             presets=("5", "7", "10"),
         ),
@@ -471,7 +471,7 @@ class BreakerLimits(Spec):
     window_seconds: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=3600)] | None,
         _LOWER,
-        Limit("s", "account", "BREAKER", "5 % of 50 in 60 s", presets=_same(60)),
+        Limit("s", "account", "-", presets=_same(60)),
     ] = None
     """Time over which executions, refusals and rejects are counted, seconds, 1 to 3,600."""
     consecutive_losses: Annotated[
@@ -496,7 +496,6 @@ class BreakerLimits(Spec):
             "EXECUTIONS_REPEATED",
             "track=stable executions=50 limit=50",
             presets=(30, 50, 100),
-            soft=True,
         ),
     ] = None
     """Orders of one instrument and side that executed within windowSeconds, 1 to 100,000."""

@@ -300,7 +300,8 @@ class Gate:
         if caps.ruled:
             allowed(intent, caps, wall, found)
             daily(intent, market, caps, mono, found)
-            fees(caps, self.balances, found)
+            if self.account.caps.fee_token_floor:
+                fees(caps, self.balances, found)
         if taking and caps.measured:
             participation(intent, market, slot, caps, mono, found)
 
@@ -308,7 +309,8 @@ class Gate:
         self, intent: Intent, market: Market, track: Track, slot: Slot, signed: int, found: list[str]
     ) -> None:
         """All positions at worst case, and the cash that is left."""
-        markets, floor = self.markets.values(), track.caps.balance_floor
+        markets = self.markets.values()
+        floor = self.account.caps.balance_floor and track.caps.balance_floor
         gross = fits(market, track, self.account, markets, slot, signed)
         if gross < 0:
             exposure(market, track, self.account, markets, slot, signed, found)

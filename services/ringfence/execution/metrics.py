@@ -13,6 +13,7 @@ from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.stopping import holdings
+from ringfence.execution.usage import usages
 from ringfence.model.money import SCALE
 
 STATES: Final = ("Starting", "Active", "ReduceOnly", "Halted", "Cancel", "Flatten")
@@ -134,6 +135,12 @@ def _losses(app: Execution) -> Iterable[Metric]:
         drawdown.add_metric([who], owner.drawdown / SCALE)
         streak.add_metric([who], app.manager.trips.streak(name))
     yield from (losses, equity, drawdown, streak)
+    used = GaugeMetricFamily(P + "limit_used_ratio", "Share of a limit that is used", labels=["limit", "owner"])
+    soft = GaugeMetricFamily(P + "limit_soft", "1 from the soft level of a limit on", labels=["limit", "owner"])
+    for usage in usages(app.gate, app.manager.ledger, app.manager.trips.streaks):
+        used.add_metric([usage.limit, usage.owner], usage.share)
+        soft.add_metric([usage.limit, usage.owner], float(usage.soft))
+    yield from (used, soft)
 
 
 def _breakers(app: Execution) -> Iterable[Metric]:

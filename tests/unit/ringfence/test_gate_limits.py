@@ -8,6 +8,8 @@ import pytest
 from ringfence.execution.caps import UNLIMITED, stricter, weighted
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
+from ringfence.execution.losses import LossLedger
+from ringfence.execution.usage import usages
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE
 from ringfence.model.money import parse as money
@@ -399,6 +401,20 @@ class TestTwoRevisions:
         limits = msgspec.structs.replace(BASE, position_open_positions=5, position_leverage=SCALE)
         assert [weighted(limits, weight).position_open_positions for weight in (5, 39, 40, 100)] == [1, 1, 2, 5]
         assert weighted(limits, 5).position_leverage == SCALE, "a ratio of allocated equity is not scaled again"
+
+
+def test_soft_levels_tell_and_refuse_nothing() -> None:
+    """From 80 percent of what is used, by owner; a limit of nothing is used up by anything."""
+    made = gate(soft_percent=80, position_net=money("50000"), position_leverage=SCALE)
+    holding(made, money("0.8"))
+    made.tracks["stable"].working = 79
+    found = {(one.limit, one.owner): one for one in usages(made, LossLedger(owners={}), {"stable": 3})}
+    assert found["position_net", "stable"].share == pytest.approx(0.8, abs=1e-6)
+    assert [found["position_net", owner].soft for owner in ("stable", "account")] == [True, True]
+    assert found["position_leverage", "stable"].share == pytest.approx(0.4, abs=1e-6)
+    assert not found["order_working_orders", "stable"].soft
+    assert codes(made, quantity=money("0.1")) == []
+    assert ("loss_week", "stable") not in found, "not limited"
 
 
 def test_a_collar_of_nothing_is_no_collar() -> None:

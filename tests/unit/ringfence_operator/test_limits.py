@@ -1,13 +1,20 @@
 """One table of limits: complete, of one mind with the data plane, and what presets make of it."""
 
+import re
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from ringfence.execution.caps import Caps
+from ringfence.execution.gate import Gate
+from ringfence.execution.losses import LossLedger
+from ringfence.execution.usage import usages
 from ringfence.model.orders import OrderType, TimeInForce
 from ringfence.runtime.config import COUNTED_LIMITS, FLOORS, SCALED_LIMITS
 from ringfence.runtime.config import Limits as GateLimits
+from ringfence.runtime.guard import Guard
 from ringfence_operator import api
 from ringfence_operator.api import trading_rules
 from ringfence_operator.api.limit_table import LEAVES, Leaf, effective, preset_value
@@ -166,6 +173,34 @@ def test_rules_that_mean_nothing_are_refused(rules: dict[str, Any]) -> None:
     """Before anything runs on them."""
     with pytest.raises(ValueError, match="rules"):
         api.Limits.parse({"rules": rules})
+
+
+def test_what_has_a_soft_level_is_measured() -> None:
+    """An alert that nothing can give would be a promise."""
+    guard = Guard("s", {}, [], 0)
+    gate = Gate(guard, ())
+    gate.account.caps = Caps(gate_limits(api.Limits(), CAPITAL))
+    measured = {usage.limit for usage in usages(gate, LossLedger(owners={}), {})}
+    assert measured == {name(leaf) for leaf in LEAVES if leaf.limit is not None and leaf.limit.soft}
+
+
+SOURCES = Path(__file__).parents[3] / "services" / "ringfence" / "execution"
+TESTS = Path(__file__).parents[1] / "ringfence"
+
+
+def test_every_refusal_of_the_page_exists_and_is_forced_by_a_test() -> None:
+    """A code that people look for is one that the gate says."""
+    sources = "".join(path.read_text() for path in SOURCES.glob("*.py"))
+    tests = "".join(path.read_text() for path in TESTS.glob("test_*.py"))
+    groups = {leaf.path: set(leaf.limit.refused.split(", ")) - {"-"} for leaf in LEAVES if leaf.limit}
+    codes = set().union(*groups.values())
+    made = {code for code in codes if re.search(rf'"{code}[ "]', sources)}
+    periods = {f"LOSS_{period}_REACHED" for period in ("WEEK", "MONTH")}
+    assert codes - made - periods == set(), "the gate never says it"
+    ledger = ("loss.", "breakers.")  # forced by name in the ledger's and the breakers' own tests
+    forced = set().union(*(found for path, found in groups.items() if not path.startswith(ledger)))
+    assert len(forced) > 25
+    assert {code for code in forced if code not in tests} == set(), "no test forces it"
 
 
 def test_words_are_the_gates() -> None:
