@@ -162,7 +162,7 @@ def _handed_over(turn: Turn) -> Turn:
     for found in turn.state.handovers:
         if found.id not in said or said[found.id].state != "Refused" or found.mode is Mode.FLATTEN:
             continue  # what cannot be closed now is asked for until it can
-        if found.purpose is not Purpose.PROMOTE or turn.state.shadow is None:
+        if found.purpose is not Purpose.PROMOTE or turn.state.shadow is None or turn.state.candidate is not None:
             return moves.close_instead(turn, found, said[found.id].message)
         return turn if turn.stopped else moves.put_back(turn, said[found.id].message)
     return turn

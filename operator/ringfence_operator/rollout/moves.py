@@ -135,7 +135,7 @@ def put_back(turn: Turn, message: str) -> Turn:
     if shadow is None:
         raise AssertionError("only a promotion is put back, and that has a shadow")
     back = replace(shadow, stage=turn.top.stage, weight=turn.top.weight, since=turn.now)
-    step = turn.steps[-2]
+    step = turn.steps[max(0, len(turn.steps) - 2)]
     candidate = replace(stable, stage=step.stage, weight=step.weight, since=turn.now)
     failure = Failure(revision=stable.revision, reason="HandoverRefused", message=message, at=turn.now)
     turn = turn.kept(stable=back, shadow=None, candidate=candidate, handovers=(), failure=failure)
