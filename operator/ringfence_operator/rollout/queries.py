@@ -102,6 +102,9 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         Queries(value=f"100 * max(ringfence_gate_loss_day{_LOSS} / (ringfence_gate_loss_day_limit{_LOSS} > 0))"),
         f"ringfence_gate_loss_day{_LOSS}",
     ),
+    "drawdown": Entry(
+        Queries(value=f"100 * max(ringfence_gate_drawdown_ratio{_LOSS})"), f"ringfence_gate_drawdown_ratio{_LOSS}"
+    ),
     "venue-rejects": _ratio("ringfence_gate_track_rejected_total", "ringfence_gate_track_orders_total"),
     "gate-refusals": _ratio("ringfence_gate_track_refused_total", "ringfence_gate_track_intents_total"),
     # seconds; the sum of two p99 is no less than the p99 of the sum would be in all but strange cases
