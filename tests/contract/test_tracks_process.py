@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ import aiohttp
 import msgspec
 import pytest
 
-from gatebench.bench import SYMBOL, Bench, free_port, furnished, limits, write_keys
+from gatebench.bench import SYMBOL, WAIT_S, Bench, free_port, furnished, limits, write_keys
 from gatebench.fakeapi import MAPS, SYSTEM
 from ringfence.model.money import parse, text
 from ringfence.model.orders import Filled, Initialized
-from ringfence.runtime.config import Allocation, Gate, Handover, HandoverMode, StrategyConfig, Track
+from ringfence.runtime.config import Allocation, Endpoint, Gate, Handover, HandoverMode, StrategyConfig, Track
 from ringfence.simulator.server import TEST_CREDENTIAL
 from ringfence.wire import tracks as wire
 from ringfence.wire.messages import Envelope, Routes
@@ -55,22 +55,114 @@ class Busy(Strategy):
 """
 
 
+def execution(bench: Bench) -> Gate:
+    return Gate(
+        name="sim-execution",
+        venue="sim",
+        intents=bench.endpoint("intents", "gate"),
+        events=bench.endpoint("events", "gate"),
+        http=f"http://127.0.0.1:{bench.ports['http']}",
+    )
+
+
+class PaperGate:
+    """The paper gate beside the bench's execution: its own process, copies of live orders included."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.ports = {name: free_port() for name in ("http", "kill", "intents", "events")}
+
+    def gate(self) -> Gate:
+        key = self.bench.keys["paper"].public
+        return Gate(
+            name="sim-paper",
+            venue="sim",
+            intents=Endpoint(host="127.0.0.1", port=self.ports["intents"], public_key=key),
+            events=Endpoint(host="127.0.0.1", port=self.ports["events"], public_key=key),
+            http=f"http://127.0.0.1:{self.ports['http']}",
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["PaperGate"]:
+        bench, place = self.bench, self.bench.root / "paper"
+        write_keys(place, bench.keys["paper"])
+        config = msgspec.structs.replace(
+            bench.gate_config(bench.simulator.address()),
+            service="sim-paper",
+            paper=True,
+            lease="",
+            copies=execution(bench),
+            http_port=self.ports["http"],
+            kill_port=self.ports["kill"],
+            intents_port=self.ports["intents"],
+            events_port=self.ports["events"],
+        )
+        (place / "service.json").write_bytes(msgspec.json.encode(config))
+        environment = os.environ | {
+            "RINGFENCE_CONFIG": str(place / "service.json"),
+            "RINGFENCE_CURVE": str(place),
+            "RINGFENCE_JOURNAL": str(place / "journal"),
+            "RINGFENCE_KILL_SWITCH": str(bench.root / "kill-switch"),
+            "RINGFENCE_KILL_TOKEN": str(bench.root / "token"),
+            "RINGFENCE_TERMINATION_LOG": str(place / "termination"),
+            "KUBECONFIG": str(bench.kubeconfig),
+            "POD_NAME": "momentum-sim-paper-0",
+            "PYTHONPATH": str(ROOT / "services"),
+        }
+        with (place / "log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "ringfence.paper", env=environment, stdout=log, stderr=log, cwd=place
+            )
+        try:
+            yield self
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def report(self) -> wire.TracksReport | None:
+        """None while it does not answer yet."""
+        with contextlib.suppress(aiohttp.ClientConnectionError):
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"http://127.0.0.1:{self.ports['http']}{wire.TRACKS_PATH}") as response,
+            ):
+                return wire.decode(await response.read())
+        return None
+
+    async def until(self, name: str, condition: Callable[[wire.Track], bool]) -> wire.Track:
+        """Until this can be said of a track."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                found = await self.report()
+                for track in found.tracks if found is not None else ():
+                    if track.name == name and condition(track):
+                        return track
+                await asyncio.sleep(0.05)
+
+    async def compared(self, track: str) -> float:
+        """Live orders of a track that the twin has compared."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self.ports['http']}/metrics") as response,
+        ):
+            lines = (await response.text()).splitlines()
+        wanted = f'ringfence_twin_orders_total{{revision="{OLD}",track="{track}"}}'
+        other = f'ringfence_twin_orders_total{{track="{track}",revision="{OLD}"}}'
+        return sum(float(line.split()[-1]) for line in lines if line.startswith((wanted, other)))
+
+
 class Runner:
     """One strategy's process."""
 
-    def __init__(self, bench: Bench, slot: str, revision: str, track: str) -> None:
+    def __init__(self, bench: Bench, slot: str, revision: str, track: str, *gates: Gate) -> None:
+        """Begins at the last of the gates; the bench's is the first."""
         self.bench, self.slot, self.revision, self.track = bench, slot, revision, track
+        self.gates = (execution(bench), *gates)
         self.port = free_port()
 
     def config(self) -> StrategyConfig:
         bench = self.bench
-        gate = Gate(
-            name="sim-execution",
-            venue="sim",
-            intents=bench.endpoint("intents", "gate"),
-            events=bench.endpoint("events", "gate"),
-            http=f"http://127.0.0.1:{bench.ports['http']}",
-        )
         return StrategyConfig(
             system=SYSTEM,
             namespace=bench.namespace,
@@ -82,8 +174,8 @@ class Runner:
             parameters={},
             symbols=(SYMBOL,),
             marketdata=(bench.endpoint("md", "marketdata"),),
-            gate=gate,
-            gates=(gate,),
+            gate=self.gates[-1],
+            gates=self.gates,
         )
 
     @contextlib.asynccontextmanager
@@ -244,4 +336,49 @@ async def test_weights_move_and_positions_are_handed_over_while_two_strategies_t
         assert await old.metric("exceptions") == await new.metric("exceptions") == 0
         await stack.aclose()
         await stage.allocate(stage.track("stable", "slot-b", NEW, "Paper", 0))
+        await stage.same_books()
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(240)
+async def test_a_candidate_goes_from_paper_to_live_and_the_old_stable_to_paper_and_back_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with furnished(tmp_path, monkeypatch, paper=False) as bench, contextlib.AsyncExitStack() as stack:
+        stage, paper = Stage(bench), PaperGate(bench)
+        old_live = stage.track("stable", "slot-a", OLD, "Live", 100)
+        await stage.allocate(old_live, stage.track("candidate", "slot-b", NEW, "Paper", 0))
+        await stack.enter_async_context(paper.running())
+        old = Runner(bench, "slot-a", OLD, "stable", paper.gate())
+        new = Runner(bench, "slot-b", NEW, "candidate", paper.gate())
+        async with old.running(), new.running():
+            # both begin at the paper gate by their files; stable belongs to execution, and goes there by itself
+            await stage.more_fills("stable", OLD)
+            simulated = await paper.until("candidate", lambda track: track.fills >= 3)
+            assert simulated.adopts is True
+            assert not (await stage.told("candidate")).allowed
+            assert stage.fills("candidate", NEW) == 0, "a candidate on paper has no live order"
+
+            # the twin follows what stable does
+            async with asyncio.timeout(WAIT_S):
+                while await paper.compared("stable") < 3:
+                    await asyncio.sleep(0.2)
+
+            began = time.monotonic()
+            await stage.allocate(old_live, stage.track("candidate", "slot-b", NEW, "Canary", 25))
+            await stage.more_fills("candidate", NEW, 1)
+            print(f"Canary allocated to first live fill of the candidate: {time.monotonic() - began:.2f} s")
+            await stage.more_fills("stable", OLD)
+
+            adopt = Handover(id="promote-1", source="candidate", target="stable", mode=HandoverMode.ADOPT)
+            shadow = stage.track("shadow", "slot-a", OLD, "Paper", 0)
+            await stage.allocate(stage.track("stable", "slot-b", NEW, "Live", 100), shadow, handovers=(adopt,))
+            await stage.more_fills("stable", NEW)
+            await paper.until("shadow", lambda track: track.fills >= 3)
+
+            # rolled back: the old one takes its track again, and what is on it
+            await stage.allocate(old_live)
+            await stage.more_fills("stable", OLD)
+            assert await old.metric("exceptions") == await new.metric("exceptions") == 0
+        await stage.allocate(stage.track("stable", "slot-a", OLD, "Paper", 0))
         await stage.same_books()

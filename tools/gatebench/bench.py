@@ -91,7 +91,7 @@ class Bench:
         self.namespace = namespace
         self.root = root
         self.paper = paper
-        self.keys = {role: KeyPair.generate() for role in ("marketdata", "gate", "strategy", "reader", *SLOTS)}
+        self.keys = {role: KeyPair.generate() for role in ("marketdata", "gate", "strategy", "reader", "paper", *SLOTS)}
         self.ports = {name: free_port() for name in ("http", "kill", "intents", "events", "md", "mdhttp")}
         self.api = FakeApi()
         self.updates: dict[int, OrderUpdate] = {}
@@ -133,7 +133,7 @@ class Bench:
             symbols=(SYMBOL,),
             book_stale_ms=5000,
             quote_stale_ms=10_000,
-            subscribers={role: self.keys[role].public for role in ("gate", "reader", *SLOTS)},
+            subscribers={role: self.keys[role].public for role in ("gate", "reader", "paper", *SLOTS)},
             port=self.ports["md"],
             http_port=self.ports["mdhttp"],
         )
@@ -151,7 +151,7 @@ class Bench:
             capital=parse("100000"),
             currency="USDT",
             marketdata=self.endpoint("md", "marketdata"),
-            subscribers={"reader": self.keys["reader"].public},
+            subscribers={role: self.keys[role].public for role in ("reader", "paper")},
             lease="" if self.paper else "momentum-sim",
             kill_switch_configmap="momentum-kill-switch",
             allocation_configmap="momentum-allocation",

@@ -85,20 +85,28 @@ class Handovers:
         """Tracks whose working orders must go: sources of what is not done."""
         return {handover.source for handover in self.wanted if handover.id not in self.done}
 
-    def step(self, wall: int, mono: int) -> tuple[Transfer, list[Output]] | None:
-        """The next transfer that can be done now: to be noted, and then its outputs carried out."""
+    def flattening(self) -> Handover | None:
+        """The one whose source is to be closed now: the host sees to it by a stop of that track alone."""
+        due = next((handover for handover in self.wanted if handover.id not in self.done), None)
+        return due if due is not None and due.mode is HandoverMode.FLATTEN else None
+
+    def step(self, wall: int, mono: int, flat: Container[str] = ()) -> tuple[Transfer, list[Output]] | None:
+        """The next transfer that can be done now: to be noted, and then its outputs carried out.
+
+        ``flat``: tracks that `flatten` has closed, but for what the venue would refuse as too small.
+        """
         self.waiting, self.refused = {}, {}
         for handover in self.wanted:
             if handover.id in self.done:
                 continue
-            transfer = self._transfer(handover, wall, mono)
+            transfer = self._transfer(handover, wall, mono, flat)
             if transfer is None:
                 return None  # the order of the list holds
             self.done[handover.id] = transfer
             return transfer, self._book(transfer)
         return None
 
-    def _transfer(self, handover: Handover, wall: int, mono: int) -> Transfer | None:
+    def _transfer(self, handover: Handover, wall: int, mono: int, flat: Container[str]) -> Transfer | None:
         gate = self._books.gate
         source = gate.tracks.get(handover.source)
         target = gate.tracks.get(handover.target)
@@ -107,11 +115,13 @@ class Handovers:
             self.waiting[handover.id] = blocked
             return None
         held = [slot for slot in source.slots.values() if slot.position] if source is not None else []
-        legs = []
-        if held and handover.mode is HandoverMode.FLATTEN:
-            told = ", ".join(f"{text(slot.position)} {slot.market.symbol}" for slot in held)
-            self.refused[handover.id] = f"{handover.source} holds {told}: this version does not close positions"
-            return None
+        legs: list[Leg] = []
+        if handover.mode is HandoverMode.FLATTEN:
+            if held and handover.source not in flat:
+                told = ", ".join(f"{text(slot.position)} {slot.market.symbol}" for slot in held)
+                self.waiting[handover.id] = f"{told} of {handover.source} is being closed"
+                return None
+            held = []
         if held and target is not None and self.adopts.get((target.name, target.mark)) is False:
             self.refused[handover.id] = f"the strategy of {handover.target} does not declare on_adopt"
             return None

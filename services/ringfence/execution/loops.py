@@ -21,7 +21,7 @@ from ringfence.runtime.guard import RECONCILED
 from ringfence.runtime.killwatch import ALLOCATION
 from ringfence.runtime.waiting import wait_at_most
 from ringfence.venues.api import OrderReport, TradeReport, VenueError
-from ringfence.wire.stops import Severity
+from ringfence.wire.stops import Scope, Severity
 
 log = structlog.get_logger()
 
@@ -33,6 +33,7 @@ CANCELING_S: Final = 1.0
 FAILURES_MAX: Final = 3
 GRANT_RETRY_S: Final = 1.0
 STEP_S: Final = 0.05
+FLATTENING: Final = "handover "
 ROUTES_EVERY: Final = 20
 """Steps between two tellings of who belongs where."""
 SECOND_NS: Final = 1_000_000_000
@@ -207,7 +208,7 @@ class AllocationKeeper:
     def step(self) -> bool:
         """Book what can be booked now; whether what holds tracks back has changed."""
         app = self.app
-        while (made := app.handovers.step(app.clock.wall_ns(), app.clock.monotonic_ns())) is not None:
+        while (made := app.handovers.step(app.clock.wall_ns(), app.clock.monotonic_ns(), self._flat())) is not None:
             transfer, outputs = made
             app.note(NOTE_TRANSFER, transfer)  # before its legs: a crash in between is made good at the next start
             app.perform(outputs)
@@ -222,6 +223,18 @@ class AllocationKeeper:
         changed = held.keys() != self._held.keys()
         self._held = held
         return changed
+
+    def _flat(self) -> set[str]:
+        """Have the source of a Flatten closed, by a stop of that track alone; the track once it is flat."""
+        app, due = self.app, self.app.handovers.flattening()
+        wanted = FLATTENING + due.id if due is not None else ""
+        for name in [name for name in app.guard.sources if name.startswith(FLATTENING) and name != wanted]:
+            app.observe(lambda now, name=name: app.guard.drop(name, now))  # type: ignore[misc]
+        if due is None:
+            return set()
+        scope, reason = Scope(tracks=(due.source,)), f"handover {due.id} closes what {due.source} holds"
+        app.observe(lambda now: app.guard.hold(wanted, Severity.FLATTEN, reason, now, scope))
+        return {due.source} if app.flatten.flat_at(scope) else set()
 
     def _open_accounts(self, allocation: Allocation) -> None:
         """A paper account with fresh balances for each revision that is new on its track, once the old one is flat."""

@@ -157,10 +157,10 @@ class Guard:
             self._settle(now)
         self.met(RECONCILED, now)
 
-    def hold(self, name: str, severity: Severity, reason: str, now: int) -> None:
-        """Set one of the gate's own sources (lease, journal, breaks, shutdown)."""
-        if self.sources.get(name) != Source(severity, reason):
-            self.sources[name] = Source(severity, reason)
+    def hold(self, name: str, severity: Severity, reason: str, now: int, scope: Scope = EVERYTHING) -> None:
+        """Set one of the gate's own sources (lease, journal, breaks, shutdown, handovers)."""
+        if self.sources.get(name) != Source(severity, reason, scope):
+            self.sources[name] = Source(severity, reason, scope)
             self._settle(now)
 
     def drop(self, name: str, now: int) -> None:
