@@ -37,21 +37,27 @@ class Busy(Strategy):
 
     def on_start(self):
         self.seen = 0
+        self.buying = True
 
     def on_adopt(self, positions):
         self.seen = 0
 
     def on_quote(self, quote):
         self.seen += 1
-        if self.seen % 3 or self.context.working():
+        if self.seen % 3:
+            return
+        working = self.context.working()
+        for order in working:
+            self.context.cancel(order.intent_id)
+        if working:
             return
         held = self.context.position(quote.symbol)
-        if held < units("0.004"):
-            self.context.buy(quote.symbol, units("0.001"))
-        elif held >= units("0.006"):
-            self.context.sell(quote.symbol, units("0.001"))
-        else:
+        if self.seen % 5 == 0:
             self.context.buy(quote.symbol, units("0.001"), quote.bid)
+            return
+        self.buying = held < units("0.004") or (self.buying and held < units("0.008"))
+        trade = self.context.buy if self.buying else self.context.sell
+        trade(quote.symbol, units("0.001"))
 """
 
 

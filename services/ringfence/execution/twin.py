@@ -158,7 +158,11 @@ class Twin:
         self.tick(now)
         match message:
             case InstrumentRules():
-                self._instruments[message.instrument.symbol] = message.instrument
+                rules = message.instrument
+                self._instruments[rules.symbol] = rules
+                for engine in self._engines.values():  # one that was opened before these rules came
+                    for asset in (rules.base, rules.quote):
+                        engine.free.setdefault(asset, UNLIMITED)
             case BookTop():
                 self._books[message.symbol] = message
                 for engine in self._engines.values():

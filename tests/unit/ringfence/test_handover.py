@@ -232,17 +232,35 @@ def test_a_strategy_without_on_adopt_is_refused_and_only_for_its_own_revision() 
     assert rig.step() is not None
 
 
-def test_flatten_of_what_is_held_is_refused_and_of_nothing_is_done() -> None:
+def test_flatten_waits_until_the_source_is_closed_and_leaves_dust_where_it_is() -> None:
     rig = trading()
     flatten = Handover(id="f-1", source="candidate", mode=HandoverMode.FLATTEN)
     rig.allocate(BEFORE, flatten)
-    assert "does not close positions" in rig.handovers.refused["f-1"]
+    assert rig.handovers.flattening() == flatten
+    assert "is being closed" in rig.handovers.waiting["f-1"]
     assert not any(isinstance(o, Approved) for o in rig.intent("candidate", NEW, Side.BUY))
-    sell = rig.place("candidate", NEW, Side.SELL, money("0.0999"))
-    rig.fill(sell, money("0.0999"))
-    rest = rig.position("candidate")
-    assert rest < 0  # the fee of the sale in the base asset left a rest below a lot
-    assert rig.step() is None
+    assert rig.handovers.step(WALL, MONO, {"stable"}) is None
+    made = rig.handovers.step(WALL, MONO, {"candidate"})
+    assert made is not None
+    assert (made[0].legs, made[1]) == ((), [])
+    assert rig.handovers.flattening() is None
+
+
+def test_flatten_of_nothing_is_done_at_once() -> None:
+    rig = Rig()
+    rig.allocate(BEFORE, Handover(id="f-1", source="candidate", mode=HandoverMode.FLATTEN))
+    assert "f-1" in rig.handovers.done
+
+
+def test_handovers_are_done_in_their_order() -> None:
+    """A promotion that does not adopt: the old stable's position is closed first, the candidate's then moves."""
+    rig = trading()
+    first = Handover(id="f-1", source="stable", mode=HandoverMode.FLATTEN)
+    rig.allocate(AFTER, first, ADOPT)
+    assert rig.handovers.done == {}
+    assert rig.handovers.step(WALL, MONO, {"stable"}) is not None
+    assert rig.step() is not None
+    assert rig.position("candidate") == 0
 
 
 @pytest.mark.parametrize("kept", range(7))

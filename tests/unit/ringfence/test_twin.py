@@ -83,6 +83,18 @@ def test_a_live_order_that_paid_more_than_its_copy_is_a_cost() -> None:
     assert record.fill_share.moments.positive == record.fill_share.moments.negative == 0
 
 
+def test_rules_that_come_after_the_first_order_are_not_too_late_for_the_others() -> None:
+    world = World()
+    rules = world.twin._instruments.pop(SYMBOL)
+    world.send("early")
+    world.later(6 * MS)
+    assert world.twin.left_out == 1
+    world.twin.market(InstrumentRules("sim", rules), world.now)
+    world.send("next")
+    world.later(6 * MS)
+    assert world.twin.copies["next"].filled == ONE
+
+
 def test_it_reaches_the_simulated_venue_one_way_later() -> None:
     world = World()
     world.send()
