@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from chaos.compare import OurBooks, VenueBooks, differences
 from chaos.life import Killed, Life
-from chaos.plan import Drop, Kill, Plan, Stop, Trouble, Want, full_disk, plan
+from chaos.plan import Change, Drop, Kill, Plan, Stop, Trouble, Want, changes, full_disk, plan
 from chaos.process import KEY, SYMBOL, SYSTEM, Process, furnish
 from chaos.virtual import START_NS, Skewed, VirtualLoop
 from chaos.wire import Network
@@ -35,7 +35,19 @@ from ringfence.simulator.record import Record
 from ringfence.simulator.server import TEST_CREDENTIAL
 from ringfence.simulator.venue import Fees, Venue
 from ringfence.wire.kill import KillRequest, Severity
-from ringfence.wire.messages import BookTop, CancelIntent, FeedStatus, InstrumentRules, Intent, Quote
+from ringfence.wire.messages import (
+    BookTop,
+    CancelIntent,
+    FeedStatus,
+    InstrumentRules,
+    Intent,
+    MassCancelIntent,
+    PairIntent,
+    Quote,
+    ReduceIntent,
+    ReplaceIntent,
+)
+from ringfence.wire.messages import Request as AskedOfGate
 
 ACCOUNT: Final = TEST_CREDENTIAL.account
 RULES: Final = LISTED[SYMBOL].instrument
@@ -202,8 +214,9 @@ class Episode:
 
     async def _play(self) -> None:
         done: list[tuple[float, int, Any]] = []
-        parts: list[Want | Drop | Trouble | Kill | Stop] = [*self.plan.wants]
+        parts: list[Want | Drop | Change | Trouble | Kill | Stop] = [*self.plan.wants]
         parts += self.plan.drops
+        parts += changes(Random(self.seed), self.plan)  # sim-ok: the episode's seed
         parts += self.plan.troubles
         if self.seed % FULL_DISK_EVERY == FULL_DISK_EVERY - 2:
             parts.append(full_disk(self.rng, self.plan.length_s))
@@ -224,6 +237,8 @@ class Episode:
         match what:
             case Want():
                 self._want(what)
+            case Change():
+                self._in_process(lambda: self._change(what))
             case Drop(_, name):
                 self._in_process(lambda: self._tell(CancelIntent(name, "stable", self.machine.wall_ns())))
             case Kill():
@@ -260,7 +275,56 @@ class Episode:
         elif kind == "halt":
             self.gateway.fault(Fault(kind="halt", symbol=SYMBOL, on=False))
 
-    def _tell(self, message: Intent | CancelIntent) -> None:
+    def _working(self, what: Change) -> tuple[str, int]:
+        """An order that works now, by its intent, and a quantity that is less than it has; else what was drawn."""
+        assert self.process is not None
+        lives = [live.order for live in self.process.manager.live.values() if live.order.venue_order_id]
+        if not lives:
+            return what.target, what.quantity_lots * RULES.lot
+        order = lives[what.away_ticks % len(lives)]
+        return order.intent_id, order.filled + order.leaves // 2 // RULES.lot * RULES.lot
+
+    def _change(self, what: Change) -> None:
+        target, smaller = self._working(what)
+        now, best = self.machine.wall_ns(), self.venue.instruments[SYMBOL].publisher.best
+        lots, away = what.quantity_lots * RULES.lot, what.away_ticks * RULES.tick
+        near = best.bid if what.side is Side.BUY else best.ask
+        match what.kind:
+            case "replace":
+                self._tell(ReplaceIntent(what.name, target, "stable", lots, near - what.side.sign * away, 0, now))
+            case "reduce":
+                self._tell(ReduceIntent(target, "stable", smaller, now))
+            case "mass":
+                self._tell(MassCancelIntent("stable", "", now))
+            case "stop":
+                touch = best.ask if what.side is Side.BUY else best.bid
+                self._tell(self._conditional(what, f"{what.name}s", OrderType.STOP_LOSS, lots, 0,
+                                             touch + what.side.sign * away, reduce_only=False))  # fmt: skip
+            case _:
+                self._pair(what, away)
+
+    def _pair(self, what: Change, away: int) -> None:
+        """Target and stop of what is held, if anything is."""
+        assert self.process is not None
+        slot = self.process.app.gate.tracks["stable"].slots.get(SYMBOL)
+        best = self.venue.instruments[SYMBOL].publisher.best
+        held = 0 if slot is None else slot.position - slot.position % RULES.lot
+        if held <= 0:
+            return
+        selling = Change(what.at_s, what.kind, what.name, what.target, Side.SELL, what.quantity_lots, what.away_ticks)
+        target, stop = best.ask + away, best.bid - away
+        first = self._conditional(selling, f"{what.name}t", OrderType.LIMIT_MAKER, held, target, 0, reduce_only=True)
+        second = self._conditional(selling, f"{what.name}u", OrderType.STOP_LOSS, held, 0, stop, reduce_only=True)
+        self._tell(PairIntent(first, second))
+
+    def _conditional(
+        self, what: Change, name: str, kind: OrderType, lots: int, price: int, stop: int, *, reduce_only: bool
+    ) -> Intent:
+        now = self.machine.wall_ns()
+        force = TimeInForce.GTC
+        return Intent(name, "stable", SYMBOL, what.side, kind, force, lots, price, reduce_only, now, stop)
+
+    def _tell(self, message: AskedOfGate) -> None:
         if self.process is not None:
             self.process.told_by_bus(message, KEY)
 
@@ -321,6 +385,7 @@ class Episode:
                 for want in self.plan.wants:
                     message = CancelIntent(want.name, "stable", self.machine.wall_ns())
                     self._in_process(lambda message=message: self._tell(message))  # type: ignore[misc]
+                self._in_process(lambda: self._tell(MassCancelIntent("stable", "", self.machine.wall_ns())))
 
     async def _settled(self, deadline: float, since: int) -> int:
         """Wait until the gate itself says that all is well, in a look that began from here on. Returns when."""

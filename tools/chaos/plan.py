@@ -30,6 +30,20 @@ class Want(msgspec.Struct, frozen=True):
     """When the same intent is sent a second time; 0 = never."""
 
 
+class Change(msgspec.Struct, frozen=True):
+    """Something is asked for that changes, ends or guards what is there."""
+
+    at_s: float
+    kind: str
+    """replace, reduce, mass, stop or pair."""
+    name: str
+    target: str
+    """Name of the intent that it is about, where nothing works."""
+    side: Side
+    quantity_lots: int
+    away_ticks: int
+
+
 class Drop(msgspec.Struct, frozen=True):
     """A cancel of an intent."""
 
@@ -113,6 +127,19 @@ def plan(rng: Random) -> Plan:
         cancel_at_end=rng.random() < 0.5,
         kill_at_end=rng.random() < 0.3,
     )
+
+
+def changes(rng: Random, made: Plan) -> tuple[Change, ...]:
+    """Drawn apart from the plan, so that a seed keeps its plan."""
+    found = []
+    for number in range(rng.choice((0, 4, 12, 30))):
+        want = rng.choice(made.wants)
+        kind = rng.choice((*(3 * ("replace", "reduce", "pair")), "stop", "stop", "mass"))
+        at = rng.choice((want.at_s + rng.uniform(0, 0.3), rng.uniform(0.8, made.length_s)))
+        lots = want.quantity_lots // 2 if kind == "reduce" else rng.choice((20, 100, want.quantity_lots))
+        away = rng.choice((1, 50, rng.randint(1, 20_000)))
+        found.append(Change(at, kind, f"c{number}", want.name, rng.choice((Side.BUY, Side.SELL)), max(20, lots), away))
+    return tuple(found)
 
 
 def full_disk(rng: Random, length: float) -> Trouble:

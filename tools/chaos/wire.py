@@ -90,7 +90,9 @@ class Network:
         life.step("request")
         params = dict(parse_qsl(query, keep_blank_values=True))
         if request.method == "POST":
-            self.on_order(params.get("newClientOrderId", ""))
+            for name in ("newClientOrderId", "aboveClientOrderId", "belowClientOrderId"):
+                if name in params:
+                    self.on_order(params[name])
         call = Call(
             name=PATHS[request.method, request.path],
             params=params,

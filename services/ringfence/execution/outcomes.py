@@ -115,7 +115,11 @@ class Outcomes(Accounting):
             live.query_at = mono + QUERY_FIRST_NS
             outputs.append(Reconcile(f"fills of {client_order_id} are missing"))
         elif report.state in CLOSED and not order.closed:
-            outputs += self._fold(_terminal(client_order_id, report, wall))
+            if report.quantity < order.quantity:  # it was made smaller before it ended, and nobody told
+                smaller = {"quantity": report.quantity, "price": report.price}
+                outputs += self._fold(Updated(client_order_id=client_order_id, ts=wall, **smaller))
+            if not order.closed:
+                outputs += self._fold(_terminal(client_order_id, report, wall))
         else:
             outputs += self._settle_update(live, report, asked, wall)
             if order.state is OrderState.PENDING_CANCEL or order.update is not None:
