@@ -54,18 +54,21 @@ def expected_children() -> set[tuple[str, str]]:
         f"{v}-simulator",
         f"{v}-marketdata",
         f"{v}-execution",
+        f"{v}-watchdog",
         f"{v}-paper",
         f"{s}-portfolio",
         f"{s}-strategy-a",
     ]
     gates = [f"{v}-execution", f"{v}-paper"]
+    known = [*gates, f"{v}-watchdog"]
+    """Programs that the API server knows by accounts of their own."""
     roles = [*programs[1:]]
     found = {("Service", name) for name in programs} | {("NetworkPolicy", name) for name in [*programs, f"{s}-deny"]}
     found |= {("StatefulSet" if name in gates else "Deployment", name) for name in programs}
     found |= {("ConfigMap", f"{name}-config") for name in programs}
     found |= {("ConfigMap", f"{s}-allocation"), ("ConfigMap", f"{s}-kill-switch")}
-    found |= {("ServiceAccount", name) for name in [*gates, f"{s}-platform", f"{s}-strategy"]}
-    found |= {(kind, name) for kind in ("Role", "RoleBinding") for name in gates}
+    found |= {("ServiceAccount", name) for name in [*known, f"{s}-platform", f"{s}-strategy"]}
+    found |= {(kind, name) for kind in ("Role", "RoleBinding") for name in known}
     # the keys of all three places for strategies, used or not, so that nobody restarts when one is taken
     found |= {("Secret", f"{name}-curve") for name in [*roles, f"{s}-strategy-b", f"{s}-strategy-c"]}
     found |= {("Secret", f"{v}-credentials"), ("Secret", f"{v}-kill-token")}

@@ -1,0 +1,115 @@
+"""The watchdog on a real cluster: a gate that hangs with orders at the venue, and what happens without it."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import signal
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from demo.cluster import ROOT, Cluster
+from demo.install import Images
+from demo.system import System, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group("e2e")]
+NAME: Final = "guarded"
+SILENT_S: Final = 16
+
+
+@pytest.fixture(scope="module")
+def system(cluster: Cluster, operator: Images) -> System:
+    if cluster.sort != "local":
+        pytest.skip("stopping a container's process needs our own node")
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "trading"}}
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+    manifest = yaml.safe_load((ROOT / "manifests" / "samples" / "momentum.yaml").read_text())
+    manifest["metadata"]["name"] = NAME
+    manifest["spec"]["strategy"]["image"] = operator.strategy
+    manifest["spec"]["watchdog"] = {"silentSeconds": SILENT_S}
+    found = System(cluster, NAME)
+    found.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    return found
+
+
+def address(system: System, role: str) -> str:
+    listed = json.loads(system.kubectl("get", "pods", "-l", f"ringfence.dev/system={system.name}", "-o", "json"))
+    return next(
+        str(pod["status"]["podIP"])
+        for pod in listed["items"]
+        if pod["metadata"]["labels"].get("ringfence.dev/service") == role
+    )
+
+
+def process(pod: str) -> int:
+    """The pid of a pod's program, seen from the node."""
+    for found in Path("/proc").glob("[0-9]*"):
+        try:
+            environ, line = (found / "environ").read_bytes(), (found / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"POD_NAME={pod}".encode() in environ.split(b"\0") and b"ringfence.execution" in line:
+            return int(found.name)
+    raise AssertionError(f"no process of {pod} on this machine")
+
+
+def rest_at_venue(system: System) -> None:
+    """One order far below the market, as somebody else with the account's key would send it."""
+    data = system.get("secret", f"{system.name}-{system.venue}-credentials")["data"]
+    key, secret = (base64.b64decode(data[name]).strip() for name in ("api-key", "api-secret"))
+    base = f"http://{address(system, 'simulator')}:9000/api/v3"
+    with urllib.request.urlopen(f"{base}/ticker/bookTicker?symbol=BTCUSDT", timeout=5) as answer:  # noqa: S310 - our own node
+        bid = float(json.loads(answer.read())["bidPrice"])
+    order = {
+        "symbol": "BTCUSDT",
+        "side": "BUY",
+        "type": "LIMIT",
+        "timeInForce": "GTC",
+        "quantity": "0.001",
+        "price": f"{bid * 0.9:.2f}",
+        "timestamp": str(system.venue_now_ns() // 1_000_000),
+    }
+    query = urllib.parse.urlencode(order)
+    signature = hmac.new(secret, query.encode(), hashlib.sha256).hexdigest()
+    request = urllib.request.Request(  # noqa: S310 - as above
+        f"{base}/order?{query}&signature={signature}", method="POST", headers={"X-MBX-APIKEY": key.decode()}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+        assert answer.status == 200
+
+
+def test_the_watchdog_is_up_and_shown_like_any_service(system: System) -> None:
+    """Ready, in the status, and on paper or live alike."""
+    wait_for("trading Active", lambda: system.is_active() or None, 120)
+    services = {one["name"]: one for one in system.get("tsys", NAME)["status"]["services"]}
+    assert services["sim-watchdog"]["ready"] is True
+
+
+def test_a_gate_that_hangs_loses_its_orders_and_comes_back(system: System) -> None:
+    """SIGSTOP: neither Lease nor heartbeat. All is cancelled at the venue, the pod is deleted, trading resumes."""
+    rest_at_venue(system)
+    pod = f"{NAME}-sim-execution-0"
+    uid = system.get("pod", pod)["metadata"]["uid"]
+    os.kill(process(pod), signal.SIGSTOP)
+    stopped_ns = time.time_ns()  # sim-ok: measures a real cluster
+
+    def cancelled() -> dict[str, Any] | None:
+        found = [r for r in system.requests() if r["kind"] == "cancel_all" and r["received_ns"] > stopped_ns]
+        return found[0] if found else None
+
+    took_s = (wait_for("the watchdog's cancel", cancelled, 90)["received_ns"] - stopped_ns) / 1e9
+    print(f"\nexecution stopped: everything on the account cancelled after {took_s:.1f} s")
+    assert SILENT_S - 2 < took_s < SILENT_S + 15
+
+    def replaced() -> bool | None:
+        return True if system.get("pod", pod)["metadata"]["uid"] != uid else None
+
+    wait_for("another pod", replaced, 120)
+    wait_for("trading Active again", lambda: system.is_active() or None, 120)
