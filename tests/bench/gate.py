@@ -24,6 +24,8 @@ from typing import Any, Final, NamedTuple
 
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
+from ringfence.execution.ids import prefix
+from ringfence.execution.manager import Manager
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE, parse, text
 from ringfence.model.orders import OrderType, Side, TimeInForce
@@ -40,6 +42,7 @@ BATCH: Final = 10
 ROUNDS: Final = 7
 WALL, MONO = 1_700_000_000_000_000_000, 5_000_000_000_000
 BID, ASK = parse("61840"), parse("61840.01")
+CAPITAL: Final = parse("1000000")
 RULES: Final = Instrument(
     symbol=SYMBOL,
     base="BTC",
@@ -73,7 +76,7 @@ def orders() -> list[Wanted]:
 
 def limits() -> Limits:
     """Every limit of the preset, for a capital of a million."""
-    return gate_limits(LimitsSpec.model_validate({"preset": "full"}), "1000000")
+    return gate_limits(LimitsSpec.model_validate({"preset": "full"}), text(CAPITAL))
 
 
 # --- ours
@@ -94,6 +97,11 @@ def our_gate() -> Gate:
     allocate(gate.tracks, gate.account, Allocation(epoch=1, tracks=(track,), limits=found), {"g": found}, paper=False)
     for one in (gate.tracks["stable"], gate.account):
         one.caps.message_ns = 0  # the peer's throttle is as wide: the rate is checked, and never reached
+    market.tape.trade(1000 * SCALE, MONO)
+    gate.balances = {"USDT": CAPITAL, "BTC": 100 * SCALE, "BNB": 100 * SCALE}
+    manager = Manager(gate, prefix("n", "s"), "USDT", 0)
+    manager.capital = CAPITAL
+    manager.evaluate(WALL)  # equity, losses and drawdown are known, as they are in a gate that trades
     return gate
 
 

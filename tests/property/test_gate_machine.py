@@ -210,7 +210,7 @@ class Trading(RuleBasedStateMachine):
 
     # --- strategies
 
-    def judged(self, outputs: list[Output], track: str, symbol: str, side: Side, quantity: int, before: int) -> str:
+    def judged(self, outputs: list[Output], track: str, symbol: str, side: Side, quantity: int) -> str:
         """Take the gate's answer into the second account; the new order's client id, if there is one."""
         sent = [
             out.order if isinstance(out, Replace) else out for out in outputs if isinstance(out, Approved | Replace)
@@ -240,12 +240,18 @@ class Trading(RuleBasedStateMachine):
         assert sum(self.value((track,), one) for one in SYMBOLS) <= own + DUST
         assert sum(self.value(everybody, one) for one in SYMBOLS) <= self.current.position_gross + DUST
 
-    @rule(wanted=st.lists(st.tuples(tracks, symbols, st.sampled_from(Side), lots, prices), min_size=1, max_size=4))
-    def orders_of_a_moment(self, wanted: list[tuple[str, str, Side, int, int]]) -> None:
-        for one in wanted:
-            self.order(*one)
+    @rule(
+        wanted=st.lists(st.tuples(tracks, symbols, st.sampled_from(Side), lots, prices), min_size=1, max_size=4),
+        at_once=st.booleans(),
+    )
+    def orders_of_a_moment(self, wanted: list[tuple[str, str, Side, int, int]], at_once: bool) -> None:
+        """Some are filled before anything else happens, so that histories have positions in them."""
+        for track, symbol, side, quantity, price in wanted:
+            name = self.order(track, symbol, side, quantity, price)
+            if name and at_once:
+                self.execute(name, quantity * LOT, price * SCALE, 0, fee_in_base=False)
 
-    def order(self, track: str, symbol: str, side: Side, quantity: int, price: int) -> None:
+    def order(self, track: str, symbol: str, side: Side, quantity: int, price: int) -> str:
         self.numbers += 1
         wanted = Intent(
             f"i{self.numbers}",
@@ -261,8 +267,10 @@ class Trading(RuleBasedStateMachine):
         )
         before = self.worst(track, symbol)
         outputs = self.manager.intent(wanted, track, self.wall, self.mono)
-        if self.judged(outputs, track, symbol, side, quantity * LOT, before):
+        name = self.judged(outputs, track, symbol, side, quantity * LOT)
+        if name:
             self.within(track, symbol, before)
+        return name
 
     @rule(pick=picks, quantity=lots, price=prices)
     def replace(self, pick: int, quantity: int, price: int) -> None:

@@ -148,9 +148,10 @@ class Gate:
         quantity, price = intent.quantity, intent.price
         if quantity <= 0 or quantity % rules.lot or not rules.quantity_min <= quantity <= rules.quantity_max:
             found.append(rules.quantity_error(quantity) or "QUANTITY_INVALID")
-        if intent.type is not _LIMIT or intent.display or intent.stop_price or intent.trailing_bps:
+        kind = intent.type
+        if kind is not _LIMIT or intent.display or intent.stop_price or intent.trailing_bps:
             conditional.form(intent, rules, found)
-        if intent.type in UNPRICED:
+        if kind is not _LIMIT and kind in UNPRICED:  # the hash of an enum is a call of its own
             if price:
                 found.append(f"PRICE_ON_MARKET_ORDER price={text(price)}")
             return
