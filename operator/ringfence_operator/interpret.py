@@ -332,6 +332,7 @@ def plan(system: TradingSystem, seen: Seen, state: State, stop: Stop, settings: 
         scoped=scoped_stops(system, seen),
         silent_s=spec.watchdog.silent_seconds,
         acknowledge_s=spec.watchdog.acknowledge_seconds,
+        on_shutdown=spec.on_shutdown,
         journal_class=spec.journal.storage_class_name or settings.journal_storage_class,
         journal_size=spec.journal.size or settings.journal_size,
         settings=settings,

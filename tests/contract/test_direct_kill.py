@@ -25,6 +25,7 @@ class Owner:
     def __init__(self, working: int) -> None:
         self.guard = Guard("momentum", {}, (), SystemClock().wall_ns())
         self.orders = working
+        self.durable = True
 
     def observe(self, fold: Callable[[int], object]) -> None:
         fold(SystemClock().wall_ns())

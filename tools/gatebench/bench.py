@@ -44,6 +44,8 @@ TOKEN: Final = b"contract-test-token"
 WAIT_S: Final = 30.0
 CLOCK: Final = SystemClock()
 QUANTITY: Final = parse("0.001")
+OWNERS: Final = parse("10")
+"""BTC that the account holds before the gate's first start."""
 
 
 def limits() -> Limits:
@@ -221,7 +223,8 @@ class Bench:
 
     # --- the process
 
-    async def start(self) -> None:
+    async def start(self, log: Path | None = None) -> None:
+        """``log``: where it writes its log; default ``gate.log``."""
         environment = os.environ | {
             "RINGFENCE_CONFIG": str(self.root / "service.json"),
             "RINGFENCE_CURVE": str(self.root / "gate"),
@@ -236,13 +239,13 @@ class Bench:
             "PYTHONPATH": "services",
         }
         module = "ringfence.paper" if self.paper else "ringfence.execution"
-        log = (self.root / "gate.log").open("ab")
+        output = (log or self.root / "gate.log").open("ab")
         self.started_at = CLOCK.monotonic_ns() / 1e9
         self.states.clear()
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, env=environment, stdout=log, stderr=log
+            sys.executable, "-m", module, env=environment, stdout=output, stderr=output
         )
-        log.close()
+        output.close()
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         if self.process is None:
@@ -344,6 +347,22 @@ class Bench:
             session.get(f"http://127.0.0.1:{self.ports['http']}/metrics") as response,
         ):
             return await response.text()
+
+    def line(self, name: str = SYSTEM) -> dict[str, Any]:
+        """The gate's own line in the status of a KillSwitch; empty where it has not written one."""
+        lines = self.api.objects[f"{GROUP}/{name}"].get("status", {}).get("gates", [])
+        return lines[0] if lines else {}
+
+    def held(self) -> int:
+        """What the venue shows of BTC above the owner's own."""
+        self.simulator.gateway.advance()
+        balance = self.simulator.venue.ledger.balance(TEST_CREDENTIAL.account, "BTC")
+        return balance.free + balance.locked - OWNERS
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Change the gate's file; it holds from the next start on."""
+        path = self.root / "service.json"
+        path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | changes))
 
     async def kill(self, severity: str = "Cancel", token: bytes = TOKEN) -> tuple[int, Any]:
         request = KillRequest(severity=severity, reason="test", by="t", ts=CLOCK.wall_ns(), source="direct")

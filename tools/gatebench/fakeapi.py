@@ -27,6 +27,8 @@ class FakeApi:
         """Paths of the objects that were asked to be deleted; the objects stay until the test takes them away."""
         self.down = False
         """True: every request is answered 503, and watches are cut."""
+        self.expired = False
+        """True: every request is answered 401, as for a token that has expired; watches that are open go on."""
 
     def put(self, path: str, manifest: dict[str, Any], *, spec_changed: bool = True) -> None:
         known = self.objects.get(path)
@@ -41,6 +43,13 @@ class FakeApi:
         for collection, name, queue in self.watchers:
             if path.startswith(collection + "/") and name in ("", meta["name"]):
                 queue.put_nowait({"type": kind, "object": json.loads(json.dumps(manifest))})
+
+    def remove(self, path: str) -> None:
+        """Delete an object, as somebody would."""
+        gone = self.objects.pop(path)
+        for collection, name, queue in self.watchers:
+            if path.startswith(collection + "/") and name in ("", gone["metadata"]["name"]):
+                queue.put_nowait({"type": "DELETED", "object": gone})
 
     def outage(self, down: bool) -> None:
         self.down = down
@@ -57,6 +66,8 @@ class FakeApi:
         path = request.path
         if self.down:
             return web.json_response({"kind": "Status", "message": "out of order"}, status=503)
+        if self.expired:
+            return web.json_response({"kind": "Status", "reason": "Unauthorized", "message": "no"}, status=401)
         if request.method == "PATCH":
             return await self._patch(request, path)
         if request.method == "DELETE" and path in self.objects:

@@ -52,6 +52,19 @@ def two(name: str) -> Document:
     return switch(name, engaged=True, twoPerson=True)
 
 
+def scoped(name: str) -> Document:
+    """A stop of one instrument in some systems."""
+    return switch(name, engaged=True, systems=["a", "b"], scope={"instruments": ["BTCUSDT", "ETHUSDT"]})
+
+
+def every(name: str) -> Document:
+    return switch(name, engaged=True, everySystem=True)
+
+
+def bare(name: str) -> Document:
+    return switch(name, engaged=True, protective="Cancel")
+
+
 def act(**spec: Any) -> Act:
     return patched("kill", spec=spec)
 
@@ -111,6 +124,38 @@ def letting_go() -> Iterator[Attempt]:
     yield Attempt("change the selector", "alice", wide, act(selector={"matchLabels": {"a": "b"}}), "softening")
     yield Attempt("drop the selector", "alice", wide, act(selector=None), "softening kill switch")
     yield Attempt("add a selector where there was none", "alice", on, act(selector={"matchLabels": {"a": "nobody"}}))
+
+
+def scopes() -> Iterator[Attempt]:
+    """Covering less is letting go; covering more never is. An empty list of a scope is everything."""
+    soft = "softening kill switch"
+    one, three = ["BTCUSDT"], ["BTCUSDT", "ETHUSDT", "BNBUSDT"]
+    yield Attempt("take an instrument out of a stop", "alice", scoped, act(scope={"instruments": one}), soft)
+    yield Attempt("take it out with the verb", "bob", scoped, act(scope={"instruments": one}))
+    yield Attempt("add an instrument to a stop", "alice", scoped, act(scope={"instruments": three}))
+    yield Attempt("swap the instruments of a stop", "alice", scoped, act(scope={"instruments": ["BNBUSDT"]}), soft)
+    yield Attempt("drop the scope of a stop", "alice", scoped, act(scope=None))
+    yield Attempt("empty the scope of a stop", "alice", scoped, act(scope={"instruments": []}))
+    yield Attempt("add a track to a stop of instruments", "alice", scoped, act(scope={"tracks": ["stable"]}), soft)
+    yield Attempt("give a whole stop a scope", "alice", on, act(scope={"venues": ["sim"]}), soft)
+    yield Attempt("give a whole stop an empty scope", "alice", on, act(scope={"venues": []}))
+    yield Attempt("take a system out of a stop", "alice", scoped, act(systems=["a"]), soft)
+    yield Attempt("add a system to a stop", "alice", scoped, act(systems=["a", "b", "c"]))
+    yield Attempt("drop the systems of a stop", "alice", scoped, act(systems=None), soft)
+    yield Attempt("take every system out of a stop", "alice", every, act(everySystem=False), soft)
+    yield Attempt("null every system of a stop", "alice", every, act(everySystem=None), soft)
+    yield Attempt("take every system out with the verb", "bob", every, act(everySystem=False))
+    yield Attempt("stop every system", "alice", off, act(engaged=True, everySystem=True))
+    yield Attempt("engage with a scope", "alice", off, act(engaged=True, systems=["a"], scope={"tracks": ["stable"]}))
+    yield Attempt("make a stop of one instrument", "alice", off, fed("create", document=lambda n: scoped(f"{n}-new")))
+    yield Attempt("keep protective orders after all", "alice", bare, act(protective="Keep"), soft)
+    yield Attempt("null the cancel of protective orders", "alice", bare, act(protective=None), soft)
+    yield Attempt("keep protective orders with the verb", "bob", bare, act(protective="Keep"))
+    yield Attempt("cancel protective orders too", "alice", on, act(protective="Cancel"))
+    yield Attempt("flatten a scope without the verb", "alice", scoped, act(action="Flatten"), "needs verb flatten")
+    yield Attempt("flatten a scope with the verb", "bob", scoped, act(action="Flatten"))
+    yield Attempt("make a switch that flattens", "alice", off,
+                  fed("create", document=lambda n: flat_on(f"{n}-new")), "needs verb flatten")  # fmt: skip
 
 
 def two_persons() -> Iterator[Attempt]:
@@ -422,6 +467,7 @@ def kill_maps_and_kinds() -> Iterator[Attempt]:
 ATTEMPTS: Final = (
     *engaging(),
     *letting_go(),
+    *scopes(),
     *two_persons(),
     *loosening(),
     *leaving(),

@@ -273,6 +273,9 @@ class TradingSystemSpec(Spec):
     """Where it trades, 1 to 4; each is one account."""
     limits: Limits
     rollout: Rollout = Rollout()
+    on_shutdown: Annotated[Literal["Cancel", "Flatten", "Keep"], Looser.WHEN_LATER] = "Cancel"
+    """What a gate does when its pod is told to end. Cancel: working orders go, protective ones stay. Flatten: all
+    positions are closed too, within a minute. Keep: nothing. The pod's grace period follows from it."""
     journal: Journal = Journal()
     watchdog: Watchdog = Watchdog()
 

@@ -172,6 +172,7 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         allocation_configmap=names.allocation_name(plan.system),
         labels=dict(plan.labels),
         alerting=plan.settings.alerting,
+        on_shutdown=plan.on_shutdown,
         system_venues=tuple(sorted(found.name for found in plan.venues)),
         system_instruments=plan.symbols,
         paper_balances=dict(venue.paper_balances) if paper else {},

@@ -105,6 +105,7 @@ class Plan:
     keys: Mapping[str, str]
     """CurveZMQ public key by role."""
     observed: Observed = field(default_factory=Observed)
+    on_shutdown: str = "Cancel"
     scoped: tuple[kill.MirroredStop, ...] = ()
     """What the KillSwitch objects ask of a part of the system."""
     epoch_floor: int = 0

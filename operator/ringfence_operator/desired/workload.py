@@ -118,6 +118,11 @@ def _marketdata(plan: Plan, venue: VenuePlan) -> Workload:
     )
 
 
+def _grace_s(plan: Plan) -> int:
+    """A gate's grace period: what it may take to leave things as the system wants, and the rest."""
+    return contract.DRAIN_S[plan.on_shutdown] + contract.END_MARGIN_S
+
+
 def _execution(plan: Plan, venue: VenuePlan) -> Workload:
     """The one process that trades the account. Its journal outlives it, so the claim is made apart and never owned."""
     role = f"{venue.name}-execution"
@@ -138,7 +143,7 @@ def _execution(plan: Plan, venue: VenuePlan) -> Workload:
         ),
         volumes=({"name": "journal", "persistentVolumeClaim": claim}, _kill_switch_volume(plan)),
         mounts=_GATE_MOUNTS,
-        grace_s=30,
+        grace_s=_grace_s(plan),
         resources=Resources(cpu="50m"),
     )
 
@@ -183,7 +188,7 @@ def _paper(plan: Plan, venue: VenuePlan) -> Workload:
         secrets=(_curve(plan, role), _kill_token(plan, venue)),
         volumes=({"name": "journal", "emptyDir": {"sizeLimit": "1Gi"}}, _kill_switch_volume(plan)),
         mounts=_GATE_MOUNTS,
-        grace_s=30,
+        grace_s=_grace_s(plan),
     )
 
 

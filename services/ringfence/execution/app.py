@@ -22,7 +22,6 @@ from ringfence.execution.handover import Handovers
 from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Replace
 from ringfence.execution.protection import Protection
 from ringfence.execution.reconcile import Reconciler
-from ringfence.execution.state import FOREIGN
 from ringfence.execution.status import Proof, StatusWriter
 from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
 from ringfence.execution.versions import Versions
@@ -248,6 +247,11 @@ class Execution:
             return
         self._backlog += entries
 
+    @property
+    def busy(self) -> bool:
+        """Whether requests to the venue are under way."""
+        return bool(self._tasks)
+
     def task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -383,6 +387,20 @@ class Execution:
         if self._on_market is not None:
             self._on_market(body)
 
+    def _keep_latches(self) -> None:
+        """Twice, in the journal and beside it: a kill must not be forgotten because a disk is full."""
+        latches = tuple(self._latches.values())
+        beside = self.store.latches.write(latches, self.clock.wall_ns())
+        self._note(NOTE_LATCHES, latches)
+        self.proof.durable = beside or not self._backlog
+        if beside:
+            self.task(asyncio.to_thread(self.store.latches.sync))
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is latched outlives this process."""
+        return self.proof.durable
+
     def _note(self, kind: str, body: object) -> None:
         note = Unwritten(kind, self.clock.wall_ns(), body)
         if self._backlog:
@@ -427,7 +445,7 @@ class Execution:
             self.wake_reconciler.set()
         if guard.latches != self._latches:
             self._latches = dict(guard.latches)
-            self._note(NOTE_LATCHES, tuple(self._latches.values()))
+            self._keep_latches()
         released = guard.releases != self._releases
         if released:
             self._releases = guard.releases
@@ -565,6 +583,7 @@ class Execution:
             except JournalError:
                 return False
             del self._backlog[: max(1, len(entries))]
+        self.proof.durable = True
         return True
 
     async def ledger_keeper(self) -> None:
@@ -584,16 +603,3 @@ class Execution:
             saved = data
             if LEDGER in self.guard.sources:
                 self.observe(lambda now: self.guard.drop(LEDGER, now))
-
-    async def drained(self, limit_s: float) -> bool:
-        """Wait until no order of ours may still execute; False if that took too long."""
-        self.draining = True
-        self.observe(lambda now: self.guard.hold("shutdown", Severity.CANCEL, "the gate is shutting down", now))
-        try:
-            async with asyncio.timeout(limit_s):
-                while any(v.order.track != FOREIGN for v in self.manager.live.values()) or self._tasks:  # noqa: ASYNC110 - many events, one condition
-                    await asyncio.sleep(TICK_S)
-        except TimeoutError:
-            log.warning("orders are still working at shutdown", working=self.working())
-            return False
-        return True

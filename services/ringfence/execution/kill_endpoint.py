@@ -23,6 +23,8 @@ from ringfence.wire.kill import BODY_MAX, KILL_PATH, SIGNATURE_HEADER, STATE_PAT
 class Owner(Protocol):
     guard: Guard
 
+    @property
+    def durable(self) -> bool: ...
     def observe(self, fold: Fold) -> None: ...
     def working(self) -> int: ...
 
@@ -63,6 +65,7 @@ class KillEndpoint:
             latency_ms=f"{latency_ms:.3f}",
             working_orders=self._owner.working(),
             pod=self._pod,
+            durable=self._owner.durable,
         )
 
     async def state(self, _request: web.Request) -> web.Response:
@@ -74,6 +77,7 @@ class KillEndpoint:
             "epoch": guard.epoch,
             "reason": guard.reason,
             "workingOrders": self._owner.working(),
+            "durable": self._owner.durable,
         }
         return web.json_response(line)
 

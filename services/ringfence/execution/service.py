@@ -20,6 +20,7 @@ from ringfence.execution import alarms, ids, metrics
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.changes import Changes
 from ringfence.execution.documents import install
+from ringfence.execution.ending import drained
 from ringfence.execution.gate import Gate
 from ringfence.execution.gateline import evidence
 from ringfence.execution.handover import Handovers
@@ -64,8 +65,6 @@ from ringfence.wire.stops import Place
 
 log = structlog.get_logger()
 
-DRAIN_S: Final = 10.0
-"""For cancels at shutdown; terminationGracePeriodSeconds must be longer."""
 JOURNAL_FILE: Final = "orders.journal"
 MILLISECOND_NS: Final = 1_000_000
 
@@ -342,10 +341,11 @@ class Gated:
         spawn(alarms.watch(app, self.pod), "alarms")
 
     async def _stop(self, app: Execution, leader: Leader) -> None:
-        clean = await app.drained(DRAIN_S)
+        clean = await drained(app)
         await self.host.cancel_tasks()
         if clean:
             await leader.release()  # else a successor waits the Lease out, and asks the venue what is open
         await app.venue.close()
         app.journal.close()
+        app.store.latches.close()
         self.bus.close()

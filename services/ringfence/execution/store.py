@@ -23,10 +23,12 @@ from ringfence.model.transfers import Transfer
 from ringfence.runtime.config import Limits
 from ringfence.runtime.guard import Guard, Latch
 from ringfence.runtime.journal import Journal, JournalError
+from ringfence.runtime.latchfile import LatchFile
 
 NOTE_INSTRUMENT: Final = "instrument"
 NOTE_LATCHES: Final = "latches"
 NOTE_FENCE: Final = "fence"
+LATCH_FILE: Final = "latches"
 LEDGER_FILE: Final = "loss-ledger.json"
 GRANTS_DIR: Final = "grants"
 LEDGER_NOTE: Final = "delete it only if today's losses of this account may be forgotten"
@@ -48,6 +50,7 @@ class Store:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._directory = journal.path.parent
+        self.latches = LatchFile(self._directory / LATCH_FILE)
         self.breakers: tuple[Open, ...] = ()
         """Those that were open when the journal ended."""
 
@@ -55,6 +58,7 @@ class Store:
         """Fold the whole journal; returns the number of records. Raises JournalError."""
         count = 0
         latches: tuple[Latch, ...] = ()
+        noted = 0
         breakers: tuple[Open, ...] = ()
         for _, record in self.journal.replay():
             count += 1
@@ -69,7 +73,7 @@ class Store:
                 rules = msgspec.json.decode(record.body, type=Instrument)
                 manager.gate.market(rules.symbol).instrument = rules
             elif record.kind == NOTE_LATCHES:
-                latches = msgspec.json.decode(record.body, type=tuple[Latch, ...])
+                latches, noted = msgspec.json.decode(record.body, type=tuple[Latch, ...]), record.ts
             elif record.kind == NOTE_BREAKERS:
                 breakers = msgspec.json.decode(record.body, type=tuple[Open, ...])
             elif record.kind == NOTE_ACKNOWLEDGED:
@@ -78,6 +82,11 @@ class Store:
                 manager.fence = max(manager.fence, msgspec.json.decode(record.body, type=int))
             else:
                 reconciler.restore(record.kind, record.body)
+        beside = self.latches.read()
+        if beside is not None:
+            at, kept = beside
+            # written at the same moments; where the journal could not be, the file knows more, and in doubt both hold
+            latches = kept if at >= noted else (*latches, *kept)
         guard.restore(latches, wall)
         self.breakers = breakers
         return count

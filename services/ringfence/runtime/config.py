@@ -43,6 +43,12 @@ SIMULATOR_CONTROL_PORT: Final = 9001
 """The simulator's own record and fault controls."""
 
 
+DRAIN_S: Final = {"Cancel": 10, "Flatten": 60, "Keep": 10}
+"""How long a gate that is told to end may take to leave things as ``on_shutdown`` says."""
+END_MARGIN_S: Final = 20
+"""On top of it for the rest: the journal, the Lease, connections. Together the pod's grace period."""
+
+
 class ConfigError(ValueError):
     """A configuration that a service refuses to run with."""
 
@@ -155,6 +161,8 @@ class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Labels of the TradingSystem that kill switches may select by."""
     time_zone: str = "UTC"
     """Where days, weeks and months of losses begin: UTC for crypto, an exchange's own (IANA name) elsewhere."""
+    on_shutdown: str = "Cancel"
+    """What becomes of orders and positions when it is told to end: Cancel, Flatten or Keep; unknown is Cancel."""
     system_venues: tuple[str, ...] = ()
     """All venues of the system, so that a stop of a part that it does not have is known to be a mistake."""
     system_instruments: tuple[str, ...] = ()
