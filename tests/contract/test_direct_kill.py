@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ringfence.execution.kill_endpoint import KillEndpoint
+from ringfence.execution.status import Proof
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.guard import Guard
 from ringfence.wire.kill import Severity
@@ -25,7 +26,7 @@ class Owner:
     def __init__(self, working: int) -> None:
         self.guard = Guard("momentum", {}, (), SystemClock().wall_ns())
         self.orders = working
-        self.durable = True
+        self.proof = Proof()
 
     def observe(self, fold: Callable[[int], object]) -> None:
         fold(SystemClock().wall_ns())

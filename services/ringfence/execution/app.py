@@ -396,11 +396,6 @@ class Execution:
         if beside:
             self.task(asyncio.to_thread(self.store.latches.sync))
 
-    @property
-    def durable(self) -> bool:
-        """Whether what is latched outlives this process."""
-        return self.proof.durable
-
     def _note(self, kind: str, body: object) -> None:
         note = Unwritten(kind, self.clock.wall_ns(), body)
         if self._backlog:
@@ -486,7 +481,6 @@ class Execution:
         self.status.touch()
 
     def _follow_stops(self) -> None:
-        """What a stop has set in motion: cancels, their proof, and the closing of positions."""
         if self.aftermath.idle:
             return
         before = self.cancel_proof.wanted

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 from aiohttp import web
 
+from ringfence.execution.status import Proof
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.guard import Guard
 from ringfence.runtime.killwatch import Fold
@@ -22,9 +23,8 @@ from ringfence.wire.kill import BODY_MAX, KILL_PATH, SIGNATURE_HEADER, STATE_PAT
 
 class Owner(Protocol):
     guard: Guard
+    proof: Proof
 
-    @property
-    def durable(self) -> bool: ...
     def observe(self, fold: Fold) -> None: ...
     def working(self) -> int: ...
 
@@ -65,7 +65,7 @@ class KillEndpoint:
             latency_ms=f"{latency_ms:.3f}",
             working_orders=self._owner.working(),
             pod=self._pod,
-            durable=self._owner.durable,
+            durable=self._owner.proof.durable,
         )
 
     async def state(self, _request: web.Request) -> web.Response:
@@ -77,7 +77,7 @@ class KillEndpoint:
             "epoch": guard.epoch,
             "reason": guard.reason,
             "workingOrders": self._owner.working(),
-            "durable": self._owner.durable,
+            "durable": self._owner.proof.durable,
         }
         return web.json_response(line)
 
