@@ -4,6 +4,7 @@ Such a stop is latched in the gate until the system's KillSwitch is engaged and 
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -29,10 +30,13 @@ class Outcome:
     error: str = ""
     final: bool = False
     """Asking again would give the same."""
+    part: bool = False
+    """Only a part of the gate was to be stopped."""
 
     @property
     def closed(self) -> bool:
-        return self.answer is not None and self.answer.state in {"Cancel", "Flatten", "Halted"}
+        # a part that is stopped leaves the gate's state as it is: that it answered says that it was heard
+        return self.answer is not None and (self.part or self.answer.state in {"Cancel", "Flatten", "Halted"})
 
     @property
     def proven(self) -> bool:
@@ -66,6 +70,8 @@ async def stop(
     gates: Mapping[str, bytes],
     *,
     severity: str,
+    scope: kill.Scope = kill.EVERYTHING,
+    protective: str = "Keep",
     reason: str,
     by: str,
     clock: Clock,
@@ -85,9 +91,16 @@ async def stop(
                     outcome = await _look(session, gate, last.answer)
                 else:
                     request = kill.KillRequest(
-                        severity=severity, reason=reason, by=by, ts=clock.wall_ns(), source="direct"
+                        severity=severity,
+                        reason=reason,
+                        by=by,
+                        ts=clock.wall_ns(),
+                        source="direct",
+                        scope=scope,
+                        protective=protective,
                     )
                     outcome = await _ask(session, gate, *kill.signed(token, request))
+                outcome = dataclasses.replace(outcome, part=scope.partial)
                 if last != outcome:
                     seen(outcome)
                 last = outcome

@@ -71,6 +71,16 @@ async def names(client: KubeClient, namespace: str) -> list[str]:
     return sorted({item["metadata"]["name"] for item in systems.items + switches.items})
 
 
+async def parts(client: KubeClient, system: str, namespace: str, which: str) -> list[str]:
+    """Venues or instruments of a system, of every system of the namespace where none is named."""
+    systems = (await client.list(resources.TRADING_SYSTEM, namespace)).items
+    specs = [found.get("spec") or {} for found in systems if system in ("", found["metadata"]["name"])]
+    if which == "venues":
+        return sorted({str(venue.get("name")) for spec in specs for venue in spec.get("venues") or ()})
+    traded = [one for spec in specs for one in (spec.get("strategy") or {}).get("instruments") or ()]
+    return sorted({str(one.get("symbol")) for one in traded})
+
+
 async def whoami(client: KubeClient) -> str:
     """The user that the API server takes us for; empty where it does not say."""
     question = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}

@@ -19,8 +19,10 @@ from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError, Forbidden, RetryLater
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import KILL_TOKEN_FILE
+from ringfence.wire.stops import TRACKS, Scope
 from ringfence_cli import approve, connect, direct, explain, facts, life, render, stop, view
 from ringfence_cli import doctor as diagnosis
+from ringfence_cli import wanted as wanted_stop
 from ringfence_operator.desired import labels, plan
 
 NOT_PROVEN: Final = 1
@@ -38,6 +40,28 @@ err = Console(stderr=True, highlight=False)
 Answer = TypeVar("Answer")
 
 
+def _complete_instrument(context: typer.Context, incomplete: str) -> list[str]:
+    return _complete_part(context, incomplete, "instruments")
+
+
+def _complete_venue(context: typer.Context, incomplete: str) -> list[str]:
+    return _complete_part(context, incomplete, "venues")
+
+
+def _complete_part(context: typer.Context, incomplete: str, which: str) -> list[str]:
+    """Names of a system's parts for the shell, as `_complete` does for systems."""
+    try:
+        cluster = connect.find(context.params.get("context"), context.params.get("namespace"))
+
+        async def ask() -> list[str]:
+            async with cluster.client(COMPLETION_TIMEOUT_S) as client:
+                return await facts.parts(client, str(context.params.get("system") or ""), cluster.namespace, which)
+
+        return [name for name in asyncio.run(ask()) if name.startswith(incomplete)]
+    except (connect.NoCluster, ApiError):
+        return []
+
+
 def _complete(context: typer.Context, incomplete: str) -> list[str]:
     """Names for the shell. Whatever goes wrong here must not be printed into a command line."""
     try:
@@ -53,6 +77,9 @@ def _complete(context: typer.Context, incomplete: str) -> list[str]:
 
 
 System = Annotated[str, typer.Argument(help="Name of the TradingSystem.", autocompletion=_complete)]
+MaybeSystem = Annotated[
+    str, typer.Argument(help="Name of the TradingSystem; none with --namespace-wide.", autocompletion=_complete)
+]
 Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
 Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; default: the context's.")]
 Format = Annotated[render.Output | None, typer.Option("--output", "-o", help="A document instead of text.")]
@@ -144,9 +171,38 @@ def explain_(
 
 @app.command()
 def kill(
-    system: System,
+    system: MaybeSystem = "",
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; shown to everybody. Never needed.")] = "",
-    action: Annotated[str, typer.Option("--action", help="Cancel or Flatten; default: what the switch says.")] = "",
+    action: Annotated[
+        str,
+        typer.Option(
+            "--action",
+            help="Cancel or Flatten; default: what the switch says.",
+            autocompletion=lambda: ["Cancel", "Flatten"],
+        ),
+    ] = "",
+    flatten: Annotated[bool, typer.Option("--flatten", help="Close positions too: --action Flatten.")] = False,
+    protective: Annotated[
+        str,
+        typer.Option(
+            "--protective",
+            help="Keep or Cancel orders that protect positions; default: what the switch says.",
+            autocompletion=lambda: ["Keep", "Cancel"],
+        ),
+    ] = "",
+    instrument: Annotated[
+        list[str] | None,
+        typer.Option("--instrument", help="Only this symbol. Repeatable.", autocompletion=_complete_instrument),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option("--track", help="Only this track. Repeatable.", autocompletion=lambda: [*TRACKS]),
+    ] = None,
+    venue: Annotated[
+        list[str] | None,
+        typer.Option("--venue", help="Only at this venue. Repeatable.", autocompletion=_complete_venue),
+    ] = None,
+    namespace_wide: Annotated[bool, typer.Option("--namespace-wide", help="Every system of the namespace.")] = False,
     direct_: Annotated[bool, typer.Option("--direct", help="Straight to the gates, without the API server.")] = False,
     gate: Annotated[list[str] | None, typer.Option("--gate", help="With --direct: host:port of a gate.")] = None,
     token_file: Annotated[Path | None, typer.Option("--token-file", help="With --direct: the kill token.")] = None,
@@ -156,13 +212,19 @@ def kill(
     output: Format = None,
 ) -> None:
     """Stop it: every gate closes and working orders are cancelled. Exits 0 only when each gate has proven it."""
-    if action not in {"", "Cancel", "Flatten"}:
-        raise typer.BadParameter(f"{action!r}: Cancel or Flatten", param_hint="--action")
+    wanted = _wanted(
+        system if not namespace_wide else "",
+        Scope(venues=tuple(venue or ()), instruments=tuple(instrument or ()), tracks=tuple(track or ())),
+        "Flatten" if flatten else action,
+        protective,
+        reason,
+        everywhere=namespace_wide,
+    )
     if direct_:
-        _kill_direct(system, reason, action, gate or [], token_file, timeout, context, namespace, output)
+        _kill_direct(wanted, gate or [], token_file, timeout, context, namespace, output)
 
     async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[stop.Progress, int]:
-        return await _kill(client, cluster, system, reason, action, timeout, quiet=output is not None)
+        return await _kill(client, cluster, wanted, timeout, quiet=output is not None)
 
     found, generation = _run(context, namespace, act)
     if output is not None:
@@ -172,18 +234,33 @@ def kill(
     raise typer.Exit(0 if found.proven else NOT_PROVEN)
 
 
+def _wanted(
+    system: str, scope: Scope, action: str, protective: str, reason: str, *, everywhere: bool
+) -> wanted_stop.Wanted:
+    """From options; what nobody could mean is refused before anything is sent."""
+    if not system and not everywhere:
+        raise typer.BadParameter("name a system, or say --namespace-wide", param_hint="SYSTEM")
+    if action not in {"", "Cancel", "Flatten"}:
+        raise typer.BadParameter(f"{action!r}: Cancel or Flatten", param_hint="--action")
+    if protective not in {"", "Keep", "Cancel"}:
+        raise typer.BadParameter(f"{protective!r}: Keep or Cancel", param_hint="--protective")
+    try:
+        part = wanted_stop.scope(scope.venues, scope.instruments, scope.tracks)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--track") from error
+    return wanted_stop.Wanted(system, part, action, protective, reason)
+
+
 async def _kill(
     client: KubeClient,
     cluster: connect.Cluster,
-    system: str,
-    reason: str,
-    action: str,
+    wanted: wanted_stop.Wanted,
     timeout_s: float,
     *,
     quiet: bool,
 ) -> tuple[stop.Progress, int]:
     """Patch first; whatever else one would like to know comes after."""
-    engaged = await stop.engage(client, system, cluster.namespace, reason=reason, action=action)
+    engaged = await stop.engage(client, wanted, cluster.namespace)
     generation = int(engaged["metadata"]["generation"])
     if not quiet:
         who = await _quietly(facts.whoami(client))
@@ -204,16 +281,14 @@ async def _kill(
                 shown.add(line)
                 _say(render.gate_line(line))
 
-    done = await stop.until(client, system, cluster.namespace, judge, show, timeout_s)
+    done = await stop.until(client, wanted.name, cluster.namespace, judge, show, timeout_s)
     if not done and latest.proven:
         latest = stop.Progress(latest.switch, ("its gates: they cannot be listed, and none has answered",), ())
     return latest, generation
 
 
 def _kill_direct(
-    system: str,
-    reason: str,
-    action: str,
+    wanted: wanted_stop.Wanted,
     gates: list[str],
     token_file: Path | None,
     timeout_s: float,
@@ -233,10 +308,10 @@ def _kill_direct(
         _fail("with --gate, give its token too: --token-file")
     else:
         gates_and_tokens = _run(
-            context, namespace, lambda client, cluster: _direct_access(client, system, cluster.namespace, token)
+            context, namespace, lambda client, cluster: _direct_access(client, wanted.system, cluster.namespace, token)
         )
     if not gates_and_tokens:
-        _fail(f"no gate of {system} runs; name one with --gate host:port if you know better")
+        _fail(f"no gate of {wanted.system or 'any system'} runs; name one with --gate host:port if you know better")
 
     def seen(outcome: direct.Outcome) -> None:
         if output is None:
@@ -245,8 +320,10 @@ def _kill_direct(
     outcomes = asyncio.run(
         direct.stop(
             gates_and_tokens,
-            severity=action or "Cancel",
-            reason=reason,
+            severity=wanted.action or "Cancel",
+            scope=wanted.scope,
+            protective=wanted.protective or "Keep",
+            reason=wanted.reason,
             by=getpass.getuser(),
             clock=SystemClock(),
             timeout_s=timeout_s,
@@ -280,7 +357,7 @@ def _outcome(outcome: direct.Outcome) -> dict[str, object]:
 
 async def _direct_access(client: KubeClient, system: str, namespace: str, token: bytes) -> dict[str, bytes]:
     """Addresses of the gates and the token of each, from the API server, while it still answers."""
-    selector = f"{labels.SYSTEM}={system},{facts.GATES}"
+    selector = f"{labels.SYSTEM}={system},{facts.GATES}" if system else facts.GATES
     pods = await client.list(resources.POD, namespace, label_selector=selector)
     tokens: dict[str, bytes] = {}
     found: dict[str, bytes] = {}
@@ -288,9 +365,10 @@ async def _direct_access(client: KubeClient, system: str, namespace: str, token:
         address, venue = (pod.get("status") or {}).get("podIP"), facts.labels_of(pod).get(labels.VENUE, "")
         if not address:
             continue
-        if venue not in tokens:
-            tokens[venue] = token or await _token(client, plan.kill_token_secret(system, venue), namespace)
-        found[direct.address(str(address))] = tokens[venue]
+        secret = plan.kill_token_secret(facts.labels_of(pod).get(labels.SYSTEM, system), venue)
+        if secret not in tokens:
+            tokens[secret] = token or await _token(client, secret, namespace)
+        found[direct.address(str(address))] = tokens[secret]
     return found
 
 
@@ -321,7 +399,8 @@ def release(
 
     async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[bool, int]:
         if latched:
-            found, _ = await _kill(client, cluster, system, reason, "", timeout, quiet=output is not None)
+            again = wanted_stop.Wanted(system, reason=reason)
+            found, _ = await _kill(client, cluster, again, timeout, quiet=output is not None)
             if not found.closed:
                 return False, found.switch.generation
         released = await stop.release(client, system, cluster.namespace, reason=reason)

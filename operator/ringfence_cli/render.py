@@ -116,7 +116,8 @@ def _add_switches(tree: Tree, seen: view.System) -> None:
             tree.add(f"kill switch {switch.name}: not engaged")
         else:
             why = f"  {escape(switch.reason)}" if switch.reason else ""
-            tree.add(f"[red]kill switch {switch.name}: {switch.severity}[/]{why}")
+            part = "" if switch.scope == "everything" else f" of {escape(switch.scope)}"
+            tree.add(f"[red]kill switch {switch.name}: {switch.severity}{part}[/]{why}")
 
 
 def _gate(line: view.Gate) -> str:
@@ -130,7 +131,11 @@ def gate_line(line: view.Gate) -> Text:
     """One gate's answer to a kill, as `kill` prints it."""
     latency = f"{line.latency_ms} ms" if line.latency_ms else ""
     working = "orders unknown" if line.working_orders is None else f"{line.working_orders} working"
-    return Text(f"  {line.pod:<44} {line.state:<10} {latency:>10}   {working}")
+    held = f"   holds {', '.join(line.positions)}" if line.positions else ""
+    bare = f", {line.naked} without protection" if line.naked else ""
+    lost = "   NOT DURABLE: a restart forgets its latch" if line.latch == "NotDurable" else ""
+    closing = f"   {line.flattening}" if line.flattening else "   flat" if line.flat_at else ""
+    return Text(f"  {line.pod:<44} {line.state:<10} {latency:>10}   {working}{held}{bare}{closing}{lost}")
 
 
 def direct_line(outcome: direct.Outcome) -> Text:
@@ -138,7 +143,9 @@ def direct_line(outcome: direct.Outcome) -> Text:
     if answer is None:
         return Text(f"  {outcome.gate:<44} {outcome.error}", style="red")
     name = f"{outcome.gate} {answer.pod}".strip()
-    return Text(f"  {name:<44} {answer.state:<10} {answer.latency_ms + ' ms':>10}   {answer.working_orders} working")
+    lost = "" if answer.durable else "   NOT DURABLE: a restart of the gate forgets it; engage the kill switch too"
+    took = f"{answer.latency_ms} ms"
+    return Text(f"  {name:<44} {answer.state:<10} {took:>10}   {answer.working_orders} working{lost}")
 
 
 def kill_verdict(found: stop.Progress, generation: int) -> str:

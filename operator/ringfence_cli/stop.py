@@ -1,7 +1,7 @@
 """Engage and release a kill switch through the API server, and follow it until each gate has answered for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from ringfence.kube.errors import AlreadyExists, ApiError, Forbidden, NotFound, 
 from ringfence.kube.watch import Deleted, Listed, Modified, watch
 from ringfence.wire import kill
 from ringfence_cli import facts, view
+from ringfence_cli.wanted import Wanted
 from ringfence_operator.desired import labels
 
 INSIST_S: Final = 3.0
@@ -44,30 +45,34 @@ class Progress:
         return not self.waiting and not self.working
 
 
-def progress(switch: view.Switch, generation: int, expected: Collection[str] | None) -> Progress:
-    """Judge the gates' own lines. A line of a pod that is gone counts only where pods may not be read. Pure."""
-    lines = {line.pod: line for line in switch.gates if expected is None or line.pod in expected}
+def progress(switch: view.Switch, generation: int, expected: Mapping[str, str] | None) -> Progress:
+    """Judge the gates' own lines. A line of a pod that is gone counts only where pods may not be read. Pure.
+
+    ``expected``: uid by name of the pods that hold a gate: an earlier pod's line proves nothing of this one.
+    """
+    lines = {
+        line.pod: line
+        for line in switch.gates
+        if expected is None or (line.pod in expected and line.pod_uid in ("", expected[line.pod]))
+    }
     everyone = sorted(lines if expected is None else expected)
     waiting = tuple(
         pod
         for pod in everyone
         if pod not in lines or lines[pod].generation < generation or lines[pod].state not in STOPPED
     )
-    working = tuple(pod for pod in everyone if pod not in waiting and lines[pod].working_orders != 0)
+    working = tuple(pod for pod in everyone if pod not in waiting and not lines[pod].canceled)
     return Progress(switch, waiting, working)
 
 
-async def engage(client: KubeClient, name: str, namespace: str, *, reason: str, action: str) -> Manifest:
+async def engage(client: KubeClient, wanted: Wanted, namespace: str) -> Manifest:
     """One patch. Makes the switch only where the system exists and the operator has not made one yet."""
-    spec: dict[str, Any] = {"engaged": True}
-    if reason:
-        spec["reason"] = reason
-    if action:
-        spec["action"] = action
+    name, spec = wanted.name, wanted.spec()
     try:
         return await _insist(lambda: client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec}))
     except NotFound as error:
-        await _must_exist(client, name, namespace, error)
+        if wanted.system:
+            await _must_exist(client, wanted, namespace, error)
     manifest = {
         "apiVersion": resources.VERSION,
         "kind": "KillSwitch",
@@ -101,8 +106,8 @@ async def _patched(client: KubeClient, name: str, namespace: str, spec: dict[str
         raise NoSuchSystem(f"there is no kill switch {name!r} in namespace {namespace}") from error
 
 
-async def gate_pods(client: KubeClient, switch: Manifest, namespace: str) -> frozenset[str] | None:
-    """Pods that hold a gate of any system that the switch covers; None where that cannot be found out.
+async def gate_pods(client: KubeClient, switch: Manifest, namespace: str) -> Mapping[str, str] | None:
+    """Name and uid of pods with a gate of any system that the switch covers; None where that cannot be found out.
 
     Never raises: it is asked after the switch was engaged, and what fails now must not look as if that had failed.
     """
@@ -114,16 +119,20 @@ async def gate_pods(client: KubeClient, switch: Manifest, namespace: str) -> fro
     except ApiError:
         return None
     worn = {system["metadata"]["name"]: facts.labels_of(system) for system in systems.items}
-    return frozenset(
-        pod["metadata"]["name"]
+    return {
+        pod["metadata"]["name"]: str(pod["metadata"].get("uid") or "")
         for pod in pods.items
         # the pod may be left over from a system that is gone, and trade on: its switch still covers it by name
-        if _lives(pod) and _covered(switch, facts.labels_of(pod).get(labels.SYSTEM, ""), worn)
-    )
+        if _lives(pod) and _covered(switch, pod, worn)
+    }
 
 
-def _covered(switch: Manifest, system: str, worn: Mapping[str, Mapping[str, str]]) -> bool:
-    return kill.covers(switch, system, worn.get(system, {}))
+def _covered(switch: Manifest, pod: Manifest, worn: Mapping[str, Mapping[str, str]]) -> bool:
+    """By system, and by venue where the switch names any."""
+    system = facts.labels_of(pod).get(labels.SYSTEM, "")
+    venues = kill.switch_scope(switch, system).venues
+    at = facts.labels_of(pod).get(labels.VENUE, "")
+    return kill.covers(switch, system, worn.get(system, {})) and (not venues or not at or at in venues)
 
 
 def _lives(pod: Manifest) -> bool:
@@ -167,12 +176,22 @@ async def until(
     return False
 
 
-async def _must_exist(client: KubeClient, name: str, namespace: str, cause: NotFound) -> None:
+async def _must_exist(client: KubeClient, wanted: Wanted, namespace: str, cause: NotFound) -> None:
     """Creating a switch for a mistyped name would say that something was stopped, and nothing was."""
     try:
-        await client.get(resources.TRADING_SYSTEM, name, namespace)
+        system = await client.get(resources.TRADING_SYSTEM, wanted.system, namespace)
     except NotFound:
-        raise NoSuchSystem(f"there is no kill switch and no system {name!r} in namespace {namespace}") from cause
+        told = f"there is no kill switch {wanted.name!r} and no system {wanted.system!r} in namespace {namespace}"
+        raise NoSuchSystem(told) from cause
+    spec = system.get("spec") or {}
+    traded = (spec.get("strategy") or {}).get("instruments") or ()
+    for what, named, there in (
+        ("venue", wanted.scope.venues, {str(found.get("name")) for found in spec.get("venues") or ()}),
+        ("instrument", wanted.scope.instruments, {str(found.get("symbol")) for found in traded}),
+    ):
+        if missing := sorted(set(named) - there):
+            has = ", ".join(sorted(there))
+            raise NoSuchSystem(f"{wanted.system} has no {what} {', '.join(missing)}; it has {has}")
 
 
 async def _insist(request: Callable[[], Awaitable[Manifest]]) -> Manifest:

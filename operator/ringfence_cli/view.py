@@ -27,6 +27,22 @@ class Gate:
     latency_ms: str
     working_orders: int | None
     """None = it did not say, which is not none."""
+    pod_uid: str = ""
+    proven_at: str = ""
+    """When two looks at the venue had proven that nothing works; empty where nothing has."""
+    positions: tuple[str, ...] = ()
+    """What it holds, as people write it."""
+    naked: int = 0
+    """Positions that no protective order covers entirely."""
+    flattening: str = ""
+    """What Flatten waits for."""
+    flat_at: str = ""
+    latch: str = ""
+
+    @property
+    def canceled(self) -> bool:
+        """Whether it has proven that no order works."""
+        return self.working_orders == 0 and bool(self.proven_at)
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class Switch:
     reason: str
     generation: int
     gates: tuple[Gate, ...]
+    scope: str = "everything"
+    """Which part of the systems it stops."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +159,21 @@ def gate(line: Mapping[str, Any]) -> Gate:
         closed_at=str(line.get("closedAt") or ""),
         latency_ms=str(line.get("latencyMs") or ""),
         working_orders=None if working is None else int(working),
+        pod_uid=str(line.get("podUID") or ""),
+        proven_at=str(line.get("provenAt") or ""),
+        positions=tuple(
+            f"{held.get('quantity')} {held.get('symbol')} of {held.get('track')}"
+            for held in line.get("positions") or ()
+        ),
+        naked=int(line.get("nakedPositions") or 0),
+        flattening=str(line.get("flattening") or ""),
+        flat_at=str(line.get("flatAt") or ""),
+        latch=str(line.get("latch") or ""),
     )
 
 
-def switch(manifest: Mapping[str, Any]) -> Switch:
+def switch(manifest: Mapping[str, Any], system_name: str = "") -> Switch:
+    """``system_name``: whose view it is; the switch of that name covers all of it, whatever its scope says."""
     severity, reason = kill.of_switch(manifest.get("spec", {}))
     lines = (manifest.get("status") or {}).get("gates") or ()
     return Switch(
@@ -153,13 +182,14 @@ def switch(manifest: Mapping[str, Any]) -> Switch:
         reason=reason,
         generation=int(manifest["metadata"].get("generation") or 0),
         gates=tuple(gate(line) for line in lines),
+        scope=str(kill.switch_scope(manifest, system_name)),
     )
 
 
 def system(found: facts.Facts) -> System:
     """The view of one system."""
     spec, status = found.spec, found.status
-    switches = tuple(switch(manifest) for manifest in found.switches)
+    switches = tuple(switch(manifest, found.name) for manifest in found.switches)
     generation = ((found.system or {}).get("metadata") or {}).get("generation")
     conditions = tuple(
         Condition(entry["type"], entry["status"], entry.get("reason", ""), entry.get("message", ""))

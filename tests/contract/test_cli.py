@@ -140,7 +140,7 @@ async def answering(client: KubeClient, switch: str, pod: str, *, working: int |
         line = {"pod": pod, "system": switch, "service": "sim-execution", "latencyMs": "5.8" if engaged else ""}
         line |= {"generation": found["metadata"]["generation"], "state": "Cancel" if engaged else "Active"}
         if working is not None:
-            line["workingOrders"] = working
+            line |= {"workingOrders": working, "provenAt": "2026-11-21T12:00:00Z" if working == 0 else ""}
         await client.apply(
             {
                 "apiVersion": resources.VERSION,

@@ -1,6 +1,8 @@
 """What stops mean: the table, scopes, and that what cannot be read covers more, not less."""
 
 import itertools
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -249,3 +251,33 @@ def test_the_mirrored_state_carries_parts() -> None:
         guard.file_seen("", "", NOW)
         guard.reconciled(guard.cycle, NOW)
         assert guard.worst is Severity.NONE
+
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+def test_the_page_for_the_night_says_what_the_table_says() -> None:
+    """One table in code: the docs' rows are held to it."""
+    rows = {
+        "`restrict: ReduceOnly`": Severity.REDUCE_ONLY,
+        "`restrict: Halt`": Severity.HALT,
+        "`engaged: true` (`action: Cancel`)": Severity.CANCEL,
+        "`engaged: true`, `action: Flatten`": Severity.FLATTEN,
+    }
+    yes, stay = {True: "yes", False: "no"}, {True: "stay", False: "cancelled"}
+    page = (DOCS / "stop.md").read_text()
+    for name, severity in rows.items():
+        row = ALLOWED[severity]
+        told = [yes[row.opening], yes[row.reducing], yes[row.closing], "yes", stay[row.working], stay[row.protective]]
+        assert "| " + " | ".join([name, *told]) + " |" in page
+
+
+def test_failing_closed_every_row_has_its_test_and_every_test_its_row() -> None:
+    tests = Path(__file__).resolve().parents[2]
+    found = {
+        name
+        for file in (*tests.glob("contract/test_*.py"), *tests.glob("unit/ringfence/test_*.py"))
+        for name in re.findall(r"def (test_failing_closed_\w+)", file.read_text())
+    } - {"test_failing_closed_every_row_has_its_test_and_every_test_its_row"}
+    told = set(re.findall(r"`(test_failing_closed_\w+)`", (DOCS / "failing-closed.md").read_text()))
+    assert told == found

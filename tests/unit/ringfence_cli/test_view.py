@@ -38,7 +38,14 @@ def switch_object(
 
 
 def gate_line(pod: str = "gate-0", state: str = "Active", generation: int = 4, **more: Any) -> dict[str, Any]:
-    return {"pod": pod, "state": state, "generation": generation, "workingOrders": 0, "latencyMs": "5.8"} | more
+    return {
+        "pod": pod,
+        "state": state,
+        "generation": generation,
+        "workingOrders": 0,
+        "latencyMs": "5.8",
+        "provenAt": "t",
+    } | more
 
 
 def workload(name: str, ready: int, **labels: str) -> dict[str, Any]:
@@ -180,14 +187,19 @@ def test_documents_have_the_names_that_kubernetes_would_use() -> None:
     assert document["gates"][0]["workingOrders"] == 0
 
 
-def judged(*gates: dict[str, Any], expected: frozenset[str] | None) -> stop.Progress:
+def pods(*names: str) -> dict[str, str]:
+    """Name and uid."""
+    return {name: f"uid-{name}" for name in names}
+
+
+def judged(*gates: dict[str, Any], expected: dict[str, str] | None) -> stop.Progress:
     return stop.progress(view.switch(switch_object(*gates, engaged=True)), 4, expected)
 
 
 def test_a_kill_is_proven_by_every_gate_itself() -> None:
     gates = (gate_line("a", "Cancel"), gate_line("b", "Cancel"))
 
-    assert judged(*gates, expected=frozenset({"a", "b"})).proven
+    assert judged(*gates, expected=pods("a", "b")).proven
 
 
 @pytest.mark.parametrize(
@@ -201,26 +213,26 @@ def test_a_kill_is_proven_by_every_gate_itself() -> None:
     ids=["older generation", "still active", "only halted", "unknown"],
 )
 def test_a_gate_that_has_not_closed_for_this_generation_is_waited_for(line: dict[str, Any]) -> None:
-    found = judged(gate_line("a", "Cancel"), line, expected=frozenset({"a", "b"}))
+    found = judged(gate_line("a", "Cancel"), line, expected=pods("a", "b"))
 
     assert found.waiting == ("b",)
     assert not found.proven
 
 
 def test_a_gate_without_a_line_is_waited_for() -> None:
-    assert judged(gate_line("a", "Cancel"), expected=frozenset({"a", "b"})).waiting == ("b",)
+    assert judged(gate_line("a", "Cancel"), expected=pods("a", "b")).waiting == ("b",)
 
 
 def test_working_orders_that_nobody_counted_are_not_none() -> None:
     """A line without the number proves nothing about orders."""
-    found = judged(gate_line("a", "Cancel", workingOrders=None), expected=frozenset({"a"}))
+    found = judged(gate_line("a", "Cancel", workingOrders=None), expected=pods("a"))
 
     assert found.closed
     assert found.working == ("a",)
 
 
 def test_the_line_of_a_pod_that_is_gone_does_not_hold_up_the_proof() -> None:
-    assert judged(gate_line("a", "Cancel"), gate_line("old", "Active"), expected=frozenset({"a"})).proven
+    assert judged(gate_line("a", "Cancel"), gate_line("old", "Active"), expected=pods("a")).proven
 
 
 def test_where_pods_may_not_be_listed_every_line_counts() -> None:
@@ -228,11 +240,9 @@ def test_where_pods_may_not_be_listed_every_line_counts() -> None:
 
 
 def test_the_verdict_names_who_has_not_answered() -> None:
-    assert "NOT acknowledged by b" in render.kill_verdict(
-        judged(gate_line("a", "Cancel"), expected=frozenset({"a", "b"})), 4
-    )
+    assert "NOT acknowledged by b" in render.kill_verdict(judged(gate_line("a", "Cancel"), expected=pods("a", "b")), 4)
     assert (
-        render.kill_verdict(judged(gate_line("a", "Cancel"), expected=frozenset({"a"})), 4)
+        render.kill_verdict(judged(gate_line("a", "Cancel"), expected=pods("a")), 4)
         == "all gates acknowledged in 5.8 ms, no order working"
     )
 
@@ -244,3 +254,14 @@ def text(seen: view.System) -> str:
     with console.capture() as captured:
         console.print(render.status_tree(seen))
     return captured.get()
+
+
+def test_books_without_a_look_at_the_venue_prove_nothing() -> None:
+    """Zero working orders is the gate's claim; two looks are the proof."""
+    assert judged(gate_line("a", "Cancel", provenAt=""), expected=pods("a")).working == ("a",)
+
+
+def test_a_line_of_an_earlier_pod_proves_nothing() -> None:
+    """A pod of a StatefulSet keeps its name, not its uid."""
+    assert judged(gate_line("a", "Cancel", podUID="uid-before"), expected=pods("a")).waiting == ("a",)
+    assert judged(gate_line("a", "Cancel", podUID="uid-a"), expected=pods("a")).proven
