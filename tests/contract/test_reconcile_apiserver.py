@@ -306,11 +306,14 @@ async def test_a_kill_is_proven_by_the_gates_own_lines(space: Space) -> None:
     await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="False", OrdersCanceled="Unknown")
     execution, paper = "momentum-sim-execution-0", "momentum-sim-paper-0"
     await gate_line(space, execution, generation=generation - 1, state="Cancel", workingOrders=0)
-    await gate_line(space, paper, generation=generation, state="Cancel", workingOrders=0)
+    proven = {"generation": generation, "state": "Cancel", "workingOrders": 0, "provenAt": "2026-11-21T00:00:00.1Z"}
+    await gate_line(space, paper, **proven)
     await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="False")
     await gate_line(space, execution, generation=generation, state="Cancel", workingOrders=2)
     await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="True", OrdersCanceled="False")
-    await gate_line(space, execution, generation=generation, state="Cancel", workingOrders=0, latencyMs="1.5")
+    await gate_line(space, execution, generation=generation, state="Cancel", workingOrders=0)
+    await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="True", OrdersCanceled="Unknown")
+    await gate_line(space, execution, **proven, latencyMs="1.5")
     await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="True", OrdersCanceled="True")
 
     found = (await space.get(resources.KILL_SWITCH, "momentum"))["status"]
@@ -324,16 +327,22 @@ async def test_a_kill_is_proven_by_the_gates_own_lines(space: Space) -> None:
     await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="False")
 
 
-async def test_flatten_is_accepted_and_honest(space: Space) -> None:
-    """It acts as Cancel, and says that positions stay."""
+async def test_flat_is_what_the_gates_have_proven(space: Space) -> None:
+    """Without a gate nobody knows; then it is being closed, waits for something, and is flat but for a residue."""
     await space.create(system())
     await complete(space)
-    await space.client.patch(
-        resources.KILL_SWITCH, "momentum", space.name, {"spec": {"engaged": True, "action": "Flatten"}}
-    )
-    await space.expect(resources.KILL_SWITCH, "momentum", Engaged="True", Flat="False")
-    flat = await space.condition(resources.KILL_SWITCH, "momentum", "Flat")
-    assert (flat["reason"], "by hand" in flat["message"]) == ("NotImplemented", True)
+    engaged = {"spec": {"engaged": True, "action": "Flatten"}}
+    switch = await space.client.patch(resources.KILL_SWITCH, "momentum", space.name, engaged)
+    await space.expect(resources.KILL_SWITCH, "momentum", Engaged="True", Flat="Unknown")
+    gate = "momentum-sim-execution-0"
+    await pod(space, gate, "execution", RUNNING)
+    line = {"generation": switch["metadata"]["generation"], "workingOrders": 0, "provenAt": "2026-11-21T00:00:00.1Z"}
+    await gate_line(space, gate, **line, state="Flatten", flattening="no fresh book")
+    await space.expect(resources.KILL_SWITCH, "momentum", Acknowledged="True", OrdersCanceled="True", Flat="False")
+    assert "no fresh book" in (await space.condition(resources.KILL_SWITCH, "momentum", "Flat"))["message"]
+    await gate_line(space, gate, **line, state="Flatten", flatAt="2026-11-21T00:00:02Z", residue="0.00001 BTCUSDT")
+    await space.expect(resources.KILL_SWITCH, "momentum", Flat="True")
+    assert "0.00001 BTCUSDT" in (await space.condition(resources.KILL_SWITCH, "momentum", "Flat"))["message"]
 
 
 async def test_a_switch_stops_by_label_and_one_that_goes_lets_go(space: Space) -> None:

@@ -1,11 +1,12 @@
 """What the operator knows of a stop, as facts for the alerts that gates judge by the same rules."""
 
+from dataclasses import replace
 from typing import Any
 
 from ringfence.wire.alerts import ACKNOWLEDGE_NS, CANCEL_NS, holding
 from ringfence_operator.cluster.observe import SwitchSeen
-from ringfence_operator.killpath import asks, lines_of, stop_facts
-from ringfence_operator.rollout.health import Pod
+from ringfence_operator.killpath import asks, covered_systems, lines_of, open_gates, stop_facts
+from ringfence_operator.rollout.health import Container, Pod
 
 T0 = 1_700_000_000_000_000_000
 ENGAGED = {"type": "Engaged", "status": "True", "lastTransitionTime": "2023-11-14T22:13:20Z"}
@@ -52,3 +53,41 @@ def test_a_stop_that_nobody_has_seen_before_begins_now() -> None:
 
 def test_a_released_switch_raises_nothing() -> None:
     assert alerts(seen({"engaged": False}), T0 + CANCEL_NS) == set()
+
+
+def proof(pod: Pod, **line: Any) -> bool:
+    """Whether a line counts for this pod."""
+    found = seen({"engaged": True}, LINE | line)
+    return bool(lines_of(found.switch, (pod,)))
+
+
+def test_a_line_of_an_earlier_pod_or_process_is_no_proof() -> None:
+    """The pods of a StatefulSet keep their name; a container that was restarted keeps even the pod's uid."""
+    pod = replace(PODS[0], uid="now", container=Container(running=True, started_at="2026-11-21T10:00:00Z"))
+    assert proof(pod, podUID="now", observedAt="2026-11-21T10:00:00.250000Z")
+    assert not proof(pod, podUID="before", observedAt="2026-11-21T10:00:00.250000Z")
+    assert not proof(pod, podUID="now", observedAt="2026-11-21T09:59:59.999999Z")
+    assert not proof(replace(pod, name="other"), podUID="now")
+    assert not proof(pod, uid="an earlier switch of this name")
+
+
+def test_a_stop_of_another_venue_waits_for_no_gate_of_this_one() -> None:
+    """Judged by the same function as in the gates; an instrument that the named system does not have covers all."""
+    pod = replace(PODS[0], phase="Running", container=Container(running=True))
+    spec = {
+        "venues": [{"name": "sim"}, {"name": "two"}],
+        "strategy": {"instruments": [{"venue": "sim", "symbol": "X"}]},
+    }
+    system = {"metadata": {"name": "a"}, "spec": spec}
+
+    def gates(**spec: Any) -> int:
+        switch = {"metadata": {"name": "part", "uid": "u", "generation": 1}, "spec": {"engaged": True} | spec}
+        found = SwitchSeen(switch, (system,), (pod,), {pod.name: "a"}, {pod.name: "sim"})
+        return len(open_gates(found, covered_systems(found)))
+
+    assert gates(systems=["a"]) == 1
+    assert gates(systems=["a"], scope={"venues": ["two"]}) == 0
+    assert gates(systems=["a"], scope={"venues": ["sim"]}) == 1
+    assert gates(systems=["a"], scope={"instruments": ["TYPO"]}) == 1
+    assert gates(everySystem=True, scope={"instruments": ["ANOTHERS"]}) == 0
+    assert gates(systems=["b"]) == 0
