@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ async def test_cancels_are_proven_by_two_looks_at_the_venue(live: Bench) -> None
     line = live.line()
     assert (line["state"], line["workingOrders"], line["canceledOrders"]) == ("Cancel", 0, 4)
     assert line["provenAt"] > line["closedAt"]
+    closed, proven = (datetime.fromisoformat(line[name]) for name in ("closedAt", "provenAt"))
+    print(f"gate closed to cancels proven at the venue: {(proven - closed) / timedelta(milliseconds=1):.0f} ms")
+    assert proven - closed < timedelta(seconds=5), "else every kill would raise the alert that orders are left"
     assert line["podUID"] == "pod-uid-1"
     assert open_orders(live) == 0
     assert len(live.events(Canceled)) == 4
@@ -120,3 +124,17 @@ async def test_on_shutdown_orders_and_positions_are_left_as_the_system_says(live
     assert open_orders(live) == (2 if how == "Keep" else 0)
     assert (live.held() < parse("0.0002")) is (how == "Flatten")
     assert live.held() >= 0
+
+
+@pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
+async def test_a_paper_gate_is_flattened_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: Side
+) -> None:
+    """Its line counts in the switch as well: one that never became flat would keep the condition False."""
+    async with furnished(tmp_path, monkeypatch, paper=True) as bench:
+        names = [bench.intent(side, 0, QUANTITY * 10, market=True) for _ in range(3)]
+        await bench.until(lambda: all(bench.state_of(name) == "FILLED" for name in names))
+        await bench.resting(2)
+        bench.api.engage(SYSTEM, engaged=True, action="Flatten")
+        await bench.until(lambda: bench.line().get("flatAt"))
+        assert bench.line()["workingOrders"] == 0
