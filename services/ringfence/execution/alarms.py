@@ -5,6 +5,7 @@ from typing import Final
 
 from ringfence.execution import stopping
 from ringfence.execution.app import Execution
+from ringfence.execution.loops import FLATTENING
 from ringfence.model.money import text
 from ringfence.runtime.guard import Guard
 from ringfence.wire.alerts import GateFacts, StopFacts, holding
@@ -15,8 +16,9 @@ OWNER: Final = "stop"
 
 
 def asked(guard: Guard) -> Severity:
-    """What people and breakers ask for. A gate that shuts down cancels too, and that is no alert."""
-    sources = [source.severity for name, source in guard.sources.items() if name != "shutdown"]
+    """What people and breakers ask for. A gate that shuts down stops too, and so does a handover: that is no alert."""
+    planned = ("shutdown", FLATTENING)
+    sources = [source.severity for name, source in guard.sources.items() if not name.startswith(planned)]
     latches = [Severity.parse(latch.severity, Severity.CANCEL) for latch in guard.latches.values()]
     return max((*sources, *latches), default=Severity.NONE)
 
