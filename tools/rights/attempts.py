@@ -319,7 +319,7 @@ def promotion(name: str, **spec: Any) -> Document:
             "revision": "7f3a9c12",
             "stage": "Canary",
             "evaluation": "0c8f2a4e-1111-4222-8333-944445555666",
-            "limitsRevision": "0123456789",
+            "limitsRevision": "ab12cd34ef",
             "by": "bob",
             "reason": "a week on paper, read by two",
         }
@@ -365,7 +365,9 @@ def approving() -> Iterator[Attempt]:
     yield Attempt("raise limits without evidence", "bob", evaluation, promoting(evaluation=None, action="Raise"))
     never = "a Promotion never changes"
     yield Attempt("edit a Promotion", "bob", off, promoted_then(patched("promo", spec={"stage": "Live"})), never)
-    yield Attempt("edit it as root", "root", off, promoted_then(patched("promo", spec={"validFor": "48h"})), never)
+    yield Attempt(
+        "edit a Promotion as root", "root", off, promoted_then(patched("promo", spec={"validFor": "48h"})), never
+    )
     gone = run("patch", "promo/NAME", "--type=json", "-p", '[{"op":"remove","path":"/spec"}]')
     yield Attempt("remove a Promotion's spec", "bob", off, promoted_then(gone), "spec: Required value")
     yield Attempt("withdraw a Promotion", "bob", off, promoted_then(run("delete", "promo", "NAME")))

@@ -1,0 +1,315 @@
+"""Rollouts, promise by promise; and that their state survives status."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ringfence_operator import records
+from ringfence_operator.api import TradingSystem
+from ringfence_operator.rollout import staging
+from ringfence_operator.rollout.evidence import (
+    EvaluationState,
+    Measurement,
+    MetricSpec,
+    MetricState,
+    NonInferior,
+    Verdict,
+    Within,
+)
+from ringfence_operator.rollout.machine import decide
+from ringfence_operator.rollout.state import (
+    Decision,
+    EvaluationSeen,
+    Failure,
+    GateSeen,
+    Handover,
+    HandoverSeen,
+    Mode,
+    Observation,
+    Outlook,
+    Progress,
+    PromotionSeen,
+    Purpose,
+    RolloutSpec,
+    Stage,
+    StageSpec,
+    State,
+    Stop,
+    TrackState,
+)
+from ringfence_operator.rollout.turn import evaluation_name
+
+SAMPLE = Path(__file__).parents[3] / "manifests" / "samples" / "momentum.yaml"
+T0 = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+METRIC = MetricSpec(name="m", rule=Within(None, 1.0))
+GATES = (GateSeen(pod="p", paper=True, state="Active"), GateSeen(pod="e", paper=False, state="Active"))
+SPEC = RolloutSpec(
+    goal=Stage.LIVE,
+    simulated=False,
+    stages=(
+        StageSpec(stage=Stage.PAPER, weight=0, metrics=(METRIC,)),
+        StageSpec(stage=Stage.CANARY, weight=5, approval=True, metrics=(METRIC,)),
+        StageSpec(stage=Stage.LIVE, weight=100, approval=True, metrics=(METRIC,)),
+    ),
+)
+
+
+def track(revision: str, stage: Stage, weight: int) -> TrackState:
+    return TrackState(revision=revision, stage=stage, weight=weight, grant="g1", since=T0)
+
+
+OLD, NEW = track("old", Stage.LIVE, 100), track("new", Stage.CANARY, 5)
+CANARY = State(stable=OLD, candidate=NEW, progress=Progress(), attempt=2, clock=T0)
+FIRST = State(stable=track("new", Stage.PAPER, 0), progress=Progress(), attempt=1, clock=T0)
+BAKING = State(
+    stable=track("new", Stage.LIVE, 100),
+    shadow=track("old", Stage.PAPER, 0),
+    progress=Progress(baking=True),
+    attempt=3,
+    clock=T0,
+)
+
+
+def look(state: State, verdict: Verdict = Verdict.SUCCESSFUL, **parts: object) -> Observation:
+    line = Measurement(at=T0, verdict=verdict, value="", samples="", query="", reason="")
+    metric = MetricState(name="m", verdict=verdict, reason="5 is above 1", measured=1, measurements=(line,))
+    rising = state.rising
+    evidence = EvaluationState(started=rising.since if rising else None, metrics=(metric,))
+    seen = Observation(
+        generation=1,
+        revision="new",
+        grant="g1",
+        gates=GATES,
+        fresh=True,
+        evaluation=EvaluationSeen(name=evaluation_name(state), uid="u1", state=evidence),
+        adopts=True,
+    )
+    return replace(seen, **parts)  # type: ignore[arg-type]
+
+
+def approval(stage: Stage, **parts: object) -> PromotionSeen:
+    found = PromotionSeen(
+        name="p", uid="1", raises=False, revision="new", stage=stage, evaluation="u1", grant="g1", by="bob",
+        expires=T0 + timedelta(hours=1),
+    )  # fmt: skip
+    return replace(found, **parts)  # type: ignore[arg-type]
+
+
+def answer(found: Decision) -> tuple[str, str]:
+    return found.promotions[0].state, found.promotions[0].message
+
+
+def test_the_first_revision_is_gated_too() -> None:
+    """There is nothing beside it, and still it starts on paper and waits for a person."""
+    begun = decide(SPEC, State(), look(State()), T0)
+    assert begun.state.stable is not None
+    assert (begun.state.stable.stage, begun.state.stable.weight) == (Stage.PAPER, 0)
+    waits = decide(SPEC, FIRST, look(FIRST), T0)
+    assert waits.state.stable == FIRST.stable
+    assert "a Promotion into Canary for revision new" in waits.outlook.waits_for
+    assert waits.outlook.next == "Canary 5%"
+    approved = decide(SPEC, FIRST, look(FIRST, promotions=(approval(Stage.CANARY),)), T0)
+    assert approved.state.stable is not None
+    assert approved.state.stable.weight == 5
+    assert answer(approved) == ("Used", "into Canary 5%")
+
+
+@pytest.mark.parametrize(
+    ("parts", "state", "said"),
+    [
+        ({"revision": "other"}, "Refused", "it is for revision other, and the next step needs new"),
+        ({"stage": Stage.CANARY}, "Refused", "it is for stage Canary, and the next step needs Live"),
+        ({"evaluation": "u0"}, "Refused", "it is for Evaluation u0, and the next step needs u1"),
+        ({"grant": "g0"}, "Refused", "it is for limits g0, and the next step needs g1"),
+        ({"expires": T0}, "Expired", "it was good until 2026-11-21T12:00:00Z"),
+    ],
+)
+def test_an_approval_of_something_else_is_refused_with_the_reason(
+    parts: dict[str, object], state: str, said: str
+) -> None:
+    """And nothing rises on it."""
+    found = decide(SPEC, CANARY, look(CANARY, promotions=(replace(approval(Stage.LIVE), **parts),)), T0)  # type: ignore[arg-type]
+    assert answer(found) == (state, said)
+    assert found.state.candidate == NEW
+
+
+def test_a_promotion_hands_over_and_keeps_the_old_one_deciding() -> None:
+    """Positions of the candidate go to stable's books, which the new revision takes over with the track."""
+    found = decide(SPEC, CANARY, look(CANARY, promotions=(approval(Stage.LIVE),)), T0).state
+    assert found.stable is not None
+    assert found.shadow is not None
+    assert (found.stable.revision, found.stable.weight, found.candidate) == ("new", 100, None)
+    assert (found.shadow.revision, found.shadow.weight) == ("old", 0)
+    assert [(h.source, h.target, h.mode) for h in found.handovers] == [("candidate", "stable", Mode.ADOPT)]
+
+
+def test_a_strategy_that_cannot_adopt_is_not_promoted() -> None:
+    """It is said what to do; with Flatten it goes."""
+    seen = look(CANARY, promotions=(approval(Stage.LIVE),), adopts=False)
+    held = decide(SPEC, CANARY, seen, T0)
+    assert held.state.candidate == NEW
+    assert {c.type: c.reason for c in held.conditions}["Stalled"] == "HandoverRefused"
+    flat = decide(replace(SPEC, handover=Mode.FLATTEN), CANARY, seen, T0).state
+    assert [(h.source, h.mode) for h in flat.handovers] == [("stable", Mode.FLATTEN), ("candidate", Mode.ADOPT)]
+
+
+def test_a_refused_handover_puts_both_back() -> None:
+    state = decide(SPEC, CANARY, look(CANARY, promotions=(approval(Stage.LIVE),)), T0).state
+    refused = (HandoverSeen(id=state.handovers[0].id, state="Refused", message="no on_adopt"),)
+    found = decide(SPEC, state, look(state, handovers=refused), T0).state
+    assert found.stable is not None
+    assert found.candidate is not None
+    assert found.failure is not None
+    assert (found.stable.revision, found.stable.weight) == ("old", 100)
+    assert (found.candidate.revision, found.candidate.weight) == ("new", 5)
+    assert found.failure.reason == "HandoverRefused"
+
+
+def test_a_failed_candidate_goes_back_and_stable_is_untouched() -> None:
+    found = decide(SPEC, CANARY, look(CANARY, Verdict.FAILED), T0)
+    state = found.state
+    assert state.stable == OLD
+    assert state.candidate is not None
+    assert state.candidate.weight == 0
+    assert [(h.source, h.target) for h in state.handovers] == [("candidate", "stable")]
+    assert "AnalysisFailed" in {event.reason for event in found.events}
+    assert "5 is above 1" in found.outlook.waits_for or state.handovers
+
+
+def test_a_failure_in_the_bake_rolls_back_by_itself() -> None:
+    """Not while trading is halted: then the failed one has stopped, and the other comes with the release."""
+    bad = look(BAKING, Verdict.FAILED)
+    back = decide(SPEC, BAKING, bad, T0).state
+    assert back.stable is not None
+    assert (back.stable.revision, back.stable.weight) == ("old", 100)
+    killed = decide(SPEC, BAKING, replace(bad, stop=Stop(severity="Cancel", reason="bad ticks")), T0).state
+    assert killed.stable is not None
+    assert (killed.stable.revision, killed.stable.weight) == ("new", 0)
+    released = decide(SPEC, killed, look(killed), T0).state
+    assert released.stable is not None
+    assert (released.stable.revision, released.stable.weight) == ("old", 100)
+
+
+@pytest.mark.parametrize("severity", ["ReduceOnly", "Halt", "Cancel", "Flatten"])
+def test_the_kill_switch_beats_a_good_verdict_and_an_approval(severity: str) -> None:
+    seen = look(CANARY, promotions=(approval(Stage.LIVE),), stop=Stop(severity=severity, reason="x"))
+    found = decide(SPEC, CANARY, seen, T0)
+    assert (found.state.stable, found.state.candidate) == (OLD, NEW)
+    assert "a kill switch holds" in found.outlook.waits_for
+
+
+def test_a_newer_revision_restarts_from_paper_when_positions_were_handed_over() -> None:
+    found = decide(SPEC, CANARY, look(CANARY, revision="newer"), T0).state
+    assert (found.stable, found.candidate) == (OLD, None)
+    assert [(h.source, h.target) for h in found.handovers] == [("candidate", "stable")]
+    done = tuple(HandoverSeen(id=h.id, state="Done") for h in found.handovers)
+    begun = decide(SPEC, found, look(found, revision="newer", handovers=done), T0).state
+    assert begun.candidate is not None
+    assert (begun.candidate.revision, begun.candidate.weight) == ("newer", 0)
+
+
+def test_a_canary_below_the_venues_smallest_order_is_stalled_with_the_figure() -> None:
+    """5 % of 100 is 5, and three times the venue's 10 is 30."""
+    spec = replace(SPEC, order_value_max=100 * 10**8)
+    seen = look(FIRST, promotions=(approval(Stage.CANARY),), min_notional=10 * 10**8)
+    found = decide(spec, FIRST, seen, T0)
+    (stalled,) = [c for c in found.conditions if c.type == "Stalled"]
+    assert (stalled.status, stalled.reason) == ("True", "CanaryTooSmall")
+    assert "orders of 5 " in stalled.message
+    assert "30" in stalled.message
+
+
+def test_looser_limits_wait_for_a_raise_and_tighter_ones_do_not_need_one() -> None:
+    settled = State(stable=replace(OLD, revision="new"))
+    seen = look(settled, grant="g2", looser=("limits.order.valueMax",))
+    held = decide(SPEC, settled, seen, T0)
+    assert held.state.stable == settled.stable
+    assert {c.type: c.status for c in held.conditions}["LimitsPending"] == "True"
+    by = approval(Stage.LIVE, raises=True, evaluation="", grant="g2")
+    raised = decide(SPEC, settled, replace(seen, promotions=(by,)), T0)
+    assert raised.state.stable is not None
+    assert raised.state.stable.grant == "g2"
+    assert answer(raised)[0] == "Used"
+
+
+def test_no_data_for_long_asks_for_a_person_and_never_moves() -> None:
+    quiet = replace(CANARY, progress=Progress(silent_since=T0 - timedelta(hours=2)))
+    found = decide(SPEC, quiet, look(quiet, Verdict.NO_DATA, promotions=(approval(Stage.LIVE),)), T0)
+    assert found.state.candidate == NEW
+    assert {c.type: c.reason for c in found.conditions}["Stalled"] == "NoDataTimeout"
+
+
+def test_careful_defaults_hold_where_there_is_real_money() -> None:
+    """A week on paper, 5 % and 25 %, a bake of two days; a person before the first money and before all of it."""
+    document = yaml.safe_load(SAMPLE.read_text())
+    assert staging.rollout_spec(TradingSystem.parse(document).spec, compared=True).stages == ()
+    document["spec"]["venues"] = [{"name": "sim", "type": "Binance", "binance": {"credentialsSecret": "keys"}}]
+    stages = staging.rollout_spec(TradingSystem.parse(document).spec, compared=True).stages
+    assert [(s.title, s.duration_s // 3600, s.approval) for s in stages] == [
+        ("Paper", 168, False),
+        ("Canary 5%", 72, True),
+        ("Canary 25%", 120, False),
+        ("Live", 48, True),
+    ]
+    assert all(s.metrics for s in stages)
+    alone = staging.rollout_spec(TradingSystem.parse(document).spec, compared=False).stages
+    assert not [m for s in alone for m in s.metrics if isinstance(m.rule, NonInferior)]
+
+
+WHEN = st.integers(0, 10**6).map(lambda seconds: T0 + timedelta(seconds=seconds))
+TRACK = st.builds(
+    TrackState,
+    revision=st.sampled_from(["0a1b2c3d", "7f3a9c12"]),
+    stage=st.sampled_from(Stage),
+    weight=st.integers(0, 100),
+    grant=st.just("0123456789"),
+    since=WHEN,
+)
+STATES = st.builds(
+    State,
+    stable=TRACK,
+    candidate=st.none() | TRACK,
+    shadow=st.none() | TRACK,
+    progress=st.none()
+    | st.builds(
+        Progress,
+        session_ms=st.integers(0, 10**9),
+        counting=st.booleans(),
+        silent_since=st.none() | WHEN,
+        baking=st.booleans(),
+        returning=st.booleans(),
+    ),
+    attempt=st.integers(0, 99),
+    clock=st.none() | WHEN,
+    failure=st.none()
+    | st.builds(Failure, revision=st.just("7f3a9c12"), reason=st.just("X"), message=st.just("y"), at=WHEN),
+    retry=st.integers(0, 9),
+    handovers=st.lists(
+        st.builds(
+            Handover,
+            id=st.just("20261121120000-1-candidate"),
+            purpose=st.sampled_from(Purpose),
+            source=st.just("candidate"),
+            target=st.sampled_from(["", "stable"]),
+            mode=st.sampled_from(Mode),
+            since=WHEN,
+        ),
+        max_size=1,
+    ).map(tuple),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STATES)
+def test_state_survives_status(state: State) -> None:
+    """What decide keeps is all in status: whoever restarts reads back the same, and so goes on the same."""
+    document = yaml.safe_load(SAMPLE.read_text())
+    rollout = records.rollout_status(state, Outlook(), (), None)
+    tracks = {name: records.track_status(getattr(state, name)) for name in ("stable", "candidate", "shadow")}
+    status = {name: found.dump() for name, found in tracks.items() if found is not None} | {"rollout": rollout.dump()}
+    assert records.state_of(TradingSystem.parse(document | {"status": status})) == state
