@@ -56,7 +56,8 @@ async def reconcile(world: World, key: Key) -> float | None:
         return world.settings.resync_s
     seen = await _observe(world, found, system)
     seen = await _make_secrets(world, system, seen)
-    now, spec, state = world.now(), interpret.rollout_spec(system), records.state_of(system)
+    now = world.now().replace(microsecond=0)  # as status keeps times: what was measured in a pass is not in its future
+    spec, state = interpret.rollout_spec(system), records.state_of(system)
     seen, traded = await measuring.measure(world, system, spec, state, seen, now)
     observation = interpret.observation(system, seen, traded)
     decided = decide(spec, state, observation, now)
