@@ -22,7 +22,7 @@ NAMESPACED: Final[list[Rule]] = [
     {"apiGroups": ["ringfence.dev"], "resources": ["killswitches"], "verbs": ["get", "list", "watch", "create"]},
     {"apiGroups": ["ringfence.dev"], "resources": ["killswitches/status"], "verbs": ["get", "patch"]},
     # evidence is ours to write, approvals are people's: seen, and told what became of them
-    {"apiGroups": ["ringfence.dev"], "resources": ["evaluations"], "verbs": ["get", "list", "create"]},
+    {"apiGroups": ["ringfence.dev"], "resources": ["evaluations"], "verbs": ["get", "list", "create", "delete"]},
     {"apiGroups": ["ringfence.dev"], "resources": ["evaluations/status"], "verbs": ["get", "patch"]},
     {"apiGroups": ["ringfence.dev"], "resources": ["promotions"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["ringfence.dev"], "resources": ["promotions/status"], "verbs": ["get", "patch"]},

@@ -14,7 +14,7 @@
   verbs: [get, patch]
 - apiGroups: [ringfence.dev]
   resources: [evaluations]
-  verbs: [get, list, create]
+  verbs: [get, list, create, delete]
 - apiGroups: [ringfence.dev]
   resources: [evaluations/status]
   verbs: [get, patch]
