@@ -388,3 +388,34 @@ async def test_a_candidate_goes_from_paper_to_live_and_the_old_stable_to_paper_a
             assert await old.metric("exceptions") == await new.metric("exceptions") == 0
         await stage.allocate(stage.track("stable", "slot-a", OLD, "Paper", 0))
         await stage.same_books()
+
+
+@pytest.mark.asyncio
+@pytest.mark.timeout(180)
+async def test_an_aborted_candidate_is_closed_at_the_venue_while_stable_trades_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with furnished(tmp_path, monkeypatch, paper=False) as bench, contextlib.AsyncExitStack() as stack:
+        stage = Stage(bench)
+        stable = stage.track("stable", "slot-a", OLD, "Live", 100)
+        candidate = stage.track("candidate", "slot-b", NEW, "Canary", 50)
+        await stage.allocate(stable, candidate)
+        await stack.enter_async_context(Runner(bench, "slot-a", OLD, "stable").running())
+        await stack.enter_async_context(Runner(bench, "slot-b", NEW, "candidate").running())
+        await stage.more_fills("stable", OLD)
+        await stage.more_fills("candidate", NEW)
+        closing = Handover(id="demote-1", source="candidate", mode=HandoverMode.FLATTEN)
+        away = stage.track("candidate", "slot-b", NEW, "Paper", 0)
+        await stage.allocate(stable, away, handovers=(closing,))
+        before = stage.fills("stable", OLD)
+        async with asyncio.timeout(WAIT_S):
+            while (found := (await stage.report()).handovers[0]).state != "Done":
+                await asyncio.sleep(0.1)
+        assert found.entries == ()
+        left = [parse(one.quantity) for one in (await stage.told("candidate")).positions]
+        assert all(abs(quantity) < parse("0.0001") for quantity in left), left
+        await stage.more_fills("stable", OLD)
+        assert stage.fills("stable", OLD) > before
+        await stack.aclose()
+        await stage.allocate(stage.track("stable", "slot-a", OLD, "Paper", 0))
+        await stage.same_books()

@@ -1,0 +1,88 @@
+"""A stale allocation stops the candidate first; stable is left to its own fences."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from ringfence.execution.app import Execution
+from ringfence.execution.gate import Gate
+from ringfence.execution.handover import Handovers
+from ringfence.execution.ids import prefix
+from ringfence.execution.loops import AllocationKeeper
+from ringfence.execution.manager import Manager
+from ringfence.kube.client import KubeClient
+from ringfence.model.money import parse as money
+from ringfence.runtime.config import Allocation, Limits, Track
+from ringfence.runtime.guard import Guard
+
+WALL = 1_700_000_000_000_000_000
+SECOND = 1_000_000_000
+LIMITS = Limits(
+    order_value_max=money("50000"),
+    order_collar_bps=money("50"),
+    order_messages_per_second=10,
+    order_working_orders=5,
+    order_approved_lifetime_ms=50,
+    position_per_instrument=money("100000"),
+    position_gross=money("120000"),
+    loss_day=money("1000"),
+    market_quote_stale_ms=2000,
+    market_book_stale_ms=1000,
+)
+TRACKS = (
+    Track(name="stable", revision="a", stage="Live", weight=100, grant="g", key="k1"),
+    Track(name="candidate", revision="b", stage="Canary", weight=5, grant="g", key="k2"),
+)
+
+
+class Clock:
+    now = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now
+
+    def wall_ns(self) -> int:
+        return WALL + self.now
+
+
+def keeper(clock: Clock) -> tuple[AllocationKeeper, Gate]:
+    """With the engines of a gate, and nothing of its sockets."""
+    guard = Guard("s", {}, [], WALL)
+    gate = Gate(guard, ("BTCUSDT",))
+    manager = Manager(gate, prefix("n", "s"), "USDT", 0)
+    app: Any = SimpleNamespace(
+        clock=clock,
+        config=SimpleNamespace(lease_duration_s=15, paper=False),
+        gate=gate,
+        guard=guard,
+        manager=manager,
+        handovers=Handovers(manager),
+        perform=lambda _outputs: None,
+    )
+    found = AllocationKeeper(cast("Execution", app), cast("KubeClient", None))
+    found.allocation = Allocation(epoch=1, tracks=TRACKS, limits=LIMITS)
+    found.grants = {"g": LIMITS}
+    found.confirmed_ns = WALL
+    return found, gate
+
+
+def test_not_confirmed_for_a_lease_duration_the_candidate_takes_no_new_exposure_and_stable_goes_on() -> None:
+    clock = Clock()
+    found, gate = keeper(clock)
+    found.step()
+    found._apply()
+    assert (gate.tracks["stable"].ungranted, gate.tracks["candidate"].ungranted) == ("", "")
+    clock.now = 15 * SECOND
+    assert (found.stale, found.step()) == ("", False)
+    clock.now = 16 * SECOND
+    assert found.stale == "not confirmed for 16 s, at most 15 s"
+    assert found.step(), "what holds tracks back has changed"
+    found._apply()
+    assert gate.tracks["stable"].ungranted == ""
+    assert gate.tracks["candidate"].ungranted.startswith("ALLOCATION_STALE reason=not confirmed for 16 s")
+    assert gate.tracks["candidate"].barred == "", "what it holds it may still reduce"
+
+
+def test_before_the_first_confirmation_it_is_stale() -> None:
+    found, _ = keeper(Clock())
+    found.confirmed_ns = 0
+    assert found.stale == "the API server has not confirmed it yet"
