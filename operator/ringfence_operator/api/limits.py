@@ -76,12 +76,12 @@ class OrderLimits(Spec):
             "order",
             "PARTICIPATION_EXCEEDED, VOLUME_UNKNOWN",
             "quantity=0.5 limit=0.31 percent=10",
-            presets=("5", "10", "20"),
             scales=_BY_WEIGHT,
         ),
     ] = None
     """Largest quantity of one taking order as percent of what the market traded in the last 10 seconds, above 0 and at
-    most 100. Resting orders do not count; an unknown volume refuses new exposure that takes."""
+    most 100. Resting orders do not count. The gate counts the trades itself: for 10 seconds after its start the volume
+    is unknown and refuses new exposure that takes, so no preset sets it."""
     collar_bps: Annotated[
         PositiveBps | None,
         _HIGHER,

@@ -107,7 +107,7 @@ class ReconcileLoop:
             if reconciler.cursors.get(symbol) != before:
                 app.note(NOTE_CURSORS, {symbol: reconciler.cursors[symbol]})
         activity = app.manager.activity
-        app.balances = await app.venue.balances()
+        app.hold(await app.venue.balances())
         app.publish_account()
         if drops != app.stream_drops:
             return Verdict(sound=False, again=True)

@@ -82,6 +82,7 @@ def test_every_preset_gives_every_limit_that_the_gate_needs() -> None:
         assert unlimited == {
             "order_quantity_max",
             "order_daily_volume_percent",
+            "order_participation_percent",
             "account_fee_token",
             "account_fee_token_floor",
             "rules_types",
@@ -99,7 +100,7 @@ def test_moderate_is_the_table_of_defaults() -> None:
     assert found.order_value_max == 1_000 * scale
     assert (found.position_per_instrument, found.position_gross) == (2_500 * scale, 10_000 * scale)
     assert (found.order_collar_bps, found.order_static_collar_bps) == (50 * scale, 300 * scale)
-    assert (found.order_slippage_bps, found.order_participation_percent) == (20 * scale, 10 * scale)
+    assert (found.order_slippage_bps, found.market_volatility_halt_bps) == (20 * scale, 100 * scale)
     percents = (found.loss_day_percent, found.loss_week_percent, found.loss_month_percent)
     assert percents == (3 * scale, 6 * scale, 10 * scale)
     assert (found.loss_drawdown_reduce_percent, found.loss_drawdown_halt_percent) == (7 * scale, 10 * scale)
