@@ -334,13 +334,9 @@ class Execution:
     def on_order_event(self, symbol: str, event: OrderEvent) -> None:
         self.perform(self.manager.event(symbol, event))
 
-    def hold(self, balances: dict[str, api.VenueBalance]) -> None:
-        """All that the account holds, as the venue has just said; the gate keeps floors by it."""
-        self.balances = balances
-        self.gate.balances = {asset: held.free + held.locked for asset, held in balances.items()}
-
     def on_balances(self, balances: dict[str, api.VenueBalance]) -> None:
-        self.hold(self.balances | balances)
+        self.balances |= balances
+        self.gate.hold(self.balances)
         self.publish_account()
 
     def on_stream(self, connected: bool, reason: str) -> None:

@@ -10,6 +10,7 @@ the collar. An order is *not larger* if the worst case after it is no larger tha
 around): that skips the position and gross limits.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from ringfence.execution import conditional
@@ -23,6 +24,7 @@ from ringfence.model.approved import Approved
 from ringfence.model.money import BPS, SCALE, text
 from ringfence.model.orders import UNPRICED, OrderType, Side, TimeInForce
 from ringfence.runtime.guard import Guard
+from ringfence.venues.api import VenueBalance
 from ringfence.wire.messages import Intent, Level
 from ringfence.wire.stops import Severity
 
@@ -124,6 +126,10 @@ class Gate:
         if found is None:
             found = self.markets[symbol] = Market(symbol)
         return found
+
+    def hold(self, balances: Mapping[str, VenueBalance]) -> None:
+        """All that the account holds, as the venue has just said; floors are kept by it."""
+        self.balances = {asset: found.free + found.locked for asset, found in balances.items()}
 
     # --- the checks
 

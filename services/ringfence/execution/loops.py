@@ -107,7 +107,8 @@ class ReconcileLoop:
             if reconciler.cursors.get(symbol) != before:
                 app.note(NOTE_CURSORS, {symbol: reconciler.cursors[symbol]})
         activity = app.manager.activity
-        app.hold(await app.venue.balances())
+        app.balances = await app.venue.balances()
+        app.gate.hold(app.balances)
         app.publish_account()
         if drops != app.stream_drops:
             return Verdict(sound=False, again=True)
