@@ -244,7 +244,10 @@ def missing(system: TradingSystem, seen: Seen) -> tuple[Problem, ...]:
         first = system.spec.venues[0].name
         told = f"this version sends a strategy's orders to one venue ({first}): make one system for each venue"
         found.append(Problem("SeveralVenues", told, needs_somebody=True))
-    return tuple(found)
+    state = state_of(system)
+    first_of_all = state.progress is not None and state.candidate is None and state.shadow is None
+    compared = staging.uncomparable(system.spec) if first_of_all else None
+    return (*found, compared) if compared is not None else tuple(found)
 
 
 def gates(switch: Mapping[str, Any], pods: Iterable[Pod]) -> Iterable[GateSeen]:

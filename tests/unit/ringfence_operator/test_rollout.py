@@ -261,6 +261,20 @@ def test_careful_defaults_hold_where_there_is_real_money() -> None:
     assert not [m for s in alone for m in s.metrics if isinstance(m.rule, NonInferior)]
 
 
+def test_a_comparison_with_a_stable_that_does_not_trade_is_named() -> None:
+    """The first revision of all has nothing beside it; people are told which metric to leave out."""
+    document = yaml.safe_load(SAMPLE.read_text())
+    metrics = [{"name": "venue-rejects"}, {"name": "arrival-slippage"}]
+    stages = [{"stage": "Paper"}, {"stage": "Canary", "weight": 5, "analysis": {"metrics": metrics}}]
+    document["spec"]["rollout"] = {"stages": stages}
+    found = staging.uncomparable(TradingSystem.parse(document).spec)
+    assert found is not None
+    assert found.needs_somebody
+    assert "metric arrival-slippage of stage Canary" in found.message
+    metrics.pop()
+    assert staging.uncomparable(TradingSystem.parse(document).spec) is None
+
+
 WHEN = st.integers(0, 10**6).map(lambda seconds: T0 + timedelta(seconds=seconds))
 TRACK = st.builds(
     TrackState,
