@@ -364,12 +364,12 @@ def approving() -> Iterator[Attempt]:
     yield Attempt("promote without evidence", "bob", evaluation, promoting(evaluation=None), "names the evidence")
     yield Attempt("raise limits without evidence", "bob", evaluation, promoting(evaluation=None, action="Raise"))
     never = "a Promotion never changes"
-    yield Attempt("edit a Promotion", "bob", off, promoted_then(patched("promo", spec={"stage": "Live"})), never)
+    yield Attempt("edit a Promotion", "ned", off, promoted_then(patched("promo", spec={"stage": "Live"})), never)
     yield Attempt(
         "edit a Promotion as root", "root", off, promoted_then(patched("promo", spec={"validFor": "48h"})), never
     )
     gone = run("patch", "promo/NAME", "--type=json", "-p", '[{"op":"remove","path":"/spec"}]')
-    yield Attempt("remove a Promotion's spec", "bob", off, promoted_then(gone), "spec: Required value")
+    yield Attempt("remove a Promotion's spec", "ned", off, promoted_then(gone), "spec: Required value")
     yield Attempt("withdraw a Promotion", "bob", off, promoted_then(run("delete", "promo", "NAME")))
     ours = "only the Ringfence operator writes Evaluations"
     used = patched("promo", "--subresource=status", status={"state": "Waiting"})
