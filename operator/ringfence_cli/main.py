@@ -6,7 +6,7 @@ import getpass
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import msgspec
 import typer
@@ -19,11 +19,13 @@ from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import ApiError, Forbidden, RetryLater
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import KILL_TOKEN_FILE
+from ringfence.wire.byhand import HandRequest
 from ringfence.wire.stops import TRACKS, Scope
-from ringfence_cli import approve, connect, direct, explain, facts, life, render, stop, view
+from ringfence_cli import approve, byhand, connect, direct, explain, facts, life, render, stop, view
 from ringfence_cli import doctor as diagnosis
 from ringfence_cli import wanted as wanted_stop
 from ringfence_operator.desired import labels, plan
+from ringfence_operator.limits import scaled
 
 NOT_PROVEN: Final = 1
 CANNOT_ASK: Final = 2
@@ -341,6 +343,58 @@ def _kill_direct(
     raise typer.Exit(0 if proven else NOT_PROVEN)
 
 
+@app.command()
+def cancel(
+    system: System,
+    order: Annotated[str, typer.Argument(help="Client or venue order id.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the gate's journal.")],
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """Cancel one working order by hand, at the gate that has it."""
+    _by_hand(system, context, namespace, {"action": "cancel", "order": order, "reason": reason})
+
+
+@app.command()
+def close(
+    system: System,
+    symbol: Annotated[str, typer.Argument(help="Instrument whose position to close.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the gate's journal.")],
+    quantity: Annotated[str, typer.Option("--quantity", help="How much, base asset; default: all of it.")] = "0",
+    track: Annotated[str, typer.Option("--track", help="Whose, where several tracks hold it.")] = "",
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """Close one position at the market by hand. It passes the gate like any order, and can only reduce."""
+    try:
+        size = scaled(quantity)
+    except (ValueError, ArithmeticError):
+        raise typer.BadParameter(f"{quantity!r} is no quantity", param_hint="--quantity") from None
+    wanted = {"action": "close", "symbol": symbol, "quantity": size, "track": track, "reason": reason}
+    _by_hand(system, context, namespace, wanted)
+
+
+def _by_hand(system: str, context: str | None, namespace: str | None, fields: dict[str, Any]) -> NoReturn:
+    async def find(client: KubeClient, cluster: connect.Cluster) -> dict[str, bytes]:
+        # a position on paper has the same name: what trades for real comes first
+        live = await _direct_access(client, system, cluster.namespace, b"", "execution")
+        return (
+            live
+            if live and fields["action"] == "close"
+            else await _direct_access(client, system, cluster.namespace, b"")
+        )
+
+    gates = _run(context, namespace, find)
+    if not gates:
+        _fail(f"no gate of {system} runs")
+    request = HandRequest(by=getpass.getuser(), ts=SystemClock().wall_ns(), **fields)
+    told = asyncio.run(byhand.ask(gates, request))
+    done = any(one.answer is not None and one.answer.done for one in told)
+    for one in told:
+        _say(one.line, style="" if one.answer is not None else "red")
+    raise typer.Exit(0 if done else NOT_PROVEN)
+
+
 def _outcome(outcome: direct.Outcome) -> dict[str, object]:
     answer = outcome.answer
     if answer is None:
@@ -355,9 +409,12 @@ def _outcome(outcome: direct.Outcome) -> dict[str, object]:
     }
 
 
-async def _direct_access(client: KubeClient, system: str, namespace: str, token: bytes) -> dict[str, bytes]:
-    """Addresses of the gates and the token of each, from the API server, while it still answers."""
+async def _direct_access(
+    client: KubeClient, system: str, namespace: str, token: bytes, component: str = ""
+) -> dict[str, bytes]:
+    """Addresses of the gates (of one component only) and the token of each, while the API server still answers."""
     selector = f"{labels.SYSTEM}={system},{facts.GATES}" if system else facts.GATES
+    selector += f",{labels.COMPONENT}={component}" if component else ""
     pods = await client.list(resources.POD, namespace, label_selector=selector)
     tokens: dict[str, bytes] = {}
     found: dict[str, bytes] = {}

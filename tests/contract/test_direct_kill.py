@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.status import Proof
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.guard import Guard
+from ringfence.wire.byhand import HandAnswer, HandRequest
 from ringfence.wire.kill import Severity
-from ringfence_cli import direct
+from ringfence_cli import byhand, direct
 
 pytestmark = pytest.mark.asyncio
 
@@ -64,6 +65,36 @@ async def test_a_gate_closes_and_its_orders_are_followed_to_none(tmp_path: Path,
     assert owner.guard.state == "Cancel"
     assert "bad ticks" in owner.guard.reason
     assert "latched" in owner.guard.reason
+
+
+async def test_a_request_by_hand_needs_the_token_and_is_asked_of_the_gates_in_turn(
+    tmp_path: Path, unused_tcp_port_factory: Callable[[], int]
+) -> None:
+    """Until one has done it; who and why arrive, and a stranger's request does not."""
+    token = tmp_path / "token"
+    token.write_bytes(b"shared\n")
+    heard: list[HandRequest] = []
+
+    def hand(name: str, *, done: bool) -> Callable[[HandRequest], HandAnswer]:
+        def answer(request: HandRequest) -> HandAnswer:
+            heard.append(request)
+            return HandAnswer(done=done, told=name)
+
+        return answer
+
+    ports = [unused_tcp_port_factory() for _ in range(3)]
+    asked = HandRequest(action="cancel", order="x", reason="fat finger", by="ada", ts=SystemClock().wall_ns())
+    async with AsyncExitStack() as gates:
+        for name, port in zip(("first", "second", "third"), ports, strict=True):
+            answer = hand(name, done=name == "second")
+            endpoint = KillEndpoint(Owner(0), SystemClock(), token, name, answer)
+            await gates.enter_async_context(endpoint.serve(port))
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        told = await byhand.ask(dict.fromkeys(addresses, b"shared"), asked)
+        refused = await byhand.ask({addresses[0]: b"other"}, asked)
+    assert [one.answer and one.answer.told for one in told] == ["first", "second"]
+    assert heard == [asked, asked]
+    assert "does not match" in refused[0].error
 
 
 async def test_another_systems_token_stops_nothing(tmp_path: Path, unused_tcp_port: int) -> None:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from ringfence.execution.cancelproof import CancelProof
+from ringfence.execution.changes import Changes
 from ringfence.execution.flatten import SLICE_GAP_NS, Flatten
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
-from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Cancel, Output
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import Slot
@@ -77,7 +77,7 @@ class Rig:
         self.switch(1)
         self.guard.reconciled(1, WALL)
         self.gate = Gate(self.guard, (BTC, ETH))
-        self.manager = Manager(self.gate, prefix("n", "s"), "USDT", SECOND)
+        self.manager = Changes(self.gate, prefix("n", "s"), "USDT", SECOND)
         self.manager.fence = 1
         tracks = tuple(
             Track(name=name, revision=f"{name[:1]}bc123de", stage="Live", weight=100, grant="g", key=name)

@@ -105,6 +105,21 @@ class Changes(Manager):
                 outputs += self._want_cancel(live, "mass cancel by the strategy", wall, mono)
         return outputs
 
+    # --- by hand
+
+    def cancel_one(self, live: Live, reason: str, wall: int, mono: int) -> list[Output]:
+        """Cancel one order, and repeat it until it is closed."""
+        return self._want_cancel(live, reason, wall, mono)
+
+    def close_by_hand(self, intent: Intent, wall: int, mono: int) -> list[Output]:
+        """An intent of a person's: checked, numbered and journaled like those of its track."""
+        track = self.gate.tracks[intent.track]
+        refused = self.gate.check(intent, wall, mono)
+        if refused:
+            return self._deny(intent, track, refused, wall, mono)
+        entries, approved = self._send(intent, track, wall, mono)
+        return [*entries, approved]
+
     # --- outcomes
 
     def replaced(

@@ -1,12 +1,13 @@
 """The direct kill endpoint: stops this gate without API server and without operator.
 
 ``POST /kill`` takes a signed `KillRequest` (see `ringfence.wire.kill`) and answers when the guard has closed; the
-cancels are on their way by then. It can only tighten. ``GET /state`` is one read-only line for people and probes.
+cancels are on their way by then. It can only tighten. ``POST /hand`` takes what a person asks by hand in the same way
+(see `ringfence.wire.byhand`). ``GET /state`` is one read-only line for people and probes.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from ringfence.runtime.clock import Clock
 from ringfence.runtime.guard import Guard
 from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import micro_time
+from ringfence.wire.byhand import HAND_PATH, HandAnswer, HandRequest, opened_hand
 from ringfence.wire.kill import BODY_MAX, KILL_PATH, SIGNATURE_HEADER, STATE_PATH, KillAnswer, Severity, opened
 
 
@@ -32,21 +34,28 @@ class Owner(Protocol):
 class KillEndpoint:
     """Reads the token afresh for each request: it may be rotated, and a kill is rare."""
 
-    def __init__(self, owner: Owner, clock: Clock, token_file: Path, pod: str) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        clock: Clock,
+        token_file: Path,
+        pod: str,
+        hand: Callable[[HandRequest], HandAnswer] | None = None,
+    ) -> None:
         self.accepted = 0
         self.refused = 0
         self._owner = owner
         self._clock = clock
         self._token_file = token_file
         self._pod = pod
+        self._hand = hand
 
     async def kill(self, request: web.Request) -> web.Response:
         arrived = self._clock.monotonic_ns()
         body = await request.read()
-        try:
-            token = (await asyncio.to_thread(self._token_file.read_bytes)).strip()
-        except OSError as error:
-            return web.json_response({"error": f"the kill token cannot be read: {error.strerror}"}, status=503)
+        token = await self._token()
+        if isinstance(token, web.Response):
+            return token
         found = opened(token, body, request.headers.get(SIGNATURE_HEADER, ""), self._clock.wall_ns())
         if isinstance(found, str):
             self.refused += 1
@@ -55,6 +64,27 @@ class KillEndpoint:
         self._owner.observe(lambda now: self._owner.guard.pushed(found, now))
         answer = self.answer((self._clock.monotonic_ns() - arrived) / 1e6)
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+    async def _token(self) -> bytes | web.Response:
+        try:
+            return (await asyncio.to_thread(self._token_file.read_bytes)).strip()
+        except OSError as error:
+            return web.json_response({"error": f"the kill token cannot be read: {error.strerror}"}, status=503)
+
+    async def hand(self, request: web.Request) -> web.Response:
+        """One order cancelled or one position closed, by a person."""
+        body = await request.read()
+        token = await self._token()
+        if isinstance(token, web.Response):
+            return token
+        found = opened_hand(token, body, request.headers.get(SIGNATURE_HEADER, ""), self._clock.wall_ns())
+        if isinstance(found, str):
+            self.refused += 1
+            return web.json_response({"error": found}, status=403)
+        if self._hand is None:
+            return web.json_response({"error": "this gate takes no requests by hand"}, status=404)
+        self.accepted += 1
+        return web.Response(body=msgspec.json.encode(self._hand(found)), content_type="application/json")
 
     def answer(self, latency_ms: float) -> KillAnswer:
         guard = self._owner.guard
@@ -84,7 +114,9 @@ class KillEndpoint:
     @contextlib.asynccontextmanager
     async def serve(self, port: int) -> AsyncIterator[None]:
         application = web.Application(client_max_size=BODY_MAX)
-        application.add_routes([web.post(KILL_PATH, self.kill), web.get(STATE_PATH, self.state)])
+        application.add_routes(
+            [web.post(KILL_PATH, self.kill), web.post(HAND_PATH, self.hand), web.get(STATE_PATH, self.state)]
+        )
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -18,6 +18,7 @@ import structlog
 
 from ringfence.execution import alarms, ids, metrics
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
+from ringfence.execution.byhand import NOTE_HAND, by_hand
 from ringfence.execution.changes import Changes
 from ringfence.execution.documents import install
 from ringfence.execution.ending import drained
@@ -60,6 +61,7 @@ from ringfence.venues.binance.trading import BinanceTrading
 from ringfence.venues.paper.accounts import PaperAccounts
 from ringfence.venues.paper.engine import PaperEngine
 from ringfence.venues.paper.venue import PaperVenue
+from ringfence.wire.byhand import HandAnswer, HandRequest
 from ringfence.wire.messages import AnyMessage, InstrumentRules
 from ringfence.wire.stops import Place
 
@@ -105,6 +107,15 @@ async def execution(host: Host) -> AsyncIterator[None]:
         host.health.not_ready("guard", "the gate has not been Active yet")
         host.spawn(_readiness(host, gate), "readiness")
         yield
+
+
+def _hand(app: Execution, asked: HandRequest) -> HandAnswer:
+    """What a person asks is on record before it is done."""
+    app.note(NOTE_HAND, asked)
+    answer, outputs = by_hand(app.manager, asked, app.clock.wall_ns(), app.clock.monotonic_ns())
+    log.warning("by hand", action=asked.action, by=asked.by, reason=asked.reason, done=answer.done, told=answer.told)
+    app.perform(outputs)
+    return answer
 
 
 async def _readiness(host: Host, app: Execution) -> None:
@@ -174,7 +185,7 @@ class Gated:
             config.lease_duration_s / 3,
         )
         loop = ReconcileLoop(app)
-        endpoint = KillEndpoint(app, self.clock, self.places.kill_token, self.pod)
+        endpoint = KillEndpoint(app, self.clock, self.places.kill_token, self.pod, lambda asked: _hand(app, asked))
         install(host, app, loop, self.session)
         install_tracks(host, lambda: report(app, self.keeper, self.pod))
         host.collect(lambda: metrics.families(app, loop, leader, app.status))

@@ -1,0 +1,62 @@
+"""What a person asks of a gate by hand: cancel one order, or close one position. Signed like a kill. Pure.
+
+It can only take away: a cancel always passes, and a close is an order that reduces, through the gate like any other.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from ringfence.wire.kill import CLOCK_TOLERANCE_NS, SIGNATURE_HEADER, sign, verify
+
+HAND_PATH: Final = "/hand"
+
+
+class HandRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of ``POST /hand``."""
+
+    action: Literal["cancel", "close"]
+    reason: str
+    """Why; kept in the journal. Never empty."""
+    by: str
+    """Who; kept in the journal (shown, not proven: the signature proves the token)."""
+    ts: int
+    """UTC nanoseconds at the sender."""
+    order: str = ""
+    """Client or venue order id, to cancel."""
+    symbol: str = ""
+    """Instrument, to close."""
+    track: str = ""
+    """Whose position; empty where only one track holds any."""
+    quantity: int = 0
+    """Scaled by 1e-8; 0 = all of it."""
+
+
+class HandAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate did. ``done`` False: nothing, and ``told`` says why."""
+
+    done: bool
+    told: str
+    orders: tuple[str, ...] = ()
+    """Client ids of the orders that were cancelled, or sent to close."""
+
+
+def signed_hand(token: bytes, request: HandRequest) -> tuple[bytes, dict[str, str]]:
+    """Body and headers."""
+    body = msgspec.json.encode(request)
+    return body, {SIGNATURE_HEADER: sign(token, body), "Content-Type": "application/json"}
+
+
+def opened_hand(token: bytes, body: bytes, signature: str, now: int) -> HandRequest | str:
+    """The request, or in one sentence why it is refused."""
+    if not verify(token, body, signature):
+        return f"the {SIGNATURE_HEADER} header does not match the body"
+    try:
+        request = msgspec.json.decode(body, type=HandRequest)
+    except msgspec.MsgspecError as error:
+        return f"the body is no request by hand: {error}"
+    if abs(now - request.ts) > CLOCK_TOLERANCE_NS:
+        return f"ts is {abs(now - request.ts) / 1e9:.1f} s away from this gate's clock; at most 30 s are allowed"
+    if not request.reason.strip() or not request.by.strip():
+        return "a request by hand says who asks and why"
+    return request
