@@ -282,10 +282,11 @@ def test_a_kill_in_canary_holds_everything_and_a_newer_revision_starts_on_paper(
     system.kubectl("patch", "killswitch", NAME, "--type=merge", "-p", '{"spec":{"engaged":true}}')
     promote(system, "Live")
     holds(system, "Canary", 15)
-    system.release()
-    revision = apply(system, operator_with_evidence, slow=8)
-    now = follow(system, "the newer on paper", lambda now: (now.get("candidate") or {}).get("revision") == revision, 60)
+    old = status(system)["candidate"]["revision"]
+    system.kubectl("apply", "-f", "-", stdin=json.dumps(document(operator_with_evidence, slow=8)))
+    now = follow(system, "the newer on paper", lambda now: (now.get("candidate") or {}).get("revision", old) != old, 60)
     assert ("Paper", 0) == (now["candidate"]["stage"], now["candidate"]["weight"])
+    system.release()
     wait_for("Active", lambda: system.is_active() or None, 60)
 
 
