@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ringfence.runtime import config
 from ringfence.wire import kill
-from ringfence_operator import progress, records
+from ringfence_operator import progress, records, upgrading
 from ringfence_operator.api import (
     Strategy,
     TradingSystem,
@@ -35,6 +35,7 @@ from ringfence_operator.records import instant, state_of, written
 from ringfence_operator.rollout import staging
 from ringfence_operator.rollout.evidence import MetricState
 from ringfence_operator.rollout.health import Pod, Problem, problem
+from ringfence_operator.rollout.platform import PlatformDecision
 from ringfence_operator.rollout.state import (
     Condition,
     Decision,
@@ -110,7 +111,9 @@ def rollout_spec(system: TradingSystem) -> RolloutSpec:
     return staging.rollout_spec(system.spec, compared=compared)
 
 
-def observation(system: TradingSystem, seen: Seen, done: Traded = NOTHING_KNOWN) -> Observation:
+def observation(
+    system: TradingSystem, seen: Seen, done: Traded = NOTHING_KNOWN, upgrade: PlatformDecision | None = None
+) -> Observation:
     """Everything that decides anything."""
     name, state = system.metadata.name, state_of(system)
     own = next((s for s in seen.switches if s["metadata"]["name"] == name), {})
@@ -131,6 +134,9 @@ def observation(system: TradingSystem, seen: Seen, done: Traded = NOTHING_KNOWN)
         adopts=progress.adopts(state, seen),
         handovers=progress.handovers_seen(state, seen),
         starved=progress.starved(state, seen),
+        min_notional=progress.min_notional(seen),
+        hold=upgrade.hold if upgrade is not None else "",
+        upgrade_failed=upgrade.failure if upgrade is not None else "",
     )
 
 
@@ -314,8 +320,17 @@ def _document_stop(system: TradingSystem, seen: Seen) -> Stop:
 # --- what is built
 
 
-def plan(system: TradingSystem, seen: Seen, state: State, stop: Stop, settings: Settings, now: datetime) -> Plan:
-    """Everything that builders build from. Raises KeyError where a key pair is not there."""
+def plan(
+    system: TradingSystem,
+    seen: Seen,
+    state: State,
+    stop: Stop,
+    settings: Settings,
+    now: datetime,
+    upgrade: PlatformDecision | None = None,
+) -> Plan:
+    """Everything that builders build from. Raises KeyError where a key pair is not there. ``upgrade``: None is a new
+    system, which runs what the installation asks for."""
     found = strategies(system, seen, state)
     spec, name = system.spec, system.metadata.name
     roles = names.bus_roles(venues_of(system))
@@ -339,6 +354,9 @@ def plan(system: TradingSystem, seen: Seen, state: State, stop: Stop, settings: 
         journal_class=spec.journal.storage_class_name or settings.journal_storage_class,
         journal_size=spec.journal.size or settings.journal_size,
         settings=settings,
+        platform=names.Platform(paper=settings.platform_image, execution=settings.platform_image)
+        if upgrade is None
+        else names.Platform(paper=upgrade.paper_image, execution=upgrade.execution_image, hold=upgrade.hold),
         keys={role: seen.secrets[names.curve_secret(name, role)]["public"] for role in roles},
         observed=Observed(
             allocation=seen.data(names.allocation_name(name), config.ALLOCATION_KEY),
@@ -346,6 +364,11 @@ def plan(system: TradingSystem, seen: Seen, state: State, stop: Stop, settings: 
             pod_monitors=seen.pod_monitors,
             slots=slots(system, seen),
             strategies={slot: text for slot in names.SLOTS if (text := _strategy_file(system, seen, slot)) is not None},
+            simulators={
+                venue: image
+                for venue, simulated in venues_of(system)
+                if simulated and (image := upgrading.deployed(system, seen, f"{venue}-simulator"))
+            },
         ),
         epoch_floor=int(now.timestamp()),
     )
@@ -421,6 +444,7 @@ def status(
     seen: Seen,
     decided: Decision,
     metrics: Iterable[MetricState] = (),
+    upgrade: PlatformDecision | None = None,
 ) -> dict[str, Any]:
     """The whole status, for the wire. The columns show the rising track: what people want to know of a rollout."""
     state = decided.state
@@ -440,6 +464,7 @@ def status(
         rollout=records.rollout_status(state, decided.outlook, metrics, progress.evaluation(system, state, seen))
         if staged
         else None,
+        platform=upgrading.status(upgrade.state) if upgrade is not None else system.status.platform,
         services=tuple(_service(system, seen, workload) for workload in workloads_seen(system, seen)),
     ).dump()
 

@@ -13,6 +13,7 @@ from ringfence_operator import records
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster.measure import Subject
 from ringfence_operator.cluster.observe import Seen
+from ringfence_operator.limits import scaled
 from ringfence_operator.rollout import queries
 from ringfence_operator.rollout.state import EvaluationSeen, HandoverSeen, State, TrackState
 from ringfence_operator.rollout.turn import evaluation_name
@@ -85,6 +86,12 @@ def starved(state: State, seen: Seen) -> bool | None:
     if candidate is None or candidate.weight == 0 or report is None:
         return None
     return any(track.name == config.CANDIDATE and bool(track.starved) for track in report.tracks)
+
+
+def min_notional(seen: Seen) -> int | None:
+    """Smallest order value that a venue takes, as its gates read its rules; the largest where they differ."""
+    said = [scaled(report.min_notional) for report in seen.reports if report.min_notional]
+    return max(said) if said else None
 
 
 def subject(system: TradingSystem, state: State, now: datetime) -> Subject | None:

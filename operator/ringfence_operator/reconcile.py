@@ -4,6 +4,7 @@ Safe to run at any time, from any trigger, and to be cut off at any await: the n
 ends in the same place. Writes happen in the order in which a reader may rely on them.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from ringfence.kube import resources
 from ringfence.kube.client import Manifest
 from ringfence.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, RetryLater
-from ringfence_operator import interpret, measuring, records
+from ringfence_operator import interpret, measuring, records, upgrading
 from ringfence_operator.api import Condition as ConditionModel
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster.apply import Outcome, Ref, apply_all, create_missing, prune, ref
@@ -24,11 +25,12 @@ from ringfence_operator.cluster.report import write_events, write_status
 from ringfence_operator.desired import plan as names
 from ringfence_operator.desired.objects import Desired, desired_objects, with_owner
 from ringfence_operator.desired.storage import secret
-from ringfence_operator.rollout import conditions
+from ringfence_operator.rollout import conditions, platform
 from ringfence_operator.rollout.conditions import Why
 from ringfence_operator.rollout.evidence import MetricState
 from ringfence_operator.rollout.health import Problem
 from ringfence_operator.rollout.machine import decide
+from ringfence_operator.rollout.platform import PlatformDecision
 from ringfence_operator.rollout.state import Condition, Decision, State
 from ringfence_operator.rollout.turn import Turn
 from ringfence_operator.settings import FIELD_MANAGER
@@ -59,29 +61,38 @@ async def reconcile(world: World, key: Key) -> float | None:
     now = world.now().replace(microsecond=0)  # as status keeps times: what was measured in a pass is not in its future
     spec, state = interpret.rollout_spec(system), records.state_of(system)
     seen, traded = await measuring.measure(world, system, spec, state, seen, now)
-    observation = interpret.observation(system, seen, traded)
+    upgrade = _upgraded(world, system, seen, now)
+    observation = interpret.observation(system, seen, traded, upgrade)
     decided = decide(spec, state, observation, now)
     seen = await measuring.begin_next(world, system, decided, seen)
     turn = Turn(
         spec=spec, seen=interpret.observed_after(system, seen, observation, decided), now=now, state=decided.state
     )
     metrics = turn.assessment.metrics if spec.stages and decided.state.progress is not None else ()
-    if _moved(state, decided.state):
+    if _moved(state, decided.state) or upgrade.events:
         # before it is acted on: a pass that is cut off here is finished by the next one, and not decided anew
-        status = interpret.status(system, seen, decided, metrics)
+        status = interpret.status(system, seen, decided, metrics, upgrade)
         await write_status(world.client, seen.system, status)
         seen = replace(seen, system={**seen.system, "status": status})
     outcome = Outcome()
     if not any(problem.reason == "SecretBroken" for problem in observation.missing):
-        await _apply(world, system, seen, decided, now, outcome)
+        await _apply(world, system, seen, decided, upgrade, now, outcome)
     decided = _after(decided, outcome, now)
-    await _report(world, system, seen, decided, metrics, observation.conditions, now)
+    await _report(world, system, seen, decided, upgrade, metrics, observation.conditions, now)
     await measuring.answer(world, seen, decided, now)
     await measuring.close(world, system, decided, seen)
     world.metrics.rollouts.passed(key, state, decided, metrics, now)
     if outcome.errors:
         raise outcome.errors[0][1]
-    return min(decided.requeue_s or world.settings.resync_s, measuring.next_s(turn, decided))
+    soonest = min(decided.requeue_s or math.inf, upgrade.requeue_s or math.inf, measuring.next_s(turn, decided))
+    return min(soonest, world.settings.resync_s)
+
+
+def _upgraded(world: World, system: TradingSystem, seen: Seen, now: datetime) -> PlatformDecision:
+    """How far an upgrade of the platform is: beside every rollout, and never behind one."""
+    stop, wanted = interpret.observation(system, seen).stop, world.settings.platform_image
+    found = upgrading.seen_of(system, seen, wanted, stop.severity)
+    return platform.decide(upgrading.state_of(system), found, now, world.settings.platform_proof_s)
 
 
 def _moved(before: State, after: State) -> bool:
@@ -137,11 +148,17 @@ async def _make_secrets(world: World, system: TradingSystem, seen: Seen) -> Seen
 
 
 async def _apply(
-    world: World, system: TradingSystem, seen: Seen, decided: Decision, now: datetime, outcome: Outcome
+    world: World,
+    system: TradingSystem,
+    seen: Seen,
+    decided: Decision,
+    upgrade: PlatformDecision,
+    now: datetime,
+    outcome: Outcome,
 ) -> None:
     """What outlives the system first, then stage after stage, then what is no longer wanted."""
     stop = interpret.observation(system, seen).stop
-    wanted = desired_objects(interpret.plan(system, seen, decided.state, stop, world.settings, now))
+    wanted = desired_objects(interpret.plan(system, seen, decided.state, stop, world.settings, now, upgrade))
     await create_missing(world.client, wanted.lasting, seen.live, outcome)
     if not outcome.errors:
         await apply_all(world.client, wanted.stages, seen.live, outcome)
@@ -186,13 +203,14 @@ async def _report(
     system: TradingSystem,
     seen: Seen,
     decided: Decision,
+    upgrade: PlatformDecision,
     metrics: tuple[MetricState, ...],
     before: tuple[Condition, ...],
     now: datetime,
 ) -> None:
     """The one status write of the pass. Events follow it, so a pass that was cut off tells nothing twice."""
-    await write_status(world.client, seen.system, interpret.status(system, seen, decided, metrics))
-    events = (*decided.events, *conditions.transitions(before, decided.conditions))
+    await write_status(world.client, seen.system, interpret.status(system, seen, decided, metrics, upgrade))
+    events = (*decided.events, *upgrade.events, *conditions.transitions(before, decided.conditions))
     await write_events(world.client, seen.system, events, now)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ringfence.runtime.config import Alerting
+from ringfence_operator.rollout.platform import PROOF_S
 
 FIELD_MANAGER: Final = "ringfence-operator"
 """Owner of every field that we apply, as managedFields shows it."""
@@ -21,7 +22,9 @@ class Settings:
     """See `from_environ` for the variable of each."""
 
     platform_image: str
-    """Image of every pod of ours; the strategy's is the author's."""
+    """Image of every pod of ours; the strategy's is the author's. Where another one runs, it is an upgrade."""
+    platform_proof_s: int = PROOF_S
+    """How long paper has to work on a new image before execution gets it."""
     namespaces: tuple[str, ...] = ()
     """Namespaces that are served; empty = the whole cluster."""
     operator_namespace: str = OWN_NAMESPACE_FALLBACK
@@ -58,6 +61,7 @@ def from_environ(environ: Mapping[str, str]) -> Settings:
         raise SettingsError(f"RINGFENCE_JOURNAL_ACCESS_MODE is {mode!r}; a journal has one writer: ReadWriteOncePod")
     return Settings(
         platform_image=image,
+        platform_proof_s=_between(environ, "RINGFENCE_PLATFORM_PROOF_SECONDS", PROOF_S, 5, 3_600),
         namespaces=_words(environ.get("RINGFENCE_NAMESPACES", "")),
         operator_namespace=environ.get("RINGFENCE_OPERATOR_NAMESPACE") or OWN_NAMESPACE_FALLBACK,
         image_pull_secrets=_words(environ.get("RINGFENCE_IMAGE_PULL_SECRETS", "")),

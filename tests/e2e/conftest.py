@@ -10,12 +10,12 @@ from demo import install
 from demo.cluster import Cluster, ClusterError
 from demo.install import Images
 
-NAME = "e2e"
+NAME = os.environ.get("RINGFENCE_E2E_CLUSTER", "e2e")
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A local node or kind cluster named ``e2e``, made for this run and removed after it."""
+    """A local node or kind cluster named ``e2e`` (or RINGFENCE_E2E_CLUSTER), made for this run and removed after it."""
     try:
         leftover = clusters.existing(NAME)
         if leftover is not None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform as machine
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,13 @@ def build() -> dict[str, Image]:
         "platform": _image("platform", stack, LIBRARY_PATH),
         "momentum": _image("momentum", [*stack, strategy], f"{LIBRARY_PATH}:/opt/strategy"),
     }
+
+
+def variant(name: str, files: Mapping[str, str]) -> Image:
+    """The platform with some modules replaced (path below the packages, such as ``ringfence/paper/__main__.py``, to
+    source): what an upgrade is shown with. Raises layers.BuildError."""
+    stack = [layers.base(), layers.dependencies(), layers.application(), layers.replaced(files)]
+    return _image(name, stack, LIBRARY_PATH)
 
 
 def _image(name: str, stack: list[oci.Layer], python_path: str) -> Image:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -59,6 +59,17 @@ def strategy(source: Path) -> Layer:
         tree = Path(work) / "tree"
         shutil.copytree(source, tree / source.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         return _from_tree(tree, "opt/strategy", source.name)
+
+
+def replaced(files: Mapping[str, str]) -> Layer:
+    """Modules of ours with another source, above the application's layer."""
+    with tempfile.TemporaryDirectory() as work:
+        tree = Path(work) / "tree"
+        for name, source in files.items():
+            path = tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        return _from_tree(tree, "opt/ringfence/app", "replaced")
 
 
 def _from_tree(tree: Path, inside: str, name: str) -> Layer:

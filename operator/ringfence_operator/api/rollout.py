@@ -347,6 +347,8 @@ class PlatformStatus(Status):
     """When the phase began, RFC 3339."""
     proven_seconds: Count = 0
     """How long the target has worked on paper."""
+    clock: Instant | None = None
+    """When the target was last seen to work on paper; empty: the last look did not see it."""
     message: Text = ""
     """What it waits for, or why it failed."""
 

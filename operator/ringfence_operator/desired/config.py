@@ -59,7 +59,11 @@ def allocation(plan: Plan) -> config.Allocation:
     """Weights, keys and limits of the tracks. The epoch goes up whenever anything in it changes."""
     before = _decoded(plan.observed.allocation, config.Allocation)
     wanted = config.Allocation(
-        epoch=before.epoch if before else 0, tracks=_tracks(plan), limits=plan.limits, handovers=_handovers(plan)
+        epoch=before.epoch if before else 0,
+        tracks=_tracks(plan),
+        limits=plan.limits,
+        handovers=_handovers(plan),
+        hold=plan.platform.hold,
     )
     if before is None:
         return msgspec.structs.replace(wanted, epoch=max(plan.epoch_floor, 1))

@@ -62,6 +62,18 @@ class VenuePlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """Which image of ours each program runs, as an upgrade has come."""
+
+    paper: str
+    """Of paper, the twin, and portfolio, which run a new one first."""
+    execution: str
+    """Of all others, which change under halt."""
+    hold: str = ""
+    """Why execution is halted by us; empty: it is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """Documents of ours as they are in the cluster; None = not there."""
 
@@ -74,6 +86,8 @@ class Observed:
     """Revision by slot, of the strategies that are deployed."""
     strategies: Mapping[str, str] = field(default_factory=dict)
     """Configuration file by slot."""
+    simulators: Mapping[str, str] = field(default_factory=dict)
+    """Image by venue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +116,7 @@ class Plan:
     journal_class: str
     journal_size: str
     settings: Settings
+    platform: Platform
     keys: Mapping[str, str]
     """CurveZMQ public key by role."""
     observed: Observed = field(default_factory=Observed)

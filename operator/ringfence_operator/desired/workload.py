@@ -51,7 +51,7 @@ class Workload:
     revision: str = ""
     """Of a strategy."""
     image: str = ""
-    """Empty = the platform's."""
+    """Empty = the platform's, see `_platform_image`."""
     service_account: str
     token: bool = False
     """Whether it speaks to the API server."""
@@ -392,17 +392,29 @@ def _apart(labels: dict[str, str]) -> Manifest:
     return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
 
 
+_FIRST: Final = frozenset({"paper", "portfolio"})
+"""What runs a new image of the platform first: nothing of a live order depends on it."""
+
+
+def _platform_image(plan: Plan, found: Workload) -> str:
+    """A simulator stands for a venue: an account that it forgot would be a break. It keeps the image of its making."""
+    if found.service == "simulator" and found.venue in plan.observed.simulators:
+        return plan.observed.simulators[found.venue]
+    return plan.platform.paper if found.service in _FIRST else plan.platform.execution
+
+
 def _container(plan: Plan, found: Workload) -> Manifest:
+    image = found.image or _platform_image(plan, found)
     return {
         "name": CONTAINER,
-        "image": found.image or plan.settings.platform_image,
+        "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": [f"ringfence.{found.service}"],
         "env": [
             _field("POD_NAME", "metadata.name"),
             _field("POD_UID", "metadata.uid"),
             _field("POD_IP", "status.podIP"),
-            {"name": "RINGFENCE_IMAGE", "value": found.image or plan.settings.platform_image},
+            {"name": "RINGFENCE_IMAGE", "value": image},
         ],
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in found.ports],
         "startupProbe": _probe("/livez", period_s=1, failures=60),

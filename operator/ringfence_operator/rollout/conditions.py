@@ -58,7 +58,7 @@ def judge(
         ("Stalled", "True", *stalled) if stalled else ("Stalled", "False", "NotStalled", "nothing needs anybody"),
         _progressing(track, why, stalled, moving=rollout.moving),
         _halted(seen),
-        _degraded(problems, rollout.failure),
+        _degraded(problems, rollout.failure, seen.upgrade_failed),
         _starved(rollout),
         _pending(rollout),
     ]
@@ -167,10 +167,12 @@ def _halted(seen: Observation) -> tuple[str, ConditionStatus, str, str]:
     severity, said = seen.stop.severity, seen.stop.reason
     if severity in {"Halt", "Cancel", "Flatten"}:
         return "TradingHalted", "True", "KillSwitch", f"{severity}: {said}"
-    if severity == "ReduceOnly":
+    if severity == "ReduceOnly" and not seen.hold:
         return "TradingHalted", "False", "ReduceOnly", f"only orders that reduce a position may pass: {said}"
-    if severity != "None":
+    if severity not in {"None", "ReduceOnly"}:
         return "TradingHalted", "Unknown", "UnknownSeverity", f"{severity}: {said}"
+    if seen.hold:
+        return "TradingHalted", "True", "PlatformUpgrade", seen.hold
     return "TradingHalted", "False", "NoSwitchEngaged", "no kill switch that covers this system is engaged"
 
 
@@ -190,7 +192,11 @@ def _pending(said: RolloutSaid) -> tuple[str, ConditionStatus, str, str]:
     return "LimitsPending", "False", "Granted", "the limits in force are the spec's, or stricter"
 
 
-def _degraded(problems: list[Problem], failure: Failure | None) -> tuple[str, ConditionStatus, str, str]:
+def _degraded(
+    problems: list[Problem], failure: Failure | None, upgrade_failed: str
+) -> tuple[str, ConditionStatus, str, str]:
+    if not problems and upgrade_failed:
+        return "Degraded", "True", "PlatformUpgradeFailed", upgrade_failed
     if not problems and failure is not None:
         return "Degraded", "True", failure.reason, f"revision {failure.revision}: {failure.message}"
     if not problems:

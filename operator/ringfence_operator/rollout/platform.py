@@ -14,7 +14,7 @@ from typing import Final
 from ringfence_operator.rollout.state import Event
 
 PROOF_S: Final = 600
-"""Time that paper and the twin have to work on the new image."""
+"""Time that paper and the twin have to work on the new image, unless the installation says otherwise."""
 UNSEEN: Final = timedelta(seconds=60)
 """A longer time between two passes was not seen, and proves nothing."""
 PROOF_DEADLINE: Final = timedelta(hours=2)
@@ -23,6 +23,8 @@ HALT_DEADLINE: Final = timedelta(minutes=5)
 """Orders that are in flight settle well within this; else the upgrade waits for another day."""
 BACK_DEADLINE: Final = timedelta(minutes=5)
 """Within this execution has to be back, reconciled."""
+WATCHFUL_S: Final = 5.0
+"""While an upgrade is under way: look again soon."""
 
 
 class Phase(StrEnum):
@@ -59,6 +61,8 @@ class PlatformSeen:
 
     wanted: str
     """The image that the installation asks for now."""
+    running: str = ""
+    """What execution is deployed with; empty: it is not deployed."""
     paper_works: bool = False
     """Paper and the twin run the target, are ready and Active."""
     paper_broken: str = ""
@@ -67,8 +71,10 @@ class PlatformSeen:
     """Every execution says Halted, and has nothing in flight or unknown."""
     back: str = ""
     """The image with which every execution is ready and reconciled; empty: not all are."""
+    back_broken: str = ""
+    """Why execution never will be: crashes, an image that is not to be had."""
     stopped: bool = False
-    """A kill switch halts trading: the swap is as safe as it gets, and lifting our halt lifts nothing of theirs."""
+    """A kill switch halts trading, paper too: nothing is proven meanwhile, and no deadline runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +87,27 @@ class PlatformDecision:
     halt: bool
     """Execution is asked to halt, by us, whatever people ask."""
     events: tuple[Event, ...] = ()
+    requeue_s: float | None = None
+    """Look again after this, even if nothing happens."""
+
+    @property
+    def hold(self) -> str:
+        """Why we halt trading; empty: we do not."""
+        return f"the platform is upgraded to {self.state.target}" if self.halt else ""
+
+    @property
+    def failure(self) -> str:
+        """Why the image that is asked for does not run; empty where it does, or may yet."""
+        state = self.state
+        return f"{state.target}: {state.message}" if state.phase in {Phase.FAILED, Phase.PUTTING_BACK} else ""
 
 
-def decide(state: PlatformState | None, seen: PlatformSeen, now: datetime) -> PlatformDecision:
+def decide(state: PlatformState | None, seen: PlatformSeen, now: datetime, proof_s: int = PROOF_S) -> PlatformDecision:
     """One step. Total: every state and observation has an answer."""
     now = now.replace(microsecond=0)
-    if state is None:  # a new system: there is nothing to upgrade from
-        state = PlatformState(image=seen.wanted, since=now)
-    after = _after(state, seen, now)
+    if state is None:  # nothing to upgrade from, or nothing known of it: then what runs, runs on
+        state = PlatformState(image=seen.running or seen.wanted, since=now)
+    after = _after(state, seen, now, proof_s)
     events: tuple[Event, ...] = ()
     if after.phase is not state.phase or after.target != state.target:
         warning = after.phase in {Phase.PUTTING_BACK, Phase.FAILED}
@@ -102,15 +121,16 @@ def decide(state: PlatformState | None, seen: PlatformSeen, now: datetime) -> Pl
         execution_image=after.target if swapped else after.image,
         halt=after.phase in {Phase.HALTING, Phase.SWAPPING, Phase.PUTTING_BACK},
         events=events,
+        requeue_s=None if after.phase in {Phase.SETTLED, Phase.FAILED} else WATCHFUL_S,
     )
 
 
-def _after(state: PlatformState, seen: PlatformSeen, now: datetime) -> PlatformState:
+def _after(state: PlatformState, seen: PlatformSeen, now: datetime, proof_s: int) -> PlatformState:
     match state.phase:
         case Phase.SETTLED | Phase.FAILED:
             return _idle(state, seen, now)
         case Phase.PROVING:
-            return _proving(state, seen, now)
+            return _proving(state, seen, now, proof_s)
         case Phase.HALTING:
             return _halting(state, seen, now)
         case Phase.SWAPPING:
@@ -129,12 +149,14 @@ def _idle(state: PlatformState, seen: PlatformSeen, now: datetime) -> PlatformSt
     return _to(state, Phase.PROVING, now, seen.wanted, "paper and the twin run it first")
 
 
-def _proving(state: PlatformState, seen: PlatformSeen, now: datetime) -> PlatformState:
+def _proving(state: PlatformState, seen: PlatformSeen, now: datetime, proof_s: int) -> PlatformState:
     """Execution is untouched: whatever goes wrong here costs nothing."""
     if seen.wanted != state.target:
         return _idle(replace(state, phase=Phase.SETTLED, target=""), seen, now)
     if seen.paper_broken:
         return _to(state, Phase.FAILED, now, state.target, f"it does not work on paper: {seen.paper_broken}")
+    if seen.stopped:
+        return replace(state, since=now, clock=None)
     if now - state.since > PROOF_DEADLINE:
         return _to(state, Phase.FAILED, now, state.target, "it did not prove itself on paper in time")
     if not seen.paper_works:
@@ -142,7 +164,7 @@ def _proving(state: PlatformState, seen: PlatformSeen, now: datetime) -> Platfor
     passed = now - state.clock if state.clock is not None else timedelta(0)
     counted = int(passed.total_seconds()) if timedelta(0) <= passed <= UNSEEN else 0
     state = replace(state, proven_s=state.proven_s + counted, clock=now)
-    if state.proven_s < PROOF_S:
+    if state.proven_s < proof_s:
         return state
     return _to(state, Phase.HALTING, now, state.target, f"it worked for {state.proven_s} s on paper")
 
@@ -162,6 +184,8 @@ def _swapping(state: PlatformState, seen: PlatformSeen, now: datetime) -> Platfo
     if seen.back == state.target:
         settled = _to(state, Phase.SETTLED, now, "", "execution is back, reconciled")
         return replace(settled, image=state.target)
+    if seen.back_broken:
+        return _to(state, Phase.PUTTING_BACK, now, state.target, f"execution did not come back: {seen.back_broken}")
     if now - state.since > BACK_DEADLINE:
         return _to(state, Phase.PUTTING_BACK, now, state.target, "execution did not come back reconciled")
     return state

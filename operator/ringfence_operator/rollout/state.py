@@ -306,6 +306,10 @@ class Observation:
     """The candidate has weight and gets nothing, because the others use all of the limit."""
     min_notional: int | None = None
     """Smallest order value that the venue takes, the largest over instruments, scaled by 1e-8; None = not known."""
+    hold: str = ""
+    """Why we ourselves halt execution: an upgrade of the platform; empty: we do not."""
+    upgrade_failed: str = ""
+    """Why the platform's image that is asked for does not run; empty where it does, or may yet."""
 
 
 # --- what is answered

@@ -34,6 +34,8 @@ FAILURES_MAX: Final = 3
 GRANT_RETRY_S: Final = 1.0
 STEP_S: Final = 0.05
 FLATTENING: Final = "handover "
+HOLD: Final = "platform"
+"""The operator's own halt, while it swaps the image of this program."""
 ROUTES_EVERY: Final = 20
 """Steps between two tellings of who belongs where."""
 SECOND_NS: Final = 1_000_000_000
@@ -270,6 +272,7 @@ class AllocationKeeper:
         if same:
             app.observe(lambda now: app.guard.met(ALLOCATION, now))
             return True
+        self._hold(allocation.hold)
         # a handover is of real positions: on paper each revision begins anew instead
         app.handovers.wanted = fresh(allocation, app.handovers.revisions) if app.config.paper else allocation.handovers
         for track in allocation.tracks:
@@ -283,6 +286,20 @@ class AllocationKeeper:
         app.observe(lambda now: app.guard.met(ALLOCATION, now))
         self._wanted.set()
         return True
+
+    @property
+    def held(self) -> str:
+        """Why the operator holds this gate; empty while it does not."""
+        found = self.app.guard.sources.get(HOLD)
+        return found.reason if found is not None else ""
+
+    def _hold(self, reason: str) -> None:
+        """Halt as the allocation says, or end that. Paper goes on: nothing of it is real."""
+        app = self.app
+        if reason and not app.config.paper:
+            app.observe(lambda now: app.guard.hold(HOLD, Severity.HALT, reason, now))
+        else:
+            app.observe(lambda now: app.guard.drop(HOLD, now))
 
     def _apply(self) -> None:
         """Fold it in; what became tighter acts at once."""

@@ -52,7 +52,18 @@ def report(app: Execution, keeper: AllocationKeeper, pod: str) -> wire.TracksRep
             if _told(track, named)
         ),
         handovers=tuple(_handovers(app)),
+        held=keeper.held,
+        reconciled=not app.guard.missing,
+        in_flight=app.in_flight,
+        min_notional=_min_notional(app),
     )
+
+
+def _min_notional(app: Execution) -> str:
+    """Of the instruments that may be traded here; empty as long as the rules of one are not known."""
+    rules = [market.instrument for market in app.gate.markets.values()]
+    known = [one.notional_min for one in rules if one is not None]
+    return text(max(known)) if known and len(known) == len(rules) else ""
 
 
 def _told(track: Track, named: dict[str, Entry]) -> bool:

@@ -62,8 +62,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Z85, 40 characters."""
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every service is told."""
+class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What every service is told. Defaults are not written: an operator that knows one field more writes the same
+    file as before it, so nothing restarts for it, and an earlier image goes on reading it."""
 
     system: str
     namespace: str
@@ -385,10 +386,11 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mode: HandoverMode
 
 
-class Allocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Allocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The small mutable document of a system: ConfigMap ``<system>-allocation``, key ``allocation.json``.
 
-    A gate applies the stricter of each track's grant and ``limits``, and refuses an older epoch.
+    A gate applies the stricter of each track's grant and ``limits``, and refuses an older epoch. Defaults are not
+    written: see `Service`.
     """
 
     epoch: int
@@ -398,6 +400,9 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The current spec's limits: tightening them acts at once, without a new grant."""
     handovers: tuple[Handover, ...] = ()
     """Carried out in this order. Leave one in until every execution reports it as Done."""
+    hold: str = ""
+    """Why execution (not paper) halts, by the operator and whatever people ask; empty: it does not. A kill switch
+    is stronger, and lifting the one never lifts the other."""
 
 
 ALLOCATION_KEY: Final = "allocation.json"

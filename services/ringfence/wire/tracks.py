@@ -124,6 +124,14 @@ class TracksReport(_Document, frozen=True, kw_only=True):
     """Those of the allocation, and those that still hold positions or working orders."""
     handovers: tuple[Handover, ...]
     """Those that the allocation names, and the last ones done."""
+    held: str = ""
+    """The allocation's ``hold``, as this gate keeps it: it is halted at least; empty while there is none."""
+    reconciled: bool = False
+    """Books and venue agree, and everything else that start-up takes is so: but for stops it would be Active."""
+    in_flight: int | None = None
+    """Requests under way, and orders whose outcome at the venue is not known; None = not told."""
+    min_notional: str = ""
+    """Smallest order value that the venue takes, the largest over the instruments; empty = rules not known yet."""
 
 
 def encode(report: TracksReport) -> bytes:

@@ -3,6 +3,9 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
+import pytest
+
 from ringfence.execution.app import Execution
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import Handovers
@@ -11,8 +14,9 @@ from ringfence.execution.loops import AllocationKeeper
 from ringfence.execution.manager import Manager
 from ringfence.kube.client import KubeClient
 from ringfence.model.money import parse as money
-from ringfence.runtime.config import Allocation, Limits, Track
+from ringfence.runtime.config import ALLOCATION_KEY, Allocation, Limits, Track
 from ringfence.runtime.guard import Guard
+from ringfence.wire.stops import Severity
 
 WALL = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -57,6 +61,8 @@ def keeper(clock: Clock) -> tuple[AllocationKeeper, Gate]:
         manager=manager,
         handovers=Handovers(manager),
         perform=lambda _outputs: None,
+        observe=lambda fold: fold(clock.wall_ns()),
+        publish_routes=lambda _allocation: None,
     )
     found = AllocationKeeper(cast("Execution", app), cast("KubeClient", None))
     found.allocation = Allocation(epoch=1, tracks=TRACKS, limits=LIMITS)
@@ -86,3 +92,50 @@ def test_before_the_first_confirmation_it_is_stale() -> None:
     found, _ = keeper(Clock())
     found.confirmed_ns = 0
     assert found.stale == "the API server has not confirmed it yet"
+
+
+def document(epoch: int, hold: str) -> dict[str, Any]:
+    body = Allocation(epoch=epoch, tracks=TRACKS, limits=LIMITS, hold=hold)
+    return {"metadata": {"uid": "u"}, "data": {ALLOCATION_KEY: msgspec.json.encode(body).decode()}}
+
+
+def test_the_operators_hold_halts_execution_until_it_is_lifted() -> None:
+    found, _ = keeper(Clock())
+    guard = found.app.guard
+    assert found.seen(document(2, "the platform is upgraded to ringfence:2"))
+    assert found.held == "the platform is upgraded to ringfence:2"
+    assert (guard.severity, guard.state) == (Severity.HALT, "Halted")
+    assert found.seen(document(3, ""))
+    assert found.held == ""
+    assert guard.state == "Starting", "after it, everything has to be proven again"
+
+
+def test_an_older_allocation_does_not_lift_the_hold() -> None:
+    found, _ = keeper(Clock())
+    assert found.seen(document(3, "upgrade"))
+    assert not found.seen(document(2, ""))
+    assert found.held == "upgrade"
+
+
+def test_paper_goes_on_while_execution_is_held() -> None:
+    found, _ = keeper(Clock())
+    found.app.config.paper = True  # type: ignore[misc]
+    found._open_accounts = lambda _allocation: None  # type: ignore[method-assign]
+    assert found.seen(document(2, "upgrade"))
+    assert found.held == ""
+
+
+@pytest.mark.parametrize("severity", [Severity.CANCEL, Severity.FLATTEN])
+def test_a_kill_is_stronger_than_the_hold_and_outlives_it(severity: Severity) -> None:
+    found, _ = keeper(Clock())
+    guard = found.app.guard
+    found.seen(document(2, "upgrade"))
+    guard.hold("a kill", severity, "a person", WALL)
+    assert guard.severity is severity
+    found.seen(document(3, ""))
+    assert guard.severity is severity
+
+
+def test_a_document_without_a_hold_is_read_by_a_gate_that_knows_no_holds() -> None:
+    """It is not written where it is empty, so the gate of an earlier platform does not refuse the document."""
+    assert "hold" not in document(1, "")["data"][ALLOCATION_KEY]

@@ -50,6 +50,10 @@ REPORT = TracksReport(
             ts=9,
         ),
     ),
+    held="an upgrade",
+    reconciled=True,
+    in_flight=0,
+    min_notional="5",
 )
 
 
