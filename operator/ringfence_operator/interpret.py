@@ -29,7 +29,7 @@ from ringfence_operator.desired import config as documents
 from ringfence_operator.desired import plan as names
 from ringfence_operator.desired.labels import REVISION
 from ringfence_operator.desired.plan import Observed, Plan, SimulatorPlan, VenuePlan
-from ringfence_operator.limits import gate_limits, scaled
+from ringfence_operator.limits import gate_limits, looser, scaled
 from ringfence_operator.progress import NOTHING_KNOWN, Traded
 from ringfence_operator.records import instant, state_of, written
 from ringfence_operator.rollout import staging
@@ -134,10 +134,21 @@ def observation(
         adopts=progress.adopts(state, seen),
         handovers=progress.handovers_seen(state, seen),
         starved=progress.starved(state, seen),
+        looser=_looser(system, seen, state),
         min_notional=progress.min_notional(seen),
         hold=upgrade.hold if upgrade is not None else "",
         upgrade_failed=upgrade.failure if upgrade is not None else "",
     )
+
+
+def _looser(system: TradingSystem, seen: Seen, state: State) -> tuple[str, ...]:
+    """Limits of the spec that stable was not granted. A grant that cannot be read granted nothing."""
+    stable, now = state.stable, gate_limits(system.spec.limits, system.spec.capital)
+    if stable is None or stable.grant == documents.grant(now):
+        return ()
+    text = seen.data(names.limits_name(system.metadata.name, stable.grant), config.LIMITS_KEY)
+    granted = documents.granted(text, stable.grant)
+    return ("limits",) if granted is None else looser(granted, now)
 
 
 def observed_after(system: TradingSystem, seen: Seen, before: Observation, decided: Decision) -> Observation:

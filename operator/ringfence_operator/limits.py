@@ -11,6 +11,7 @@ from typing import Any, Final
 from ringfence.runtime import config
 from ringfence_operator.api.limit_table import LEAVES, Leaf, effective
 from ringfence_operator.api.limits import Limits
+from ringfence_operator.api.meta import Looser
 from ringfence_operator.api.trading_rules import DAYS
 
 SCALE: Final = 10**8
@@ -28,6 +29,39 @@ def gate_limits(limits: Limits, capital: str) -> config.Limits:
         if value is not None and leaf.path not in UNMAPPED:
             found["_".join(leaf.way)] = _CONVERTED.get(leaf.path, _number)(value)
     return config.Limits(**found)
+
+
+def looser(granted: config.Limits, wanted: config.Limits) -> tuple[str, ...]:
+    """Fields, as people write them (limits.order.valueMax), in which ``wanted`` lets more through than was granted."""
+    return tuple(
+        f"limits.{leaf.path}"
+        for leaf in LEAVES
+        if leaf.path not in UNMAPPED
+        and leaf.looser is not None
+        and _looser(leaf.looser, getattr(granted, "_".join(leaf.way)), getattr(wanted, "_".join(leaf.way)))
+    )
+
+
+def _looser(direction: Looser, was: Any, now: Any) -> bool:
+    """None is a limit that is not there: nothing is looser than it, and it is looser than any other."""
+    match direction:
+        case Looser.WHEN_HIGHER:
+            return was is not None and (now is None or now > was)
+        case Looser.WHEN_LOWER:
+            return was is not None and (now is None or now < was)
+        case Looser.WHEN_MORE:
+            return was is not None and (now is None or not all(_within(one, was) for one in now))
+        case Looser.WHEN_FEWER:
+            return not all(_within(one, now) for one in was)
+        case _:
+            return was is not None and now != was
+
+
+def _within(one: Any, of: Any) -> bool:
+    """A word that is among the others, or a span of time that one of the others covers."""
+    if isinstance(one, str):
+        return one in of
+    return any(start <= one[0] and one[1] <= end for start, end in of)
 
 
 def _at(limits: Limits, leaf: Leaf) -> Any:

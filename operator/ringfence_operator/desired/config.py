@@ -31,6 +31,12 @@ def grant(limits: config.Limits) -> str:
     return short_hash(text(limits))
 
 
+def granted(found: str | None, name: str) -> config.Limits | None:
+    """The limits revision of that hash; None where it is not there, or is not what its name says."""
+    limits = _decoded(found, config.Limits)
+    return limits if limits is not None and grant(limits) == name else None
+
+
 def revision_maps(plan: Plan) -> tuple[Manifest, ...]:
     """What each revision is the hash of: the spec only has the newest, and the others have to go on running."""
     return tuple(

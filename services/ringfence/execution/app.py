@@ -248,14 +248,9 @@ class Execution:
         self._backlog += entries
 
     @property
-    def busy(self) -> bool:
-        """Whether requests to the venue are under way."""
-        return bool(self._tasks)
-
-    @property
-    def in_flight(self) -> int:
-        """Requests under way, and orders whose outcome at the venue is not known."""
-        return len(self._tasks) + sum(len(market.unknown) for market in self.gate.markets.values())
+    def busy(self) -> int:
+        """How many requests to the venue are under way."""
+        return len(self._tasks)
 
     def task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

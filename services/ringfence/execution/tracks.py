@@ -54,7 +54,7 @@ def report(app: Execution, keeper: AllocationKeeper, pod: str) -> wire.TracksRep
         handovers=tuple(_handovers(app)),
         held=keeper.held,
         reconciled=not app.guard.missing,
-        in_flight=app.in_flight,
+        in_flight=app.busy + sum(len(market.unknown) for market in app.gate.markets.values()),
         min_notional=_min_notional(app),
     )
 

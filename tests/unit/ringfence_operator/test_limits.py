@@ -20,7 +20,7 @@ from ringfence_operator.api import trading_rules
 from ringfence_operator.api.limit_table import LEAVES, Leaf, effective, preset_value
 from ringfence_operator.api.limits import PRESETS
 from ringfence_operator.api.meta import Looser, Scales, Share
-from ringfence_operator.limits import UNMAPPED, blackouts, gate_limits, sessions
+from ringfence_operator.limits import UNMAPPED, blackouts, gate_limits, looser, sessions
 
 CAPITAL = "10000"
 GATE = {field.name: field for field in msgspec.structs.fields(GateLimits)}
@@ -215,3 +215,54 @@ def test_a_share_is_only_of_money() -> None:
     for leaf in LEAVES:
         if leaf.limit is not None and any(isinstance(value, Share) for value in leaf.limit.presets or ()):
             assert leaf.limit.unit == "currency", leaf.path
+
+
+GRANTED = gate_limits(
+    api.Limits.model_validate(
+        {"preset": "conservative", "rules": {"types": ["LIMIT"], "sessions": ["Mon-Fri 09:00-17:00"]}}
+    ),
+    CAPITAL,
+)
+
+
+def test_the_same_limits_are_not_looser() -> None:
+    assert looser(GRANTED, GRANTED) == ()
+
+
+OPTIONAL = [leaf for leaf in LEAVES if leaf.path not in UNMAPPED and GATE[name(leaf)].default in {None, ()}]
+
+
+@pytest.mark.parametrize("leaf", OPTIONAL, ids=lambda leaf: leaf.path)
+def test_a_limit_that_is_taken_away_is_looser_and_one_that_is_added_is_not(leaf: Leaf) -> None:
+    """Whichever limit it is."""
+    field = GATE[name(leaf)]
+    some = {"rules_types": ("LIMIT",), "rules_times_in_force": ("GTC",), "rules_restricted": ("BTCUSDT",)}
+    some |= {"rules_sessions": ((0, 60),), "rules_blackouts": ((0, 60),), "account_fee_token": "BNB"}  # type: ignore[dict-item]
+    without = msgspec.structs.replace(GRANTED, **{name(leaf): field.default})
+    limited = msgspec.structs.replace(GRANTED, **{name(leaf): some.get(name(leaf), 5)})
+    assert looser(limited, without) == (f"limits.{leaf.path}",)
+    assert looser(without, limited) == ()
+
+
+def test_each_direction_is_told_by_the_name_that_people_write() -> None:
+    more = msgspec.structs.replace(
+        GRANTED,
+        order_value_max=GRANTED.order_value_max + 1,
+        breakers_window_seconds=GRANTED.breakers_window_seconds - 1,
+        rules_types=("LIMIT", "MARKET"),
+        rules_sessions=((0, 60),),
+        loss_day=GRANTED.loss_day - 1,
+    )
+    assert looser(GRANTED, more) == (
+        "limits.order.valueMax",
+        "limits.breakers.windowSeconds",
+        "limits.rules.types",
+        "limits.rules.sessions",
+    )
+
+
+def test_fewer_hours_are_tighter_and_a_blackout_that_grows_too() -> None:
+    was = msgspec.structs.replace(GRANTED, rules_sessions=((0, 600),), rules_blackouts=((100, 200),))
+    less = msgspec.structs.replace(was, rules_sessions=((60, 120), (300, 600)), rules_blackouts=((50, 300),))
+    assert looser(was, less) == ()
+    assert looser(less, was) == ("limits.rules.sessions", "limits.rules.blackouts")
