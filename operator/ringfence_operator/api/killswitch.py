@@ -133,7 +133,7 @@ class Position(Status):
     quantity: Word = ""
     """Base asset, decimal; negative is owed."""
     unprotected: Word = ""
-    """How much of it no protective order would close, decimal; 0 where all of it is protected."""
+    """How much of it no protective order would close, decimal; 0 where only what is too small for an order is left."""
 
 
 class Gate(Status):

@@ -18,6 +18,7 @@ from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
 from ringfence.execution.valuation import percent
 from ringfence.model.money import text
+from ringfence.runtime.lease import micro_time
 from ringfence.runtime.service import Host
 from ringfence.wire.codec import EVENTS_LIMIT, EVENTS_PATH, encode_page
 from ringfence.wire.explain import EXPLAIN_PATH, encode
@@ -101,6 +102,7 @@ def _state(app: Execution, loop: ReconcileLoop) -> dict[str, Any]:
         "state": guard.state,
         "severity": guard.severity.word,
         "epoch": guard.epoch,
+        "closedAt": micro_time(guard.closed_at) if guard.worst else "",
         "cycle": guard.cycle,
         "reason": guard.reason,
         "missing": dict(sorted(guard.missing.items())),

@@ -24,8 +24,9 @@ from ringfence.execution.gate import REDUCING_COLLAR, STATUS_STALE_NS
 from ringfence.execution.manager import Manager
 from ringfence.execution.reconcile import BREAK, WRITER, Reconciler
 from ringfence.execution.state import FOREIGN, Market, Slot, Track
+from ringfence.execution.stopping import too_small
 from ringfence.model.instrument import Instrument
-from ringfence.model.money import BPS, SCALE, notional, text
+from ringfence.model.money import BPS, SCALE, text
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.venues.api import VenueBalance
 from ringfence.wire.messages import Intent
@@ -150,19 +151,19 @@ class Flatten:
         if rules is None:
             return leg("its rules are not known"), None
         wanted = self._wanted(slot, rules, balances)
-        too_small = _too_small(rules, abs(slot.position), market)
-        if too_small:
-            return leg(too_small, residue=True), None
+        small = too_small(rules, abs(slot.position), market)
+        if small:
+            return leg(small, residue=True), None
         stale = _not_fresh(market, track, mono)
         if stale:
             return leg(f"no order without a fresh two-sided book: {stale}"), None
         side = Side.SELL if slot.position > 0 else Side.BUY
         price, quantity = self._slice(side, market, rules, track, wanted)
-        too_small = _too_small(rules, quantity, market, price)
-        if too_small:
+        small = too_small(rules, quantity, market, price)
+        if small:
             held = balances.get(rules.base if side is Side.SELL else rules.quote)
             shown = text(held.free) if held is not None else "nothing"
-            return leg(f"the venue shows {shown} free, and its book allows {text(quantity)}: {too_small}"), None
+            return leg(f"the venue shows {shown} free, and its book allows {text(quantity)}: {small}"), None
         if mono < self._next.get(key, 0):
             return leg(self._refused.get(key, "")), None
         name = f"flatten-{wall}-{track.name}-{market.symbol}"
@@ -200,24 +201,13 @@ class Flatten:
         most = min(wanted, depth, caps.quantity, caps.value * SCALE // max(price, best, 1), rules.quantity_max)
         half = most if most == wanted and wanted <= depth // 2 else min(most, depth // 2)
         rest = wanted - half
-        if rest and _too_small(rules, rest, market):
+        if rest and too_small(rules, rest, market):
             half = most  # better one slightly larger slice than a rest that nobody can sell
-        if _too_small(rules, half, market, price):
+        if too_small(rules, half, market, price):
             half = most
-        if _too_small(rules, half, market, price):
+        if too_small(rules, half, market, price):
             price = best  # the venue judges the value at the order's price: a small rest goes at the best one
         return price, half // rules.lot * rules.lot
-
-
-def _too_small(rules: Instrument, quantity: int, market: Market, price: int = 0) -> str:
-    """Why the venue would refuse it as too small, whatever one does; empty if it would not."""
-    if quantity < max(rules.lot, rules.quantity_min):
-        return f"{text(quantity)} is below the venue's smallest quantity {text(max(rules.lot, rules.quantity_min))}"
-    price = price or market.bid
-    value = notional(price, quantity // rules.lot * rules.lot)
-    if price and value < rules.notional_min:
-        return f"{text(value)} is below the venue's smallest value {text(rules.notional_min)}"
-    return ""
 
 
 def _not_fresh(market: Market, track: Track, mono: int) -> str:

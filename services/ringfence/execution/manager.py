@@ -66,7 +66,9 @@ class Manager(Outcomes):
             # not journaled: a stranger must not be able to fill the disk
             self._count(self.refusals, "SENDER_NOT_ALLOWED")
             return []
-        active = self.guard.severity is Severity.NONE  # refusals of a stopped gate say nothing of the strategy
+        # what a stop refuses, of all or of this part, says nothing of the strategy
+        guard = self.guard
+        active = guard.worst is Severity.NONE or guard.severity_of(intent.track, intent.symbol) is Severity.NONE
         track.checked += active
         refused = self.gate.check(intent, wall, mono)
         if refused:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from ringfence.execution.accounting import Live
-from ringfence.execution.state import FOREIGN, Slot, Track
+from ringfence.execution.state import FOREIGN, Market, Slot, Track
+from ringfence.model.instrument import Instrument
+from ringfence.model.money import notional, text
 from ringfence.model.orders import Order, OrderType, Side, TimeInForce
 from ringfence.runtime.guard import Guard
 from ringfence.wire.stops import EVERYTHING, Scope, Severity
@@ -23,7 +25,7 @@ class Holding(msgspec.Struct, frozen=True):
     quantity: int
     """Signed; negative is owed."""
     unprotected: int
-    """How much of it no protective order would close; 0 = all of it is protected."""
+    """How much of it no protective order would close; 0 = all of it is protected, but for what no order could."""
 
 
 def protects(order: Order) -> bool:
@@ -94,4 +96,18 @@ def holdings(tracks: Iterable[Track], lives: Iterable[Live], scope: Scope = EVER
 
 
 def _unprotected(slot: Slot, covered: dict[int, int]) -> int:
-    return abs(slot.position) - covered.get(id(slot), 0)
+    """What fees leave is below the venue's smallest order: nobody can protect it, and it is no reason to call."""
+    left = abs(slot.position) - covered.get(id(slot), 0)
+    rules = slot.market.instrument
+    return 0 if rules is not None and too_small(rules, left, slot.market) else left
+
+
+def too_small(rules: Instrument, quantity: int, market: Market, price: int = 0) -> str:
+    """Why the venue would refuse it as too small, whatever one does; empty if it would not."""
+    if quantity < max(rules.lot, rules.quantity_min):
+        return f"{text(quantity)} is below the venue's smallest quantity {text(max(rules.lot, rules.quantity_min))}"
+    price = price or market.bid
+    value = notional(price, quantity // rules.lot * rules.lot)
+    if price and value < rules.notional_min:
+        return f"{text(value)} is below the venue's smallest value {text(rules.notional_min)}"
+    return ""

@@ -13,13 +13,14 @@ from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.store import NOTE_LATCHES, Store
 from ringfence.model.money import SCALE
 from ringfence.model.money import parse as money
-from ringfence.model.orders import Side
+from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.model.positions import Book
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import Allocation, Limits, Track
 from ringfence.runtime.guard import Guard
 from ringfence.runtime.journal import Journal
 from ringfence.wire.kill import Severity
+from ringfence.wire.messages import Intent
 
 WALL = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -190,6 +191,26 @@ def test_refused_intents_trip_the_breaker_of_their_own_track(tmp_path: Path) -> 
     assert rig.rounds() == ["checks/candidate"]
     rig.release()
     assert rig.rounds() == [], "what a person has seen is not counted again"
+
+
+def test_what_a_stop_of_one_instrument_refuses_trips_no_breaker(tmp_path: Path) -> None:
+    """The strategy goes on asking for what a person stopped; the other instruments go on trading."""
+    rig = Rig(tmp_path / "j")
+    intent = Intent(
+        "i", "stable", SYMBOL, Side.BUY, OrderType.LIMIT, TimeInForce.IOC, money("1"), money("1"), False, WALL
+    )
+    part: dict[str, Any] = {"metadata": {"name": "part", "uid": "p", "generation": 1}}
+    rig.guard.switch_seen(
+        part | {"spec": {"engaged": True, "systems": ["s"], "scope": {"instruments": [SYMBOL]}}}, WALL
+    )
+    track = rig.gate.tracks["stable"]
+    rig.manager.intent(intent, "stable", WALL, rig.mono)
+    assert (track.checked, track.failed) == (0, 0)
+    part["metadata"]["generation"] = 2
+    rig.guard.switch_seen(part | {"spec": {}}, WALL)
+    rig.guard.reconciled(rig.guard.cycle, WALL)
+    rig.manager.intent(intent, "stable", WALL, rig.mono)
+    assert (track.checked, track.failed) == (1, 1)
 
 
 def test_venue_rejects_and_silence_halt_the_account(tmp_path: Path) -> None:

@@ -57,6 +57,19 @@ def test_protective_cancel_leaves_nothing_and_says_what_is_naked() -> None:
     assert held.unprotected == ONE // 2
 
 
+def test_what_no_order_could_protect_is_not_naked() -> None:
+    """A fee in the base asset leaves a rest below the venue's smallest order: nobody is called for that."""
+    rig = Rig()
+    rig.hold(ONE // 2)
+    rig.place(Side.SELL, ONE // 2, **PROTECTIVE)
+    rules = rig.slot().market.instrument
+    assert rules is not None
+    for rest, unprotected in ((rules.lot - 1, 0), (ONE // 4, ONE // 4)):
+        rig.slot().position = ONE // 2 + rest
+        (held,) = stopping.holdings(rig.gate.tracks.values(), rig.manager.live.values())
+        assert held.unprotected == unprotected
+
+
 def test_halt_leaves_working_orders_and_flatten_none() -> None:
     rig = Rig()
     rig.hold(ONE // 2)
