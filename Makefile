@@ -60,8 +60,8 @@ market-stats: setup ## How like the recorded market the generated one is, row by
 
 test: check contract cluster ## Everything but long soaks, from a fresh clone; installs what it needs
 
-bench-kill: setup ## Patch-to-gate latency of the kill switch on a local node: operator up, operator down
-	@$(PYTHON) tests/bench/kill.py
+bench-kill: setup ## Patch-to-gate latency of the kill switch, PATCHES=100 each: operator up, cores busy, operator down
+	@$(PYTHON) tests/bench/kill.py --patches $(or $(PATCHES),100)
 
 .venv/peer/.installed: tests/bench/peer.txt | setup
 	@.venv/bin/uv venv --quiet --clear --python $(PYTHON) .venv/peer
