@@ -39,32 +39,30 @@ def system(cluster: Cluster, operator: Images) -> System:
     return found
 
 
-def address(system: System, role: str) -> str:
-    listed = json.loads(system.kubectl("get", "pods", "-l", f"ringfence.dev/system={system.name}", "-o", "json"))
-    return next(
-        str(pod["status"]["podIP"])
-        for pod in listed["items"]
-        if pod["metadata"]["labels"].get("ringfence.dev/service") == role
-    )
-
-
 def process(pod: str) -> int:
     """The pid of a pod's program, seen from the node."""
+    found = processes(pod)
+    assert found, f"no process of {pod} on this machine"
+    return found[0]
+
+
+def processes(pod: str) -> list[int]:
+    there = []
     for found in Path("/proc").glob("[0-9]*"):
         try:
             environ, line = (found / "environ").read_bytes(), (found / "cmdline").read_bytes()
         except OSError:
             continue
         if f"POD_NAME={pod}".encode() in environ.split(b"\0") and b"ringfence.execution" in line:
-            return int(found.name)
-    raise AssertionError(f"no process of {pod} on this machine")
+            there.append(int(found.name))
+    return there
 
 
 def rest_at_venue(system: System) -> None:
     """One order far below the market, as somebody else with the account's key would send it."""
     data = system.get("secret", f"{system.name}-{system.venue}-credentials")["data"]
     key, secret = (base64.b64decode(data[name]).strip() for name in ("api-key", "api-secret"))
-    base = f"http://{address(system, 'simulator')}:9000/api/v3"
+    base = f"http://{system.address('simulator')}:9000/api/v3"
     with urllib.request.urlopen(f"{base}/ticker/bookTicker?symbol=BTCUSDT", timeout=5) as answer:  # noqa: S310 - our own node
         bid = float(json.loads(answer.read())["bidPrice"])
     order = {
@@ -85,11 +83,21 @@ def rest_at_venue(system: System) -> None:
         assert answer.status == 200
 
 
+def cancelled_all(system: System, after_ns: int) -> dict[str, Any] | None:
+    """The venue's record of the first cancel of all orders after a moment."""
+    found = (r for r in system.requests() if r["kind"] == "cancel_all" and r["received_ns"] > after_ns)
+    return next(found, None)
+
+
 def test_the_watchdog_is_up_and_shown_like_any_service(system: System) -> None:
     """Ready, in the status, and on paper or live alike."""
     wait_for("trading Active", lambda: system.is_active() or None, 120)
-    services = {one["name"]: one for one in system.get("tsys", NAME)["status"]["services"]}
-    assert services["sim-watchdog"]["ready"] is True
+
+    def ready() -> bool | None:
+        services = {one["name"]: one for one in system.get("tsys", NAME)["status"]["services"]}
+        return services["sim-watchdog"]["ready"] or None
+
+    wait_for("the watchdog ready", ready, 60)
 
 
 def test_a_gate_that_hangs_loses_its_orders_and_comes_back(system: System) -> None:
@@ -99,12 +107,8 @@ def test_a_gate_that_hangs_loses_its_orders_and_comes_back(system: System) -> No
     uid = system.get("pod", pod)["metadata"]["uid"]
     os.kill(process(pod), signal.SIGSTOP)
     stopped_ns = time.time_ns()  # sim-ok: measures a real cluster
-
-    def cancelled() -> dict[str, Any] | None:
-        found = [r for r in system.requests() if r["kind"] == "cancel_all" and r["received_ns"] > stopped_ns]
-        return found[0] if found else None
-
-    took_s = (wait_for("the watchdog's cancel", cancelled, 90)["received_ns"] - stopped_ns) / 1e9
+    cancel = wait_for("the watchdog's cancel", lambda: cancelled_all(system, stopped_ns), 90)
+    took_s = (cancel["received_ns"] - stopped_ns) / 1e9
     print(f"\nexecution stopped: everything on the account cancelled after {took_s:.1f} s")
     assert SILENT_S - 2 < took_s < SILENT_S + 15
 
@@ -112,4 +116,26 @@ def test_a_gate_that_hangs_loses_its_orders_and_comes_back(system: System) -> No
         return True if system.get("pod", pod)["metadata"]["uid"] != uid else None
 
     wait_for("another pod", replaced, 120)
+    wait_for("trading Active again", lambda: system.is_active() or None, 120)
+
+
+def test_a_gate_that_is_killed_again_and_again_loses_its_orders(system: System) -> None:
+    """kill -9, and again whenever the kubelet has restarted it: it never comes up, and its orders do not stay."""
+    rest_at_venue(system)
+    pod = f"{NAME}-sim-execution-0"
+    uid = system.get("pod", pod)["metadata"]["uid"]
+    killed_ns = time.time_ns()  # sim-ok: measures a real cluster
+    kills = 0
+
+    def cancelled() -> dict[str, Any] | None:
+        nonlocal kills
+        for pid in processes(pod) if system.get("pod", pod)["metadata"]["uid"] == uid else ():
+            os.kill(pid, signal.SIGKILL)
+            kills += 1
+        return cancelled_all(system, killed_ns)
+
+    took_s = (wait_for("the watchdog's cancel", cancelled, 90)["received_ns"] - killed_ns) / 1e9
+    print(f"\nexecution killed {kills} times: everything on the account cancelled after {took_s:.1f} s")
+    assert SILENT_S - 2 < took_s < SILENT_S + 20
+    assert 0 == system.ledger()["open_orders"]
     wait_for("trading Active again", lambda: system.is_active() or None, 120)

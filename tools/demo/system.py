@@ -43,6 +43,14 @@ class System:
     def exists(self, kind: str, name: str) -> bool:
         return self.kubectl("get", kind, name, "--ignore-not-found", "-o", "name").strip() != ""
 
+    def address(self, service: str) -> str:
+        """The pod IP of one of its services, such as execution: for asking it when the API server cannot."""
+        selector = f"ringfence.dev/system={self.name}"
+        for pod in json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]:
+            if pod["metadata"]["labels"].get("ringfence.dev/service") == service:
+                return str(pod["status"]["podIP"])
+        raise ClusterError(f"no pod of {self.name} runs {service}")
+
     def fetch(self, workload: str, url: str) -> Any:
         """A document of a service, fetched from inside its own pod."""
         return json.loads(self.kubectl("exec", workload, "--", "/usr/bin/python3", "-c", _FETCH, url))

@@ -81,3 +81,15 @@ class Attempt:
     """Part of what the server says; empty: it is allowed."""
     asked_by: str = ""
     """Who set releaseRequestedBy before."""
+
+    def tried(self, server: Server, name: str, maker: str) -> Done:
+        """Make what it is tried on, as ``maker``, and try it."""
+        server.make(self.given(name), user=maker)
+        if self.asked_by:
+            asked = merge(spec={"releaseRequestedBy": self.asked_by})
+            server.must("patch", f"kill/{name}", *asked, user=self.asked_by)
+        return self.act(server, self.user, name)
+
+    def ended_well(self, done: Done) -> bool:
+        """Allowed, or refused with the words that say what to do: as documented."""
+        return self.refusal in done.stderr and done.returncode != 0 if self.refusal else done.returncode == 0
