@@ -454,19 +454,23 @@ def release(
     if ask:
         _ask(system, reason, context, namespace, output)
 
-    async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[bool, int]:
+    async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[bool, int, tuple[stop.Latch, ...]]:
+        held: tuple[stop.Latch, ...] = ()
         if latched:
             again = wanted_stop.Wanted(system, reason=reason)
-            found, _ = await _kill(client, cluster, again, timeout, quiet=output is not None)
+            found, engaged = await _kill(client, cluster, again, timeout, quiet=output is not None)
+            held = stop.latches(found.switch, engaged)
             if not found.closed:
-                return False, found.switch.generation
+                return False, found.switch.generation, held
         released = await stop.release(client, system, cluster.namespace, reason=reason)
-        return True, int(released["metadata"]["generation"])
+        return True, int(released["metadata"]["generation"]), await stop.let_go(client, released, held, timeout)
 
-    done, generation = _run(context, namespace, act)
+    done, generation, held = _run(context, namespace, act)
     if output is not None:
-        render.document({"released": done, "generation": generation}, output)
+        render.document({"released": done, "generation": generation, "latches": held}, output)
     elif done:
+        for latch in held:
+            _say(render.latch_line(latch))
         _say(f"released; its gates start up again: kubectl ringfence doctor {system}")
     else:
         _say("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")

@@ -138,6 +138,13 @@ def gate_line(line: view.Gate) -> Text:
     return Text(f"  {line.pod:<44} {line.state:<10} {latency:>10}   {working}{held}{bare}{closing}{lost}")
 
 
+def latch_line(latch: stop.Latch) -> Text:
+    """What became of one latched stop."""
+    if latch.released_by:
+        return Text(f"  {latch.pod:<44} released by {latch.released_by}: {latch.reason}")
+    return Text(f"  {latch.pod:<44} STILL LATCHED, or latched again: {latch.reason}", style="red")
+
+
 def direct_line(outcome: direct.Outcome) -> Text:
     answer = outcome.answer
     if answer is None:

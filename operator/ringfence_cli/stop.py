@@ -65,6 +65,41 @@ def progress(switch: view.Switch, generation: int, expected: Mapping[str, str] |
     return Progress(switch, waiting, working)
 
 
+@dataclass(frozen=True)
+class Latch:
+    """A stop that a gate holds by itself, and whether a release has ended it."""
+
+    pod: str
+    reason: str
+    released_by: str = ""
+    """Empty: it is still there."""
+
+
+def latches(switch: view.Switch, generation: int) -> tuple[Latch, ...]:
+    """What the lines of gates that have seen this generation list. Pure."""
+    lines = [line for line in switch.gates if line.generation >= generation]
+    return tuple(Latch(line.pod, reason) for line in lines for reason in line.latches)
+
+
+async def let_go(
+    client: KubeClient, released: Manifest, held: tuple[Latch, ...], timeout_s: float
+) -> tuple[Latch, ...]:
+    """What became of each latch once its gate has seen the release, or when time has run out."""
+    meta, by = released["metadata"], str(released["spec"].get("releasedBy") or "somebody")
+    generation = int(meta["generation"])
+    last: set[Latch] = set(held)
+
+    def judge(switch: view.Switch) -> bool:
+        nonlocal last
+        seen = {line.pod for line in switch.gates if line.generation >= generation}
+        last = {latch for latch in held if latch.pod not in seen} | set(latches(switch, generation))
+        return all(latch.pod in seen for latch in held)
+
+    if held:
+        await until(client, meta["name"], meta["namespace"], judge, lambda _switch: None, timeout_s)
+    return tuple(latch if latch in last else Latch(latch.pod, latch.reason, by) for latch in held)
+
+
 async def engage(client: KubeClient, wanted: Wanted, namespace: str) -> Manifest:
     """One patch. Makes the switch only where the system exists and the operator has not made one yet."""
     name, spec = wanted.name, wanted.spec()

@@ -38,6 +38,8 @@ class Gate:
     """What Flatten waits for."""
     flat_at: str = ""
     latch: str = ""
+    latches: tuple[str, ...] = ()
+    """Why each of its latched stops is there."""
 
     @property
     def canceled(self) -> bool:
@@ -169,6 +171,7 @@ def gate(line: Mapping[str, Any]) -> Gate:
         flattening=str(line.get("flattening") or ""),
         flat_at=str(line.get("flatAt") or ""),
         latch=str(line.get("latch") or ""),
+        latches=tuple(str(why) for why in line.get("latches") or ()),
     )
 
 

@@ -119,7 +119,9 @@ async def make_gate_pod(client: KubeClient, system: str) -> str:
 
 
 @asynccontextmanager
-async def answering(client: KubeClient, switch: str, pod: str, *, working: int | None = 0) -> AsyncIterator[None]:
+async def answering(
+    client: KubeClient, switch: str, pod: str, *, working: int | None = 0, latch: str = "", forever: str = ""
+) -> AsyncIterator[None]:
     """A gate: it watches the switch and writes its own line, whoever else is away."""
 
     async def run() -> None:
@@ -139,6 +141,7 @@ async def answering(client: KubeClient, switch: str, pod: str, *, working: int |
         engaged = bool(found["spec"].get("engaged"))
         line = {"pod": pod, "system": switch, "service": "sim-execution", "latencyMs": "5.8" if engaged else ""}
         line |= {"generation": found["metadata"]["generation"], "state": "Cancel" if engaged else "Active"}
+        line |= {"latches": [why for why in (latch if engaged else "", forever) if why]}
         if working is not None:
             line |= {"workingOrders": working, "provenAt": "2026-11-21T12:00:00Z" if working == 0 else ""}
         await client.apply(
@@ -208,14 +211,15 @@ async def test_a_latched_gate_sees_the_switch_engaged_and_then_released(cluster:
         pod = await make_gate_pod(client, "latched")
         refused = await cluster.ringfence("release", "latched", "--latched", "--reason", "fine", "--timeout", "1")
         engaged = await client.get(resources.KILL_SWITCH, "latched", NAMESPACE)
-        async with answering(client, "latched", pod):
+        async with answering(client, "latched", pod, latch="breaker a tripped: x=1", forever="breaker b tripped: y=2"):
             released = await cluster.ringfence("release", "latched", "--latched", "--reason", "fine")
         switch = await client.get(resources.KILL_SWITCH, "latched", NAMESPACE)
 
     assert (refused.returncode, engaged["spec"]["engaged"]) == (1, True)
     assert "NOT released" in refused.stdout
     assert (released.returncode, switch["spec"]["engaged"]) == (0, False)
-    assert pod in released.stdout
+    assert f"released by {switch['spec']['releasedBy']}: breaker a tripped: x=1" in released.stdout
+    assert "STILL LATCHED, or latched again: breaker b tripped: y=2" in released.stdout
 
 
 async def test_direct_finds_gates_and_their_tokens_while_it_can(cluster: Cluster) -> None:

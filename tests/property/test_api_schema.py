@@ -59,7 +59,9 @@ def valid(schema: dict[str, Any]) -> st.SearchStrategy[Json]:
         case "string":
             made = _text(schema)
         case "array":
-            made = st.lists(valid(schema["items"]), min_size=schema.get("minItems", 0), max_size=3)
+            made = st.lists(
+                valid(schema["items"]), min_size=schema.get("minItems", 0), max_size=min(3, schema.get("maxItems", 3))
+            )
         case _ if "additionalProperties" in schema:
             made = st.dictionaries(st.text(max_size=8), valid(schema["additionalProperties"]), max_size=3)
         case _:

@@ -177,6 +177,8 @@ class Gate(Status):
     """What Flatten is waiting for, in one sentence; empty while it goes on."""
     latch: Word = ""
     """Durable or NotDurable: whether a stop that is latched in the gate outlives its process. Empty: none is."""
+    latches: Annotated[tuple[Text, ...], Field(max_length=8, json_schema_extra=ATOMIC)] = ()
+    """Why each of its latched stops is there, such as a breaker that tripped; at most 8 are listed."""
     reason: Text = ""
     """Why it is in this state, in one sentence."""
     observed_at: Instant = ""

@@ -19,6 +19,8 @@ EVERY_S: Final = 0.25
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 5.0
 REASON_MAX: Final = 1_000
+LATCHES_MAX: Final = 8
+LATCH_MAX: Final = 300
 
 
 class Proof:
@@ -113,6 +115,7 @@ class StatusWriter:
                 "latencyMs": f"{proof.latency_ns / 1e6:.3f}" if closed else "",
                 "reason": guard.reason[:REASON_MAX],
                 "latch": "" if not guard.latches else "Durable" if proof.durable else "NotDurable",
+                "latches": [latch.reason[:LATCH_MAX] for latch in guard.latches.values()][:LATCHES_MAX],
                 "observedAt": micro_time(wall),
             }
         )
