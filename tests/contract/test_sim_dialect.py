@@ -365,7 +365,7 @@ async def test_a_resting_order_is_filled_by_the_market_in_time() -> None:
             client.advance(100)
             if client.sim.venue.counts.fills:
                 break
-        fill = await mine.until(lambda event: event.get("x") == "TRADE")
+        fill = await mine.until(lambda event: event.get("x") == "TRADE" and event["X"] == "FILLED")
         assert fill["m"] is True
         assert fill["n"] == f"{parse(fill['l'] if fill['S'] == 'BUY' else fill['Y']) * 75 // 100_000 / SCALE:.8f}"
         await mine.until(is_position)

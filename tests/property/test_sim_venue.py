@@ -10,7 +10,7 @@ from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeI
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.market import BookChange, MarketEvent, Print
 from ringfence.simulator.matching import Cancel, Matched, MatchingEngine, Place
-from ringfence.simulator.orders import Request, VenueOrder
+from ringfence.simulator.orders import Prevention, Request, VenueOrder
 from ringfence.simulator.venue import Fees, Venue
 
 START = 1_700_000_000_000_000_000
@@ -49,7 +49,8 @@ def places(draw: st.DrawFn) -> dict[str, Any]:
         "price": 0 if kind in UNPRICED else MIDDLE + draw(st.integers(-4, 4)) * TICK,
         "quantity": draw(quantities),
         "stop_price": MIDDLE + draw(st.integers(-4, 4)) * TICK if kind in CONDITIONAL else 0,
-        "yields": draw(st.booleans()),
+        "display": LOT if kind is OrderType.LIMIT_MAKER and draw(st.booleans()) else 0,
+        "prevention": draw(st.sampled_from(Prevention)),
     }
 
 
@@ -117,7 +118,7 @@ def test_price_then_time_and_queues_that_only_shrink(sequence: list[Any]) -> Non
             kind = step["type"]  # a conditional order comes to the engine as what it then is
             if kind in CONDITIONAL:
                 kind = OrderType.MARKET if kind in UNPRICED else OrderType.LIMIT
-            fields = {key: value for key, value in step.items() if key != "stop_price"}
+            fields = {key: value for key, value in step.items() if key not in {"stop_price", "display"}}
             command = Place(order_id=number, **(fields | {"type": kind}))
         else:
             command = step

@@ -116,6 +116,8 @@ class Network:
             await asyncio.sleep(short)
             return Response(502, {}), b"<html>bad gateway</html>"
         answer = await asyncio.shield(sent)
+        if answer.cut:
+            raise aiohttp.ClientPayloadError
         await asyncio.sleep(long if fate == "late answer" else 0)
         life.step("answer")
         return Response(answer.status, _headers(answer)), msgspec.json.encode(answer.document)

@@ -6,8 +6,8 @@ shrinks by trades at the price, and is never longer than what is displayed, so c
 us while they can; `queue` counts beside it what the optimistic rule would have filled. What a client took of a
 level stays taken until the market itself changes that level.
 
-Money scaled by 1e-8. Order ids are positive; 0 stands for the market. A later order kind (iceberg, stop) is a new
-command or a richer `Resting`; the walk over a level stays as it is.
+Money scaled by 1e-8. Order ids are positive; 0 stands for the market. An iceberg shows one part at a time; each
+next part goes behind all that is displayed, as a new order would.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ from ringfence.model.money import SCALE, notional
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.simulator.book import Ladder
 from ringfence.simulator.market import BookChange, Levels, Print
+from ringfence.simulator.orders import Prevention
 from ringfence.simulator.queue import QueueBounds
 
 MARKET_ID: Final = 0
@@ -34,8 +35,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price: int
     """0 for a market order."""
     quantity: int
-    yields: bool = False
-    """It expires where it would trade with its owner's own order; else the other does."""
+    display: int = 0
+    """Of an iceberg: the part that the book shows."""
+    prevention: Prevention = Prevention.EXPIRE_MAKER
 
 
 class Reduce(msgspec.Struct, frozen=True, gc=False):
@@ -79,8 +81,8 @@ class Expired(msgspec.Struct, frozen=True, gc=False):
 
 
 class Prevented(msgspec.Struct, frozen=True, gc=False):
-    """An order that expired because its owner would have traded with itself: the resting one, or the rest of one that
-    yields."""
+    """An order that expired because its owner would have traded with itself: the resting one, the rest of the one
+    that came, or each."""
 
     order_id: int
 
@@ -102,9 +104,18 @@ class Resting(msgspec.Struct, kw_only=True, gc=False):
     side: Side
     price: int
     leaves: int
+    """What the book shows of it."""
     ahead: int
     """The market's quantity that trades before it."""
     since_ns: int
+    hidden: int = 0
+    """Of an iceberg: what is to come when the shown part is gone."""
+    display: int = 0
+
+
+def counted_as(account: str, prevention: Prevention) -> str:
+    """Whose orders an order cannot trade with: its owner's, unless nothing prevents that."""
+    return "" if prevention is Prevention.NONE else account
 
 
 class BookSide:
@@ -194,6 +205,18 @@ class BookSide:
             self.bounds.filled_by(order.order_id, quantity)
         if not order.leaves:
             self._drop(order)
+            if order.hidden:
+                order.leaves = min(order.display, order.hidden)
+                order.hidden -= order.leaves
+                order.ahead = self.available(order.price)
+                self.insert(order)
+
+    def reduce(self, order: Resting, quantity: int) -> None:
+        """Less of it: first what is hidden, so that what is shown keeps its place."""
+        unseen = min(order.hidden, quantity)
+        order.hidden -= unseen
+        if quantity > unseen:
+            self.fill(order, quantity - unseen)
 
     def remove(self, order: Resting) -> None:
         self._own(order.price, -order.leaves)
@@ -224,14 +247,14 @@ class MatchingEngine:
 
     def handle(self, command: Command, now_ns: int) -> list[Event]:
         """Apply one command; the events in the order in which they happened."""
-        self._events = []
+        self._events, self._yielded = [], False
         match command:
             case Place():
                 self._place(command, now_ns)
             case Reduce():
                 resting = self.resting.get(command.order_id)
                 if resting is not None:
-                    self.side(resting.side).fill(resting, command.quantity)
+                    self.side(resting.side).reduce(resting, command.quantity)
             case Cancel():
                 self._cancel(command.order_id)
             case BookChange():
@@ -273,9 +296,11 @@ class MatchingEngine:
     def _levels(self, book: BookSide, account: str) -> Iterator[tuple[int, int]]:
         """Levels that this account may trade with: its own orders there expire instead."""
         for price, there in book.levels():
-            mine = sum(order.leaves for order in book.queues.get(price, ()) if order.account == account)
-            if there > mine:
-                yield price, there - mine
+            queue = book.queues.get(price, ())
+            mine = sum(order.leaves for order in queue if order.account == account)
+            hidden = sum(order.hidden for order in queue if order.account != account)
+            if there + hidden > mine:
+                yield price, there + hidden - mine
 
     def _place(self, order: Place, now_ns: int) -> None:
         book = self.against(order.side)
@@ -283,11 +308,12 @@ class MatchingEngine:
             self._events.append(WouldTake(order.order_id))
             return
         if order.time_in_force is TimeInForce.FOK:
-            fillable, _ = self.cost(order.side, order.quantity, order.price, order.account)
+            fillable, _ = self.cost(
+                order.side, order.quantity, order.price, counted_as(order.account, order.prevention)
+            )
             if fillable < order.quantity:
                 self._events.append(Expired(order.order_id))
                 return
-        self._yielded = False
         left = self._take(order, book)
         if not left:
             return
@@ -298,14 +324,17 @@ class MatchingEngine:
             self._events.append(Expired(order.order_id))
             return
         mine = self.side(order.side)
+        shown = min(left, order.display or left)
         resting = Resting(
             order_id=order.order_id,
             account=order.account,
             side=order.side,
             price=order.price,
-            leaves=left,
+            leaves=shown,
             ahead=mine.available(order.price),
             since_ns=now_ns,
+            hidden=left - shown,
+            display=order.display,
         )
         mine.insert(resting)
         self.resting[order.order_id] = resting
@@ -319,8 +348,9 @@ class MatchingEngine:
             if not book.reaches(price, order.price):
                 break
             available = book.available(price)
-            taker = order.account
-            left, consumed = self._walk(book, price, left, available, order.order_id, taker, yields=order.yields)
+            left, consumed = self._walk(
+                book, price, left, available, order.order_id, order.account, prevention=order.prevention
+            )
             book.take(price, consumed)
             if self._yielded:
                 break
@@ -335,7 +365,7 @@ class MatchingEngine:
         taker_id: int,
         account: str,
         *,
-        yields: bool = False,
+        prevention: Prevention = Prevention.EXPIRE_MAKER,
     ) -> tuple[int, int]:
         """Trade at one price in order of time; returns what is left, and how much of the market's was consumed."""
         consumed = 0
@@ -347,12 +377,13 @@ class MatchingEngine:
             quantity -= first
             if not quantity:
                 break
-            if order.account == account and yields:
-                self._yielded = True
-                break
-            if order.account == account:
-                self._forget(book, order)
-                self._events.append(Prevented(order.order_id))
+            if order.account == account and prevention is not Prevention.NONE:
+                if prevention is not Prevention.EXPIRE_TAKER:
+                    self._forget(book, order)
+                    self._events.append(Prevented(order.order_id))
+                if prevention is not Prevention.EXPIRE_MAKER:
+                    self._yielded = True
+                    break
                 continue
             step = min(order.leaves, quantity)
             self._match(book, price, step, order.order_id, taker_id)
@@ -360,7 +391,7 @@ class MatchingEngine:
             book.fill(order, step)
             if not order.leaves:
                 del self.resting[order.order_id]
-        last = 0 if self._yielded and yields else min(available - consumed, quantity)
+        last = 0 if self._yielded else min(available - consumed, quantity)
         self._match(book, price, last, MARKET_ID, taker_id)
         consumed += last
         for order in queue:
@@ -391,7 +422,8 @@ class MatchingEngine:
         left = trade.quantity
         for price in book.own.better_than(trade.price):
             # the aggressor went past this price, so nothing of the market's was ahead any more
-            left, _ = self._walk(book, price, left, 0, MARKET_ID, "")
+            while left and book.own.get(price):  # an iceberg's parts, one after the other
+                left, _ = self._walk(book, price, left, 0, MARKET_ID, "")
             if not left:
                 return
         self._walk(book, trade.price, left, left, MARKET_ID, "")

@@ -34,9 +34,20 @@ class Reason(StrEnum):
     MARKET_CLOSED = "MARKET_CLOSED"
     TRIGGERED = "TRIGGERED"
     NOT_SMALLER = "NOT_SMALLER"
+    UNSUPPORTED = "UNSUPPORTED"
     RESTRICTED = "RESTRICTED"
     NO_LIQUIDITY = "NO_LIQUIDITY"
     UNKNOWN_ORDER = "UNKNOWN_ORDER"
+
+
+class Prevention(StrEnum):
+    """What ends where an order would trade with another of its owner."""
+
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+    NONE = "NONE"
+    """Nothing: they trade."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -59,8 +70,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """For a market order instead of ``quantity``: how much of the quote asset to trade."""
     stop_price: int = 0
     trailing_bps: int = 0
-    yields: bool = False
-    """Where it would trade with its owner's own order, it expires, and not the other (EXPIRE_TAKER)."""
+    display: int = 0
+    """Of an iceberg: how much of it the book shows at a time."""
+    prevention: Prevention = Prevention.EXPIRE_MAKER
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -105,7 +117,8 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
     trailing_bps: int = 0
     working: bool = True
     """False while it waits for its trigger."""
-    yields: bool = False
+    display: int = 0
+    prevention: Prevention = Prevention.EXPIRE_MAKER
     list_id: int = -1
     list_client_id: str = ""
     partner: int = 0

@@ -102,7 +102,7 @@ async def serve_simulator(
     limits = limits or Limits(
         weight_1m=config.weight_per_minute, orders_10s=config.orders_per_ten_seconds, orders_1d=config.orders_per_day
     )
-    api = Api(venue, by_key, limits, Record())
+    api = Api(venue, by_key, limits, Record(), faults)
     gateway = Gateway(venue, api, hub, faults, clock, config.latency_ms)
     streams = StreamServer(hub, clock.monotonic_ns)
     public = [*RestServer(gateway).routes(), *streams.routes(), *WsApiServer(gateway, hub).routes()]

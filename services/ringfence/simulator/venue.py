@@ -12,12 +12,11 @@ from typing import Final
 import msgspec
 
 from ringfence.model.money import bps_of, notional
-from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side
+from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
 from ringfence.model.triggers import Trigger
 from ringfence.simulator.accounts import MARKET, Ledger, Leg
 from ringfence.simulator.catalog import Listing
-from ringfence.simulator.impact import Impact
-from ringfence.simulator.market import Feed, Market
+from ringfence.simulator.market import Market
 from ringfence.simulator.matching import (
     MARKET_ID,
     Cancel,
@@ -25,12 +24,12 @@ from ringfence.simulator.matching import (
     Event,
     Expired,
     Matched,
-    MatchingEngine,
     Place,
     Prevented,
     Reduce,
     Rested,
     WouldTake,
+    counted_as,
 )
 from ringfence.simulator.orders import (
     AccountChange,
@@ -44,12 +43,10 @@ from ringfence.simulator.orders import (
     VenueEvent,
     VenueOrder,
 )
-from ringfence.simulator.publisher import Publisher
+from ringfence.simulator.traded import Instrument
 
 HISTORY_MAX: Final = 60_000
 """Closed orders kept per venue, and executions kept per account: older ones are forgotten."""
-TRADES_MAX: Final = 1_000
-"""Public trades kept per instrument."""
 
 
 class Fees(msgspec.Struct, frozen=True):
@@ -67,42 +64,6 @@ class Counts(msgspec.Struct):
     canceled: int = 0
     fills: int = 0
     market_events: int = 0
-
-
-class Instrument:
-    """One listed instrument and all that belongs to it."""
-
-    __slots__ = (
-        "engine",
-        "feed",
-        "halted",
-        "impact",
-        "last_price",
-        "listing",
-        "publisher",
-        "trade_id",
-        "trades",
-        "waiting",
-    )
-
-    def __init__(self, listing: Listing, market: Market, first_id: int, start_ns: int) -> None:
-        self.listing = listing
-        self.engine = MatchingEngine()
-        self.feed = Feed(market)
-        self.publisher = Publisher(listing.instrument.symbol, self.engine, first_id, start_ns)
-        self.trade_id = first_id
-        self.trades: deque[PublicTrade] = deque(maxlen=TRADES_MAX)
-        self.last_price = 0
-        self.halted = False
-        self.impact = Impact()
-        self.waiting: dict[int, tuple[VenueOrder, Trigger]] = {}
-        """Conditional orders that are not on the book yet."""
-
-    @property
-    def reference(self) -> int:
-        """Price that filters measure against: the last trade, else the middle of the book; 0 if neither."""
-        bid, ask = self.engine.bids.best(), self.engine.asks.best()
-        return self.last_price or ((bid + ask) // 2 if bid and ask else bid or ask)
 
 
 class Venue:
@@ -321,7 +282,8 @@ class Venue:
         if not request.quote_quantity:
             return request.quantity
         rules = instrument.listing.instrument
-        return instrument.engine.quantity_for(request.side, request.quote_quantity, rules.lot, account)
+        owner = counted_as(account, request.prevention)
+        return instrument.engine.quantity_for(request.side, request.quote_quantity, rules.lot, owner)
 
     def _check(self, instrument: Instrument, account: str, request: Request, quantity: int) -> Refusal | None:
         """The rules in the order in which they are tested; the first that fails is the answer."""
@@ -331,19 +293,23 @@ class Venue:
         reference = instrument.reference
         if request.type is OrderType.MARKET and not instrument.engine.against(request.side).best():
             return Refusal(Reason.NO_LIQUIDITY)
+        if request.display and request.time_in_force is not TimeInForce.GTC:
+            return Refusal(Reason.UNSUPPORTED)
         stop = request.stop_price
         if stop and request.type in CONDITIONAL and not request.trailing_bps:
             if (broken := listing.price_filter(stop)) is not None:
                 return Refusal(Reason.FILTER, broken)
             if Trigger(request.side, request.type, stop, 0).reached(reference):
                 return Refusal(Reason.TRIGGERED)
-        open_orders = self.open_orders(account, request.symbol)
         broken = (
             (None if market else listing.price_filter(request.price))
-            or (None if market else listing.percent_filter(request.price, reference))
+            or (None if market else listing.percent_filter(request.side, request.price, reference))
             or listing.quantity_filter(quantity)
-            or listing.notional_filter(notional(reference if market else request.price, quantity))
-            or ("MAX_NUM_ORDERS" if len(open_orders) >= listing.orders_max else None)
+            or (listing.market_quantity_filter(quantity) if request.type is OrderType.MARKET else None)
+            or listing.notional_filter(notional((stop or reference) if market else request.price, quantity))
+            or listing.iceberg_filter(quantity, request.display)
+            or listing.trailing_filter(request.trailing_bps)
+            or self._counted(listing, account, request, quantity)
         )
         if broken is not None:
             return Refusal(Reason.FILTER, broken)
@@ -355,13 +321,28 @@ class Venue:
             return Refusal(Reason.WOULD_TAKE)
         return None
 
+    def _counted(self, listing: Listing, account: str, request: Request, quantity: int) -> str | None:
+        """Name of the rule on all that an account has open or holds which this order would break."""
+        rules, opened = listing.instrument, self.open_orders(account, request.symbol)
+        if len(opened) >= listing.orders_max:
+            return "MAX_NUM_ORDERS"
+        algos = sum(order.type in CONDITIONAL for order in opened)
+        if request.type in CONDITIONAL and algos >= listing.algo_orders_max:
+            return "MAX_NUM_ALGO_ORDERS"
+        if listing.position_max and request.side is Side.BUY:
+            bought = sum(order.quantity - order.filled for order in opened if order.side is Side.BUY)
+            if self.ledger.balance(account, rules.base).total + bought + quantity > listing.position_max:
+                return "MAX_POSITION"
+        return None
+
     def _needs(self, instrument: Instrument, account: str, request: Request, quantity: int) -> tuple[str, int]:
         """What an order locks: a market buy what it will pay now, anything else its worst case."""
         rules = instrument.listing.instrument
         if request.side is Side.SELL:
             return rules.base, quantity
         if request.type is OrderType.MARKET:
-            return rules.quote, instrument.engine.cost(request.side, quantity, 0, account)[1]
+            owner = counted_as(account, request.prevention)
+            return rules.quote, instrument.engine.cost(request.side, quantity, 0, owner)[1]
         if request.type in UNPRICED:
             return rules.quote, notional(request.stop_price or instrument.reference, quantity)
         return rules.quote, notional(request.price, quantity)
@@ -384,7 +365,8 @@ class Venue:
             reserved=reserved,
             stop_price=request.stop_price,
             trailing_bps=request.trailing_bps,
-            yields=request.yields,
+            display=request.display,
+            prevention=request.prevention,
         )
         self._orders[order.order_id] = order
         self._open[account][order.order_id] = order
@@ -435,7 +417,7 @@ class Venue:
             aggressor=match.aggressor,
             ts=ts,
         )
-        instrument.trades.append(trade)
+        instrument.history.add(trade, order_id=match.taker_id)
         self._events.append(trade)
         instrument.impact.add(ts, match.quantity, own=match.maker_id != match.taker_id)
         if match.maker_id == match.taker_id == MARKET_ID:
@@ -566,7 +548,8 @@ def _command(order: VenueOrder) -> Place:
         time_in_force=order.time_in_force,
         price=order.price,
         quantity=order.quantity - order.filled,
-        yields=order.yields,
+        display=order.display,
+        prevention=order.prevention,
     )
 
 
@@ -580,4 +563,5 @@ def _request(order: VenueOrder) -> Request:
         time_in_force=order.time_in_force,
         price=order.price,
         quantity=order.quantity,
+        prevention=order.prevention,
     )

@@ -10,14 +10,16 @@ from typing import Any, Final
 import msgspec
 
 from ringfence.model.orders import CONDITIONAL
-from ringfence.simulator.dialect import auth, encode, errors, params
+from ringfence.simulator.dialect import auth, encode, errors, params, public
 from ringfence.simulator.dialect.auth import Credential
 from ringfence.simulator.dialect.errors import ApiError
 from ringfence.simulator.dialect.limits import Limits, RateLimiter
 from ringfence.simulator.dialect.params import Params
+from ringfence.simulator.faults import Faults
 from ringfence.simulator.orders import Reason, Refusal, VenueOrder
 from ringfence.simulator.record import Record
-from ringfence.simulator.venue import Instrument, Venue
+from ringfence.simulator.traded import Instrument
+from ringfence.simulator.venue import Venue
 
 LIST_MAX: Final = 1_000
 DEPTH_MAX: Final = 5_000
@@ -51,11 +53,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     order_counts: tuple[int, int] | None = None
     """Orders in 10 seconds and in the day, where the request was one."""
     retry_after_s: int | None = None
+    cut: bool = False
+    """The connection breaks before all of it is said."""
 
 
 class Api:
-    def __init__(self, venue: Venue, credentials: Mapping[str, Credential], limits: Limits, record: Record) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        credentials: Mapping[str, Credential],
+        limits: Limits,
+        record: Record,
+        faults: Faults | None = None,
+    ) -> None:
         self.venue = venue
+        self.faults = faults or Faults()
         self.limiter = RateLimiter(limits)
         self.record = record
         self._credentials = credentials
@@ -120,6 +132,18 @@ class Api:
             raise ApiError(-1121, "Invalid symbol.")
         return found
 
+    def named(self, query: Params) -> list[Instrument]:
+        """The instruments of the list in ``symbols``; all, where there is none."""
+        if "symbols" not in query:
+            return list(self.venue.instruments.values())
+        try:
+            wanted = msgspec.json.decode(query["symbols"], type=list[str])
+        except msgspec.MsgspecError as error:
+            raise errors.illegal("symbols", "a JSON array of symbols") from error
+        if any(symbol not in self.venue.instruments for symbol in wanted):
+            raise ApiError(-1121, "Invalid symbol.")
+        return [self.venue.instruments[symbol] for symbol in wanted]
+
     def known_order(self, account: str, query: Params, complaint: tuple[int, str]) -> VenueOrder:
         symbol = self.instrument(query).listing.instrument.symbol
         order_id = params.optional_integer(query, "orderId")
@@ -150,17 +174,7 @@ def _time(_api: Api, _account: str, _query: Params, now_ns: int) -> Any:
 
 
 def _exchange_info(api: Api, _account: str, query: Params, now_ns: int) -> Any:
-    wanted = list(api.venue.instruments)
-    if "symbol" in query:
-        wanted = [query["symbol"]]
-    elif "symbols" in query:
-        try:
-            wanted = msgspec.json.decode(query["symbols"], type=list[str])
-        except msgspec.MsgspecError as error:
-            raise errors.illegal("symbols", "a JSON array of symbols") from error
-    if any(symbol not in api.venue.instruments for symbol in wanted):
-        raise ApiError(-1121, "Invalid symbol.")
-    listed = [api.venue.instruments[symbol] for symbol in wanted]
+    listed = [api.instrument(query)] if "symbol" in query else api.named(query)
     return {
         "timezone": "UTC",
         "serverTime": encode.ms(now_ns),
@@ -176,15 +190,24 @@ def _depth(api: Api, _account: str, query: Params, _now_ns: int) -> Any:
     return {"lastUpdateId": update_id, "bids": encode.levels(bids), "asks": encode.levels(asks)}
 
 
-def _trades(api: Api, _account: str, query: Params, _now_ns: int) -> Any:
-    limit = max(1, params.integer(query, "limit", 500, LIST_MAX))
-    return [encode.public_trade(trade) for trade in list(api.instrument(query).trades)[-limit:]]
+def _of_one(document: Callable[[Instrument, Params], Any]) -> Run:
+    """A request about one instrument."""
+    return lambda api, _account, query, _now_ns: document(api.instrument(query), query)
 
 
-def _book_ticker(api: Api, _account: str, query: Params, _now_ns: int) -> Any:
-    if "symbol" in query:
-        return encode.book_ticker(api.instrument(query).publisher.best)
-    return [encode.book_ticker(one.publisher.best) for one in api.venue.instruments.values()]
+def _of_some(document: Callable[[Instrument, Params, int], Any]) -> Run:
+    """A request about one instrument, about those that are listed, or about all: then a list is the answer."""
+
+    def run(api: Api, _account: str, query: Params, now_ns: int) -> Any:
+        if "symbol" in query:
+            return document(api.instrument(query), query, encode.ms(now_ns))
+        return [document(one, query, encode.ms(now_ns)) for one in api.named(query)]
+
+    return run
+
+
+def _average_price(api: Api, _account: str, query: Params, now_ns: int) -> Any:
+    return public.average_price(api.instrument(query), encode.ms(now_ns))
 
 
 def _place(api: Api, account: str, query: Params, now_ns: int) -> Any:
@@ -322,8 +345,9 @@ def _my_trades(api: Api, account: str, query: Params, _now_ns: int) -> Any:
 
 def _account(api: Api, account: str, query: Params, _now_ns: int) -> Any:
     fees = api.venue.fees
+    wrong = api.faults.balances
     return encode.account(
-        api.venue.ledger.balances(account),
+        {asset: encode.told_wrongly(b, wrong.get(asset, 0)) for asset, b in api.venue.ledger.balances(account).items()},
         fees.maker_bps,
         fees.taker_bps,
         api.venue.updated[account],
@@ -353,14 +377,25 @@ def _depth_weight(query: Params) -> int:
     return next((weight for upto, weight in ((100, 5), (500, 25), (1_000, 50)) if limit <= upto), 250)
 
 
+def _one_or_all(query: Params) -> int:
+    return 2 if "symbol" in query else 4
+
+
 _COUNTED: Final = frozenset({"order.place", "order.cancelReplace", "orderList.place.oco"})
 _METHODS: Final[dict[str, Method]] = {
     "ping": Method(_ping, _fixed(1)),
     "time": Method(_time, _fixed(1)),
     "exchangeInfo": Method(_exchange_info, _fixed(20)),
     "depth": Method(_depth, _depth_weight),
-    "trades.recent": Method(_trades, _fixed(25)),
-    "ticker.book": Method(_book_ticker, lambda query: 2 if "symbol" in query else 4),
+    "trades.recent": Method(_of_one(public.trades), _fixed(25)),
+    "trades.historical": Method(_of_one(public.historical_trades), _fixed(25)),
+    "trades.aggregate": Method(_of_one(public.aggregates), _fixed(4)),
+    "klines": Method(_of_one(public.candles), _fixed(2)),
+    "uiKlines": Method(_of_one(public.candles), _fixed(2)),
+    "avgPrice": Method(_average_price, _fixed(2)),
+    "ticker.24hr": Method(_of_some(public.day), lambda query: 2 if "symbol" in query or "symbols" in query else 80),
+    "ticker.price": Method(_of_some(lambda one, _query, _now: public.price(one)), _one_or_all),
+    "ticker.book": Method(_of_some(lambda one, _query, _now: encode.book_ticker(one.publisher.best)), _one_or_all),
     "order.place": Method(_place, _fixed(1), signed=True),
     "order.cancelReplace": Method(_replace, _fixed(1), signed=True),
     "order.amend.keepPriority": Method(_amend, _fixed(4), signed=True),

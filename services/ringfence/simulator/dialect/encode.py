@@ -12,13 +12,14 @@ from ringfence.simulator.orders import (
     BestQuote,
     DepthUpdate,
     Execution,
+    Prevention,
     PublicTrade,
     Report,
     VenueOrder,
 )
 
 Document = dict[str, Any]
-STP = "EXPIRE_MAKER"
+STP = Prevention.EXPIRE_MAKER.value
 _TYPES = [kind.value for kind in OrderType]
 
 
@@ -45,7 +46,8 @@ def rate_limits(limits: Limits) -> list[Document]:
 
 def symbol(listing: Listing, *, halted: bool) -> Document:
     rules = listing.instrument
-    up, down = decimal(listing.multiplier_up), decimal(listing.multiplier_down)
+    (bid_up, bid_down), (ask_up, ask_down) = (listing.multipliers[side] for side in (Side.BUY, Side.SELL))
+    trailing_min, trailing_max = listing.trailing_bps
     lot = {"minQty": decimal(rules.quantity_min), "maxQty": decimal(rules.quantity_max), "stepSize": decimal(rules.lot)}
     return {
         "symbol": rules.symbol,
@@ -58,7 +60,7 @@ def symbol(listing: Listing, *, halted: bool) -> Document:
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
         "orderTypes": _TYPES,
-        "icebergAllowed": False,
+        "icebergAllowed": True,
         "ocoAllowed": True,
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
@@ -75,13 +77,13 @@ def symbol(listing: Listing, *, halted: bool) -> Document:
                 "tickSize": decimal(rules.tick),
             },
             {"filterType": "LOT_SIZE", **lot},
-            {"filterType": "MARKET_LOT_SIZE", **lot},
+            {"filterType": "MARKET_LOT_SIZE", **lot, "maxQty": decimal(listing.market_quantity_max)},
             {
                 "filterType": "PERCENT_PRICE_BY_SIDE",
-                "bidMultiplierUp": up,
-                "bidMultiplierDown": down,
-                "askMultiplierUp": up,
-                "askMultiplierDown": down,
+                "bidMultiplierUp": decimal(bid_up),
+                "bidMultiplierDown": decimal(bid_down),
+                "askMultiplierUp": decimal(ask_up),
+                "askMultiplierDown": decimal(ask_down),
                 "avgPriceMins": 0,
             },
             {
@@ -92,12 +94,26 @@ def symbol(listing: Listing, *, halted: bool) -> Document:
                 "applyMaxToMarket": True,
                 "avgPriceMins": 0,
             },
+            {"filterType": "ICEBERG_PARTS", "limit": listing.iceberg_parts},
+            {
+                "filterType": "TRAILING_DELTA",
+                "minTrailingAboveDelta": trailing_min,
+                "maxTrailingAboveDelta": trailing_max,
+                "minTrailingBelowDelta": trailing_min,
+                "maxTrailingBelowDelta": trailing_max,
+            },
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": listing.orders_max},
+            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": listing.algo_orders_max},
+            *(
+                [{"filterType": "MAX_POSITION", "maxPosition": decimal(listing.position_max)}]
+                if listing.position_max
+                else []
+            ),
         ],
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": STP,
-        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", STP],
+        "allowedSelfTradePreventionModes": [mode.value for mode in Prevention],
     }
 
 
@@ -152,7 +168,7 @@ def listed(orders: tuple[VenueOrder, VenueOrder], name: str, detail: str) -> Doc
 
 
 def _prevention(order: VenueOrder) -> str:
-    return "EXPIRE_TAKER" if order.yields else STP
+    return order.prevention.value
 
 
 def canceled(order: VenueOrder, cancel_id: str) -> Document:
@@ -178,7 +194,7 @@ def queried(order: VenueOrder) -> Document:
         **_order(order),
         "stopPrice": decimal(order.stop_price),
         **({"trailingDelta": order.trailing_bps} if order.trailing_bps else {}),
-        "icebergQty": decimal(0),
+        "icebergQty": decimal(order.display),
         "time": ms(order.created),
         "updateTime": ms(order.updated),
         "isWorking": order.working,
@@ -322,7 +338,7 @@ def execution_report(report: Report) -> Document:
         "q": decimal(order.quantity),
         "p": decimal(order.price),
         "P": decimal(order.stop_price),
-        "F": decimal(0),
+        "F": decimal(order.display),
         "g": order.list_id,
         "C": order.client_order_id if report.cancel_id else "",
         "x": report.kind,
@@ -349,10 +365,16 @@ def execution_report(report: Report) -> Document:
     }
 
 
-def account_position(change: AccountChange) -> Document:
+def account_position(change: AccountChange, wrong: dict[str, int]) -> Document:
+    told = {asset: told_wrongly(balance, wrong.get(asset, 0)) for asset, balance in change.balances.items()}
     return {
         "e": "outboundAccountPosition",
         "E": ms(change.ts),
         "u": ms(change.ts),
-        "B": [{"a": a, "f": decimal(b.free), "l": decimal(b.locked)} for a, b in change.balances.items()],
+        "B": [{"a": a, "f": decimal(b.free), "l": decimal(b.locked)} for a, b in told.items()],
     }
+
+
+def told_wrongly(balance: Balance, by: int) -> Balance:
+    """The balance as a faulty venue tells it; by 0, as it is."""
+    return Balance(free=balance.free + by, locked=balance.locked) if by else balance

@@ -38,6 +38,7 @@ _REFUSALS: Final[dict[Reason, tuple[int, str]]] = {
     Reason.WOULD_TAKE: (-2010, "Order would immediately match and take."),
     Reason.TRIGGERED: (-2010, "Stop price would trigger immediately."),
     Reason.NOT_SMALLER: (-2038, "The new quantity must be above what is filled and below the order's."),
+    Reason.UNSUPPORTED: (-2010, "Unsupported order combination."),
     Reason.RESTRICTED: (-2011, "Order was not canceled due to cancel restrictions."),
     Reason.MARKET_CLOSED: (-2010, "Market is closed."),
     Reason.NO_LIQUIDITY: (-2010, "No trading liquidity available for the market order."),
@@ -59,6 +60,19 @@ def illegal(name: str, rule: str) -> ApiError:
     return ApiError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{rule}'.")
 
 
+INTERVAL: Final = (-1120, "Invalid interval.")
+UNSUPPORTED: Final = (-2010, "Unsupported order combination.")
+ICEBERG_TOO_MUCH: Final = (-2010, "IcebergQty exceeds QTY.")
+PREVENTION: Final = (-2010, "This symbol does not allow the specified self-trade prevention mode.")
+TROUBLE: Final = {
+    -1000: "An unknown error occurred while processing the request.",
+    -1001: "Internal error; unable to process your request. Please try again.",
+    -1003: "Too many requests; current limit is exceeded.",
+    -1006: "An unexpected response was received from the message bus. Execution status unknown.",
+    -1007: "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+    -1008: "Server is currently overloaded with other requests. Please try again in a few minutes.",
+}
+"""The venue's own trouble, by code: made by faults only."""
 REPLACE_PARTLY: Final = (-2021, "Order cancel-replace partially failed.")
 REPLACE_FAILED: Final = (-2022, "Order cancel-replace failed.")
 UNKNOWN_METHOD: Final = (-1020, "This operation is not supported.")

@@ -9,7 +9,7 @@ from ringfence.model.money import MoneyError, parse
 from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
 from ringfence.simulator.dialect import errors
 from ringfence.simulator.dialect.errors import ApiError
-from ringfence.simulator.orders import Request
+from ringfence.simulator.orders import Prevention, Request
 
 Params = Mapping[str, str]
 EnumT = TypeVar("EnumT", bound=StrEnum)
@@ -88,8 +88,29 @@ def order(params: Params, default_id: str) -> Request:
         quote_quantity=quote_quantity,
         stop_price=stop_price,
         trailing_bps=trailing_bps,
-        yields=params.get("selfTradePreventionMode") == "EXPIRE_TAKER",
+        display=iceberg(params, "icebergQty", kind, quantity),
+        prevention=prevention(params),
     )
+
+
+def iceberg(params: Params, name: str, kind: OrderType, quantity: int) -> int:
+    """How much an order shows; 0 = all of it. Raises ApiError."""
+    if name not in params:
+        return 0
+    if kind in UNPRICED:
+        raise ApiError(*errors.UNSUPPORTED)
+    display = money(params, name)
+    if display >= quantity:
+        raise ApiError(*errors.ICEBERG_TOO_MUCH)
+    return display
+
+
+def prevention(params: Params) -> Prevention:
+    word = params.get("selfTradePreventionMode", Prevention.EXPIRE_MAKER)
+    try:
+        return Prevention(word)
+    except ValueError as error:
+        raise ApiError(*errors.PREVENTION) from error
 
 
 def leg(params: Params, place: str, default_id: str) -> Request:
@@ -97,6 +118,7 @@ def leg(params: Params, place: str, default_id: str) -> Request:
     kind = choice(params, f"{place}Type", OrderType, errors.TYPE)
     names = (f"{place}Price", f"{place}StopPrice", f"{place}TrailingDelta")
     price, stop_price, trailing_bps, time_in_force = _terms(params, kind, names, f"{place}TimeInForce")
+    quantity = money(params, "quantity")
     return Request(
         symbol=required(params, "symbol"),
         client_order_id=client_id(params, f"{place}ClientOrderId", default_id),
@@ -104,10 +126,11 @@ def leg(params: Params, place: str, default_id: str) -> Request:
         type=kind,
         time_in_force=time_in_force,
         price=price,
-        quantity=money(params, "quantity"),
+        quantity=quantity,
         stop_price=stop_price,
         trailing_bps=trailing_bps,
-        yields=params.get("selfTradePreventionMode") == "EXPIRE_TAKER",
+        display=iceberg(params, f"{place}IcebergQty", kind, quantity),
+        prevention=prevention(params),
     )
 
 

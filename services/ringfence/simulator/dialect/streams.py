@@ -17,6 +17,8 @@ from ringfence.simulator.faults import Faults
 from ringfence.simulator.orders import AccountChange, BestQuote, DepthUpdate, PublicTrade, Report, VenueEvent
 
 PING_S: Final = 20.0
+PONG_S: Final = 60.0
+"""A client that has not answered a ping for so long is gone; only a pong with the ping's own payload counts."""
 LIFE_S: Final = 24 * 3600
 """Connections end after a day, as at the real venue."""
 QUEUE_MAX: Final = 10_000
@@ -35,6 +37,8 @@ class Connection:
         self.streams: set[str] = set()
         self._socket = socket
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._unanswered: dict[bytes, float] = {}
+        """Payloads of pings, and when they were sent."""
 
     def send(self, message: bytes) -> None:
         if self._queue.qsize() >= QUEUE_MAX:
@@ -56,17 +60,41 @@ class Connection:
         """Serve until either end closes it."""
         loop = asyncio.get_running_loop()
         end = loop.call_later(LIFE_S, self.close)
-        writer = asyncio.create_task(self.write())
+        tasks = [asyncio.create_task(self.write()), asyncio.create_task(self._ping())]
         try:
             async for message in self._socket:
-                if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                    data = message.data
-                    await receive(data.encode() if isinstance(data, str) else data)
+                match message.type:
+                    case WSMsgType.TEXT | WSMsgType.BINARY:
+                        data = message.data
+                        await receive(data.encode() if isinstance(data, str) else data)
+                    case WSMsgType.PING:
+                        await self._socket.pong(message.data)
+                    case WSMsgType.PONG if bytes(message.data) in self._unanswered:
+                        self._unanswered.clear()
+                    case _:
+                        pass
         finally:
             end.cancel()
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await writer
+            for task in tasks:
+                task.cancel()
+            with contextlib.suppress(ConnectionError):
+                for result in await asyncio.gather(*tasks, return_exceptions=True):
+                    if isinstance(result, Exception):
+                        raise result
+
+    async def _ping(self) -> None:
+        """Ask for a sign of life, and end the connection where there is none."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await asyncio.sleep(PING_S)
+                sent = self._unanswered.values()
+                if sent and loop.time() - min(sent) >= PONG_S:
+                    self.close()
+                    return
+                payload = str(int(loop.time() * 1_000)).encode()
+                self._unanswered[payload] = loop.time()
+                await self._socket.ping(payload)
 
 
 class Hub:
@@ -78,6 +106,8 @@ class Hub:
         self._faults = faults
         self._streams: dict[str, set[Connection]] = {}
         self._private: dict[str, dict[Connection, int]] = {}
+        self._held: list[tuple[str, encode.Document]] = []
+        """Private events that are told after what follows them."""
         self._names: dict[tuple[type[VenueEvent], str, int], str] = {}
 
     def subscribe(self, connection: Connection, streams: list[str]) -> None:
@@ -112,12 +142,24 @@ class Hub:
         for connection in list(self.connections):
             connection.close()
 
+    def shut_down(self, now_ns: int) -> None:
+        """Announce the end to everybody, and then end."""
+        event = {"e": "serverShutdown", "E": encode.ms(now_ns)}
+        private = {connection for listeners in self._private.values() for connection in listeners}
+        for connection in list(self.connections):
+            wrapped = {"event": event} if connection in private else event
+            document = {"stream": "serverShutdown", "data": event} if connection.combined else wrapped
+            connection.send(_json.encode(document))
+        self.close_all()
+
     def publish(self, event: VenueEvent) -> None:
         """Send to whoever listens."""
         if isinstance(event, Report):
             self._to_account(event.order.account, event, encode.execution_report)
         elif isinstance(event, AccountChange):
-            self._to_account(event.account, event, encode.account_position)
+            self._to_account(
+                event.account, event, lambda change: encode.account_position(change, self._faults.balances)
+            )
         elif event.symbol not in self._faults.silent:
             self._to_stream(event)
 
@@ -126,7 +168,21 @@ class Hub:
         if not listeners or self._faults.loses_event():
             return
         body = document(event)
-        for connection, subscription_id in listeners.items():
+        if self._faults.delays_event():
+            late_s = self._faults.late_ms / 1_000
+            asyncio.get_running_loop().call_later(late_s, self._tell, account, body)
+        elif self._faults.swaps_event():
+            self._held.append((account, body))
+        else:
+            self._tell(account, body)
+            if self._faults.repeats_event():
+                self._tell(account, body)
+            held, self._held = self._held, []
+            for whose, earlier in held:
+                self._tell(whose, earlier)
+
+    def _tell(self, account: str, body: encode.Document) -> None:
+        for connection, subscription_id in self._private.get(account, {}).items():
             self.sent += 1
             connection.send(_json.encode({"subscriptionId": subscription_id, "event": body}))
 
@@ -180,7 +236,7 @@ class StreamServer:
         return await self._serve(request, request.query.get("streams", ""), combined=True)
 
     async def _serve(self, request: web.Request, streams: str, *, combined: bool) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=PING_S, compress=False)
+        socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
         connection = Connection(socket, combined=combined)
         self._hub.connections.add(connection)

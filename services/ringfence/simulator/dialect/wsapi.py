@@ -13,7 +13,7 @@ from aiohttp import web
 from ringfence.simulator.dialect import auth, encode, errors
 from ringfence.simulator.dialect.api import Answer, Call
 from ringfence.simulator.dialect.errors import ApiError
-from ringfence.simulator.dialect.streams import PING_S, Connection, Hub
+from ringfence.simulator.dialect.streams import Connection, Hub
 from ringfence.simulator.gateway import Gateway
 
 IN_FLIGHT_MAX: Final = 1_000
@@ -37,7 +37,7 @@ class WsApiServer:
         return [web.get("/ws-api/v3", self.serve)]
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=PING_S, compress=False)
+        socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
         connection = Connection(socket)
         self._hub.connections.add(connection)
@@ -81,6 +81,9 @@ class WsApiServer:
             answer = self._session(connection, call)
         else:
             answer = await self._gateway.call(call)
+        if answer.cut:
+            connection.close()
+            return
         connection.send(msgspec.json.encode(self._document(request, answer)))
 
     def _session(self, connection: Connection, call: Call) -> Answer:
