@@ -78,12 +78,13 @@ class Outcome(msgspec.Struct):
 
 
 class Episode:
-    def __init__(self, seed: int, directory: Path, clock: ManualClock) -> None:
+    def __init__(self, seed: int, directory: Path, clock: ManualClock, planned: Plan | None = None) -> None:
+        """``planned``: what happens, instead of what the seed says."""
         self.seed = seed
         self.directory = directory
         self.clock = clock
         rng = Random(seed)  # sim-ok: the episode's seed
-        self.plan: Plan = plan(rng)
+        self.plan: Plan = planned or plan(rng)
         self.machine = Skewed(clock, self.plan.skew_ms * 1_000_000)
         self.quiet = False
         market = self._market(generated(RULES, PROFILE, Random(rng.random()), START_NS))  # sim-ok: as above

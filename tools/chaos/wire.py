@@ -58,10 +58,14 @@ class Network:
         self.on_order: Callable[[str], None] = lambda _id: None
         """Hears of every order in the moment in which its bytes leave."""
         self.fates: dict[str, int] = {}
+        self.directed: dict[str, str] = {}
+        """What becomes of the next request to a path, whatever the dice say."""
         self._rng = rng
         self._underway: set[asyncio.Task[Any]] = set()
 
-    def fate(self, method: str) -> str:
+    def fate(self, method: str, path: str) -> str:
+        if path in self.directed:
+            return self.directed.pop(path)
         if self._rng.random() >= (self.trouble if method == "GET" else max(self.trouble, self.order_trouble)):
             return ""
         found = self._rng.choice(self.kinds)
@@ -81,7 +85,7 @@ class Network:
         self, life: Life, request: codec.Request, query: str, headers: dict[str, str], before_write: Callable[[], None]
     ) -> tuple[Response, bytes]:
         """One request and what its sender learns of it."""
-        fate, rng = self.fate(request.method), self._rng
+        fate, rng = self.fate(request.method, request.path), self._rng
         short, long = rng.uniform(0.0, 0.2), rng.uniform(0.2, 4.0)
         await asyncio.sleep(short / 10)
         if fate == "refused":

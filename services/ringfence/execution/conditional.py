@@ -9,9 +9,7 @@ from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeI
 from ringfence.model.triggers import rises
 from ringfence.wire.messages import Intent
 
-TRAILING_MAX_BPS: Final = 10_000
-ICEBERG_PARTS_MAX: Final = 10
-"""Parts that an iceberg may be shown in, as Binance has it for every instrument."""
+_WHOLE_BPS: Final = 10_000
 _MARKET: Final = OrderType.MARKET
 
 
@@ -26,8 +24,9 @@ def form(intent: Intent, rules: Instrument, found: list[str]) -> None:
         error = rules.price_error(intent.stop_price) if intent.stop_price else None
         if error:
             found.append(f"TRIGGER_INVALID {error}")
-        if not 0 <= intent.trailing_bps < TRAILING_MAX_BPS:
-            found.append(f"TRAILING_INVALID trailing_bps={intent.trailing_bps} limit={TRAILING_MAX_BPS}")
+        least, most = rules.trailing_bps_min, rules.trailing_bps_max
+        if intent.trailing_bps and not least <= intent.trailing_bps <= most:
+            found.append(f"TRAILING_INVALID trailing_bps={intent.trailing_bps} minimum={least} maximum={most}")
     elif intent.stop_price or intent.trailing_bps:
         found.append(f"TRIGGER_NOT_ALLOWED type={kind}")
     if intent.display:
@@ -41,8 +40,8 @@ def _iceberg(intent: Intent, rules: Instrument, found: list[str]) -> None:
     error = rules.quantity_error(shown)
     if error or shown >= whole:
         found.append(f"ICEBERG_INVALID display={text(shown)} quantity={text(whole)} {error or ''}".rstrip())
-    elif -(-whole // shown) > ICEBERG_PARTS_MAX:
-        found.append(f"ICEBERG_PARTS_EXCEEDED parts={-(-whole // shown)} limit={ICEBERG_PARTS_MAX}")
+    elif -(-whole // shown) > rules.iceberg_parts:
+        found.append(f"ICEBERG_PARTS_EXCEEDED parts={-(-whole // shown)} limit={rules.iceberg_parts}")
 
 
 def trigger(intent: Intent, market: Market, found: list[str]) -> int:
@@ -55,5 +54,5 @@ def trigger(intent: Intent, market: Market, found: list[str]) -> int:
         if reached and touch:
             found.append(f"TRIGGER_REACHED stop_price={text(intent.stop_price)} touch={text(touch)}")
         return intent.stop_price
-    distance = touch * intent.trailing_bps // TRAILING_MAX_BPS
+    distance = touch * intent.trailing_bps // _WHOLE_BPS
     return touch + distance if from_below else touch - distance

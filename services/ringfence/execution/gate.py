@@ -160,12 +160,20 @@ class Gate:
         if kind is not _LIMIT and kind in UNPRICED:  # the hash of an enum is a call of its own
             if price:
                 found.append(f"PRICE_ON_MARKET_ORDER price={text(price)}")
+            if quantity > rules.market_quantity_max:
+                told = f"quantity={text(quantity)} maximum={text(rules.market_quantity_max)}"
+                found.append(f"MARKET_QUANTITY_ABOVE_VENUE_MAXIMUM {told}")
             return
-        if price <= 0 or price % rules.tick:
+        if not rules.price_min <= price <= rules.price_max or price % rules.tick:
             found.append(rules.price_error(price) or "PRICE_INVALID")
-        elif price * quantity // SCALE < rules.notional_min:
-            value = text(price * quantity // SCALE)
-            found.append(f"VALUE_BELOW_VENUE_MINIMUM value={value} minimum={text(rules.notional_min)}")
+        elif not rules.notional_min <= price * quantity // SCALE <= rules.notional_max:
+            value = price * quantity // SCALE
+            code, name, limit = (
+                ("VALUE_BELOW_VENUE_MINIMUM", "minimum", rules.notional_min)
+                if value < rules.notional_min
+                else ("VALUE_ABOVE_VENUE_MAXIMUM", "maximum", rules.notional_max)
+            )
+            found.append(f"{code} value={text(value)} {name}={text(limit)}")
 
     def _market(self, market: Market, track: Track, mono: int, found: list[str]) -> None:
         """May its market be traded on?"""

@@ -1,8 +1,13 @@
 """What can be traded, and the exact rules that its venue puts on an order."""
 
+from typing import Final
+
 import msgspec
 
 from ringfence.model.money import SCALE, text
+
+NO_LIMIT: Final = 1 << 62
+"""Where the venue sets none: above any price, quantity or value."""
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,6 +24,15 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     quantity_min: int
     quantity_max: int
     notional_min: int
+    notional_max: int = NO_LIMIT
+    price_min: int = 1
+    price_max: int = NO_LIMIT
+    market_quantity_max: int = NO_LIMIT
+    """Of an order without a price, where that is less than the other."""
+    iceberg_parts: int = 10
+    """Most parts that an order may be shown in."""
+    trailing_bps_min: int = 1
+    trailing_bps_max: int = 9_999
 
     def __post_init__(self) -> None:
         if self.tick <= 0 or self.lot <= 0:
@@ -32,6 +46,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             return f"PRICE_NOT_POSITIVE price={text(price)}"
         if price % self.tick:
             return f"PRICE_PRECISION price={text(price)} tick={text(self.tick)}"
+        if not self.price_min <= price <= self.price_max:
+            lowest, highest = text(self.price_min), text(self.price_max)
+            return f"PRICE_OUTSIDE_VENUE_RANGE price={text(price)} minimum={lowest} maximum={highest}"
         return None
 
     def quantity_error(self, quantity: int) -> str | None:

@@ -260,6 +260,10 @@ def test_exchange_info_becomes_rules_and_limits() -> None:
             quantity_min=parse("0.00001"),
             quantity_max=parse("9000"),
             notional_min=parse("5"),
+            notional_max=parse("9000000"),
+            price_min=parse("0.01"),
+            price_max=parse("1000000"),
+            iceberg_parts=1,
         ),
     )
     assert codec.rate_limits(INFO) == (Limit("1M", 6000), (Limit("10S", 100), Limit("1D", 200_000)))

@@ -46,9 +46,6 @@ def rate_limits(limits: Limits) -> list[Document]:
 
 def symbol(listing: Listing, *, halted: bool) -> Document:
     rules = listing.instrument
-    (bid_up, bid_down), (ask_up, ask_down) = (listing.multipliers[side] for side in (Side.BUY, Side.SELL))
-    trailing_min, trailing_max = listing.trailing_bps
-    lot = {"minQty": decimal(rules.quantity_min), "maxQty": decimal(rules.quantity_max), "stepSize": decimal(rules.lot)}
     return {
         "symbol": rules.symbol,
         "status": "HALT" if halted else "TRADING",
@@ -69,52 +66,60 @@ def symbol(listing: Listing, *, halted: bool) -> Document:
         "amendAllowed": True,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": decimal(listing.price_min),
-                "maxPrice": decimal(listing.price_max),
-                "tickSize": decimal(rules.tick),
-            },
-            {"filterType": "LOT_SIZE", **lot},
-            {"filterType": "MARKET_LOT_SIZE", **lot, "maxQty": decimal(listing.market_quantity_max)},
-            {
-                "filterType": "PERCENT_PRICE_BY_SIDE",
-                "bidMultiplierUp": decimal(bid_up),
-                "bidMultiplierDown": decimal(bid_down),
-                "askMultiplierUp": decimal(ask_up),
-                "askMultiplierDown": decimal(ask_down),
-                "avgPriceMins": 0,
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": decimal(rules.notional_min),
-                "applyMinToMarket": True,
-                "maxNotional": decimal(listing.notional_max),
-                "applyMaxToMarket": True,
-                "avgPriceMins": 0,
-            },
-            {"filterType": "ICEBERG_PARTS", "limit": listing.iceberg_parts},
-            {
-                "filterType": "TRAILING_DELTA",
-                "minTrailingAboveDelta": trailing_min,
-                "maxTrailingAboveDelta": trailing_max,
-                "minTrailingBelowDelta": trailing_min,
-                "maxTrailingBelowDelta": trailing_max,
-            },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": listing.orders_max},
-            {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": listing.algo_orders_max},
-            *(
-                [{"filterType": "MAX_POSITION", "maxPosition": decimal(listing.position_max)}]
-                if listing.position_max
-                else []
-            ),
-        ],
+        "filters": _filters(listing),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": STP,
         "allowedSelfTradePreventionModes": [mode.value for mode in Prevention],
     }
+
+
+def _filters(listing: Listing) -> list[Document]:
+    rules = listing.instrument
+    (bid_up, bid_down), (ask_up, ask_down) = (listing.multipliers[side] for side in (Side.BUY, Side.SELL))
+    trailing_min, trailing_max = listing.trailing_bps
+    lot = {"minQty": decimal(rules.quantity_min), "maxQty": decimal(rules.quantity_max), "stepSize": decimal(rules.lot)}
+    return [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": decimal(listing.price_min),
+            "maxPrice": decimal(listing.price_max),
+            "tickSize": decimal(rules.tick),
+        },
+        {"filterType": "LOT_SIZE", **lot},
+        {"filterType": "MARKET_LOT_SIZE", **lot, "maxQty": decimal(listing.market_quantity_max)},
+        {
+            "filterType": "PERCENT_PRICE_BY_SIDE",
+            "bidMultiplierUp": decimal(bid_up),
+            "bidMultiplierDown": decimal(bid_down),
+            "askMultiplierUp": decimal(ask_up),
+            "askMultiplierDown": decimal(ask_down),
+            "avgPriceMins": 0,
+        },
+        {
+            "filterType": "NOTIONAL",
+            "minNotional": decimal(rules.notional_min),
+            "applyMinToMarket": True,
+            "maxNotional": decimal(listing.notional_max),
+            "applyMaxToMarket": True,
+            "avgPriceMins": 0,
+        },
+        {"filterType": "ICEBERG_PARTS", "limit": listing.iceberg_parts},
+        {
+            "filterType": "TRAILING_DELTA",
+            "minTrailingAboveDelta": trailing_min,
+            "maxTrailingAboveDelta": trailing_max,
+            "minTrailingBelowDelta": trailing_min,
+            "maxTrailingBelowDelta": trailing_max,
+        },
+        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": listing.orders_max},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": listing.algo_orders_max},
+        *(
+            [{"filterType": "MAX_POSITION", "maxPosition": decimal(listing.position_max)}]
+            if listing.position_max
+            else []
+        ),
+    ]
 
 
 def levels(side: list[tuple[int, int]]) -> list[list[str]]:

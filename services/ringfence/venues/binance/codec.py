@@ -12,6 +12,7 @@ from ringfence.model.money import parse, text
 from ringfence.model.orders import UNPRICED, OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import Accepted, BookSnapshot, OrderReport, Refused, TradeReport, Unknown, VenueBalance
 from ringfence.venues.binance.limits import Kind, Limit
+from ringfence.venues.binance.rules import Symbol, instrument
 from ringfence.venues.binance.signing import Sign
 
 MS_NS: Final = 1_000_000
@@ -337,22 +338,6 @@ class _Account(msgspec.Struct):
     balances: list[_Balance]
 
 
-class _Filter(msgspec.Struct, rename="camel"):
-    filter_type: str
-    tick_size: str = "0"
-    step_size: str = "0"
-    min_qty: str = "0"
-    max_qty: str = "0"
-    min_notional: str = "0"
-
-
-class _Symbol(msgspec.Struct, rename="camel"):
-    symbol: str
-    base_asset: str
-    quote_asset: str
-    filters: list[_Filter]
-
-
 class _RateLimit(msgspec.Struct, rename="camel"):
     rate_limit_type: str
     interval: str
@@ -361,7 +346,7 @@ class _RateLimit(msgspec.Struct, rename="camel"):
 
 
 class _ExchangeInfo(msgspec.Struct, rename="camel"):
-    symbols: list[_Symbol]
+    symbols: list[Symbol]
     rate_limits: list[_RateLimit] = []
 
 
@@ -565,21 +550,8 @@ def _execution(trade: _Trade) -> TradeReport:
     )
 
 
-def _instrument(symbol: _Symbol) -> Instrument:
-    filters = {found.filter_type: found for found in symbol.filters}
-    absent = _Filter("")
-    price, lot = filters.get("PRICE_FILTER", absent), filters.get("LOT_SIZE", absent)
-    smallest = filters.get("NOTIONAL", filters.get("MIN_NOTIONAL", absent))
+def _instrument(symbol: Symbol) -> Instrument:
     try:
-        return Instrument(
-            symbol=symbol.symbol,
-            base=symbol.base_asset,
-            quote=symbol.quote_asset,
-            tick=scaled(price.tick_size),
-            lot=scaled(lot.step_size),
-            quantity_min=scaled(lot.min_qty),
-            quantity_max=scaled(lot.max_qty),
-            notional_min=scaled(smallest.min_notional),
-        )
+        return instrument(symbol)
     except ValueError as error:
         raise ProtocolError(f"rules of {symbol.symbol}: {error}") from None
