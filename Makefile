@@ -1,6 +1,6 @@
 # Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup generate lint type unit check contract cluster clients chaos sim market-stats test demo demo-down golden bench-kill bench-gate bench clean
+.PHONY: help setup generate lint type unit check contract cluster clients conformance chaos sim market-stats test demo demo-down golden bench-kill bench-gate bench clean
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE := 1
@@ -41,13 +41,16 @@ check: lint type unit ## The loop of every day: lint, types, unit, property, arc
 ##@ Prove it
 contract: setup ## Contract tests: real sockets, the simulator, a real API server, Helm
 	@$(PYTHON) -m localnode build --only control-plane,helm
-	@$(PYTEST) -q -m "not node and not e2e and not soak" tests/contract tests/localnode
+	@$(PYTEST) -q -m "not node and not e2e and not soak" tests/contract tests/conformance tests/localnode
 
 cluster: setup ## Whole systems on a real cluster of its own: a local node, or kind where Docker runs
 	@$(PYTEST) -q -s -m "(node or e2e) and not soak" tests/localnode tests/e2e
 
 clients: setup ## python-binance, binance-sdk-spot and ccxt, unmodified, against the simulator: a matrix of scenarios
 	@$(PYTHON) tests/clients/run.py
+
+conformance: setup ## Adapter, gate and journal against the simulator: every order type, filter, error, limit and lost answer
+	@$(PYTEST) -q tests/conformance
 
 sim: setup ## Rollouts with faults, in simulated time: RUNS=1000 seeds against the rules; SEED=n repeats one
 	@$(PYTHON) -m rolloutsim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000))

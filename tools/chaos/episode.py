@@ -91,7 +91,7 @@ class Episode:
         self.venue = Venue({SYMBOL: LISTED[SYMBOL]}, {SYMBOL: market}, Fees(parse("7.5"), parse("10")), START_NS)
         self.venue.open_account(ACCOUNT, {"USDT": parse("1000000"), "BTC": parse("10")})
         faults = Faults()
-        api = Api(self.venue, {TEST_CREDENTIAL.api_key: TEST_CREDENTIAL}, Limits(), Record())
+        api = Api(self.venue, {TEST_CREDENTIAL.api_key: TEST_CREDENTIAL}, Limits(), Record(), faults)
         self.gateway = Gateway(self.venue, api, Hub(faults), faults, clock, self.plan.latency_ms)
         self.network = Network(self.gateway, Random(rng.random()))  # sim-ok: as above
         self.network.kinds = self.plan.fates

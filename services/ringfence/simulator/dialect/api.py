@@ -256,6 +256,10 @@ def _replace(api: Api, account: str, query: Params, now_ns: int) -> Any:
     named = {"symbol": request.symbol, "origClientOrderId": query.get("cancelOrigClientOrderId", "")}
     if "cancelOrderId" in query:
         named["orderId"] = query["cancelOrderId"]
+    # filters are looked at before anything is done; counts and holdings only when the old order is gone
+    refusal = api.venue.check(account, request, now_ns)
+    if refusal is not None and refusal.reason is Reason.FILTER and not refusal.detail.startswith("MAX_"):
+        raise errors.of(refusal)
     halves: dict[str, Any] = {"newOrderResult": "NOT_ATTEMPTED", "newOrderResponse": None}
     try:
         old = api.known_order(account, named, errors.NOTHING_TO_CANCEL)
@@ -265,6 +269,7 @@ def _replace(api: Api, account: str, query: Params, now_ns: int) -> Any:
     except ApiError as error:
         halves |= {"cancelResult": "FAILURE", "cancelResponse": error.document}
         if not go_on:
+            api.limiter.count_order(account, now_ns / 1e9)  # counted also where it was not attempted
             raise ApiError(*errors.REPLACE_FAILED, data=halves) from error
     try:
         halves |= {"newOrderResponse": _place(api, account, query, now_ns), "newOrderResult": "SUCCESS"}

@@ -1,0 +1,155 @@
+"""Outcomes that are not known: each request of an order's life, and each way in which its answer can fail to come."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from directed import Directed, directed
+from matrix import Case
+
+from chaos.episode import RULES
+
+ORDER: Final = "/api/v3/order"
+Operation = Callable[[Directed], Awaitable[tuple[str, ...]]]
+
+
+async def submit(at: Directed) -> tuple[str, ...]:
+    at.ask("a")
+    return ("a",)
+
+
+async def cancel(at: Directed) -> tuple[str, ...]:
+    at.cancel("a")
+    return ("a",)
+
+
+async def replace(at: Directed) -> tuple[str, ...]:
+    at.replace("a", "b")
+    return ("a", "b")
+
+
+async def amend(at: Directed) -> tuple[str, ...]:
+    at.amend("a", 400)
+    return ("a",)
+
+
+async def pair(at: Directed) -> tuple[str, ...]:
+    at.pair("p")
+    return ("pt", "ps")
+
+
+async def cancel_all(at: Directed) -> tuple[str, ...]:
+    at.cancel_all()
+    return ("a", "b", "c")
+
+
+async def nothing(_at: Directed) -> None:
+    pass
+
+
+OPERATIONS: Final = {
+    "submit": (submit, nothing, ORDER, "order.place"),
+    "cancel": (cancel, lambda at: at.resting("a"), ORDER, "order.cancel"),
+    "replace": (replace, lambda at: at.resting("a"), "/api/v3/order/cancelReplace", "order.cancelReplace"),
+    "amend": (amend, lambda at: at.resting("a"), "/api/v3/order/amend/keepPriority", "order.amend.keepPriority"),
+    "pair": (pair, lambda at: at.holding(), "/api/v3/orderList/oco", "orderList.place.oco"),
+    "cancel all": (cancel_all, lambda at: at.resting("a", "b", "c"), ORDER, "order.cancel"),
+}
+Spoil = Callable[[Directed, str, str], None]
+
+
+def fate(name: str) -> Spoil:
+    """On the wire."""
+
+    def spoil(at: Directed, path: str, _method: str) -> None:
+        at.network.directed[path] = name
+
+    return spoil
+
+
+def trouble(kind: str, **more: object) -> Spoil:
+    """At the venue."""
+
+    def spoil(at: Directed, _path: str, method: str) -> None:
+        at.fault(kind, name=method, **more)
+
+    return spoil
+
+
+def deaf(at: Directed, path: str, _method: str) -> None:
+    """The answer is lost, and so is all that the private stream would tell: only questions settle it."""
+    at.network.directed[path] = "answer lost"
+    at.fault("lose_events", count=1_000)
+
+
+SPOILED: Final[dict[str, Spoil]] = {
+    "lost before it arrived": fate("request lost"),
+    "lost acknowledgement": fate("answer lost"),
+    "arrives after we gave up": fate("late request"),
+    "time-out, done": fate("silence"),
+    "502 before acceptance": fate("502 unexecuted"),
+    "504 after acceptance": fate("504 executed"),
+    "503/-1008 not accepted": trouble("http_status", status=503, code=-1008),
+    "500/-1007 accepted": trouble("http_status", status=500, code=-1007, executed=True),
+    "400/-1006 accepted": trouble("http_status", status=400, code=-1006, executed=True),
+    "cut in the middle of the answer": trouble("cut", executed=True),
+    "answer after the stream told": trouble("slow_answers", value=900),
+    "answer and events lost": deaf,
+    "connection refused": fate("refused"),
+}
+
+
+def case(number: int, operation: str, how: str) -> Case:
+    act, prepare, path, method = OPERATIONS[operation]
+
+    async def script(at: Directed) -> str:
+        await prepare(at)
+        at.history.clear()
+        at.blocked = False
+        SPOILED[how](at, path, method)
+        seen = await at.settled(*await act(at))
+        if operation == "amend":
+            order = at.order("a")
+            assert order is not None
+            seen += f", {order.quantity // RULES.lot} lots"
+        return seen
+
+    return Case(f"U{number:02}", f"{operation}: {how}", expected(operation, how), lambda: directed(script))
+
+
+NOT_DONE: Final = frozenset({"lost before it arrived", "502 before acceptance", "503/-1008 not accepted"})
+"""The venue never had it, and nothing but its word and the request's validity proves that."""
+NEVER_LEFT: Final = "connection refused"
+DEAF: Final = "answer and events lost"
+WAITS: Final = "; new exposure waits"
+
+
+def expected(operation: str, how: str) -> str:
+    """What must be seen. ``?`` is an outcome that is not known, and then nothing new is opened in the instrument."""
+    placed = "SUBMITTED > ACCEPTED"
+    if how in NOT_DONE:
+        placed = "SUBMITTED > SUBMITTED? > CANCELED"
+    elif how == NEVER_LEFT:
+        placed = "SUBMITTED > CANCELED"
+    elif how == DEAF:
+        placed = "SUBMITTED > SUBMITTED? > ACCEPTED"
+    waits = WAITS if how in NOT_DONE or how == DEAF else ""
+    gone = how not in NOT_DONE and how != NEVER_LEFT
+    # a cancel may be repeated, so one that did not arrive only takes longer
+    canceled = "PENDING_CANCEL > CANCELED"
+    at_once = f"PENDING_CANCEL > ACCEPTED > {canceled}" if how == NEVER_LEFT else canceled
+    found = {
+        "submit": placed + waits,
+        "cancel": at_once,
+        "replace": f"PENDING_UPDATE > {'CANCELED' if gone else 'ACCEPTED'}; {placed}{waits}",
+        "amend": "PENDING_UPDATE > ACCEPTED",
+        "pair": f"{placed}; {placed}{waits}",
+        "cancel all": f"{at_once}; {canceled}; {canceled}",
+    }[operation]
+    if operation == "amend":
+        found += f", {'400' if gone else '1000'} lots"
+    return f"{found} | ledgers equal"
+
+
+def cases() -> list[Case]:
+    rows = [(operation, how) for operation in OPERATIONS for how in SPOILED]
+    return [case(number, *row) for number, row in enumerate(rows, start=1)]

@@ -1,0 +1,276 @@
+"""Every order type with every time in force, and what is done to orders afterwards, through the adapter."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from desk import ASK, BID, LEVEL, STEP, Desk, at_desk, word
+from matrix import Case
+
+from chaos.process import SYMBOL
+from ringfence.model.money import parse, text
+from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.simulator.orders import Request, VenueOrder
+
+T, F, B, S = OrderType, TimeInForce, Side.BUY, Side.SELL
+FILL_ALL: Final = "0.01"
+OVER: Final = "0.8"
+"""More than the best level has, whose price is the limit."""
+DEPTH: Final = "12"
+"""More than the whole side of the book."""
+
+
+def _plain(
+    kind: OrderType, force: TimeInForce, side: Side, where: str, quantity: str, expected: str
+) -> tuple[str, str, Any]:
+    async def script(desk: Desk) -> str:
+        touch = ASK if side is B else BID
+        price = {"rests": None, "takes": touch, "at any price": 0}[where]
+        return await desk.tried(desk.order(kind, side, quantity, price, force))
+
+    name = f"{kind}{'' if kind in {T.MARKET, T.LIMIT_MAKER} else f' {force}'} {side} {quantity} {where}"
+    return name, expected, lambda: at_desk(script)
+
+
+PLAIN: Final = (
+    (T.LIMIT, F.GTC, "rests", FILL_ALL, "Accepted: ACCEPTED 0"),
+    (T.LIMIT, F.GTC, "takes", FILL_ALL, "Accepted: FILLED 0.01"),
+    (T.LIMIT, F.GTC, "takes", OVER, "Accepted: PARTIALLY_FILLED 0.5"),
+    (T.LIMIT, F.IOC, "rests", FILL_ALL, "Accepted: EXPIRED 0"),
+    (T.LIMIT, F.IOC, "takes", FILL_ALL, "Accepted: FILLED 0.01"),
+    (T.LIMIT, F.IOC, "takes", OVER, "Accepted: EXPIRED 0.5"),
+    (T.LIMIT, F.FOK, "rests", FILL_ALL, "Accepted: EXPIRED 0"),
+    (T.LIMIT, F.FOK, "takes", FILL_ALL, "Accepted: FILLED 0.01"),
+    (T.LIMIT, F.FOK, "takes", OVER, "Accepted: EXPIRED 0"),
+    (T.LIMIT_MAKER, F.GTC, "rests", FILL_ALL, "Accepted: ACCEPTED 0"),
+    (T.LIMIT_MAKER, F.GTC, "takes", FILL_ALL, "Refused -2010"),
+    (T.MARKET, F.GTC, "at any price", FILL_ALL, "Accepted: FILLED 0.01"),
+    (T.MARKET, F.GTC, "at any price", DEPTH, "Accepted: EXPIRED 10"),
+)
+
+
+def _waiting(
+    kind: OrderType, force: TimeInForce, side: Side, limit: str, expected: str
+) -> tuple[str, str, Callable[[], str]]:
+    """Waits, is set off by somebody else's trades, and then meets the book; sells below, buys above for a stop."""
+    up = (side is B) == (kind in {T.STOP_LOSS, T.STOP_LOSS_LIMIT})
+    stop = ASK + 3 * STEP if up else BID - 3 * STEP
+
+    async def script(desk: Desk) -> str:
+        # far beyond the stop a limit takes, short of it it does not
+        away = 8 * STEP if limit == "takes" else -2 * STEP
+        price = stop + side.sign * away if limit else 0
+        order = desk.order(kind, side, "0.01", price, force, stop_price=stop)
+        first = await desk.tried(order)
+        desk.trade(stop)
+        return f"{first}; set off: {await desk.stands(order)}"
+
+    name = f"{kind}{f' {force}' if limit else ''} {side}{', its limit ' if limit else ''}{limit}"
+    return name, expected, lambda: at_desk(script)
+
+
+WAITS: Final = "Accepted: ACCEPTED 0; set off: "
+WAITING: Final = (
+    (T.STOP_LOSS, F.GTC, "", "FILLED 0.01"),
+    (T.TAKE_PROFIT, F.GTC, "", "FILLED 0.01"),
+    *(
+        (kind, force, limit, found)
+        for kind in (T.STOP_LOSS_LIMIT, T.TAKE_PROFIT_LIMIT)
+        for force, limit, found in (
+            (F.GTC, "takes", "FILLED 0.01"),
+            (F.GTC, "rests", "TRIGGERED 0"),
+            (F.IOC, "takes", "FILLED 0.01"),
+            (F.IOC, "rests", "EXPIRED 0"),
+            (F.FOK, "takes", "FILLED 0.01"),
+            (F.FOK, "rests", "EXPIRED 0"),
+        )
+    ),
+)
+
+
+async def _reached(desk: Desk) -> str:
+    return await desk.tried(desk.order(T.STOP_LOSS, S, price=0, stop_price=ASK + STEP))
+
+
+async def _trailing(desk: Desk) -> str:
+    """Follows the price up and sells when it has fallen by its distance."""
+    order = desk.order(T.STOP_LOSS, S, price=0, trailing_bps=20)
+    first = await desk.tried(order)
+    desk.trade(ASK + 2 * STEP)
+    second = await desk.stands(order)
+    desk.trade(BID - 15 * STEP)
+    return f"{first}; price up: {second}; price down: {await desk.stands(order)}"
+
+
+async def _iceberg(desk: Desk) -> str:
+    """Shows one part at a time, goes behind with each, and fills in parts."""
+    order = desk.order(T.LIMIT, S, "0.05", ASK, display=parse("0.02"))
+    first = await desk.tried(order)
+    shown = desk.shown(ASK)
+    desk.other(B, T.LIMIT, LEVEL + parse("0.03"), ASK)
+    return f"{first}, shown {shown}; 0.53 taken: {await desk.stands(order)}, shown {desk.shown(ASK)}"
+
+
+async def _quote_amount(desk: Desk) -> str:
+    """A market order by amount: not sent by our adapter, so placed as any client may."""
+    request = Request(symbol=SYMBOL, client_order_id="q", side=B, type=T.MARKET, time_in_force=F.GTC,
+                      quote_quantity=parse("1000"))  # fmt: skip
+    order = desk.venue.place("other", request, desk.clock.wall_ns())
+    assert isinstance(order, VenueOrder)
+    return f"{order.status} {text(order.filled)} for {text(order.amount)}"
+
+
+async def _cancel(desk: Desk) -> str:
+    order = desk.order()
+    first = await desk.tried(order)
+    outcome = word(await desk.adapter.cancel(SYMBOL, order.client_order_id))
+    again = word(await desk.adapter.cancel(SYMBOL, order.client_order_id))
+    return f"{first}; {outcome}: {await desk.stands(order)}; again: {again}"
+
+
+async def _cancel_partly(desk: Desk) -> str:
+    order = desk.order(quantity=OVER, price=ASK)
+    first = await desk.tried(order)
+    outcome = word(await desk.adapter.cancel(SYMBOL, order.client_order_id))
+    return f"{first}; {outcome}: {await desk.stands(order)}"
+
+
+def _replace(*, fill: bool, untouched: bool, bad: bool = False) -> Callable[[Desk], Awaitable[str]]:
+    async def script(desk: Desk) -> str:
+        old = desk.order(quantity=OVER, price=ASK) if fill else desk.order()
+        await desk.submit(old)
+        new = desk.order(price=BID - 9 * STEP + (1 if bad else 0))
+        halves = await desk.adapter.replace(old.client_order_id, new, lambda _: None, untouched=untouched)
+        found = [old] if word(halves[1]) != "Accepted" else [old, new]
+        return f"{', '.join(map(word, halves))}: {await desk.stands(*found)}"
+
+    return script
+
+
+async def _replace_missing(desk: Desk) -> str:
+    halves = await desk.adapter.replace("nobody", desk.order(), lambda _: None, untouched=False)
+    return ", ".join(map(word, halves))
+
+
+def _amend(quantity: str) -> Callable[[Desk], Awaitable[str]]:
+    async def script(desk: Desk) -> str:
+        order = desk.order(quantity="0.05")
+        await desk.submit(order)
+        outcome = word(await desk.adapter.amend(SYMBOL, order.client_order_id, parse(quantity)))
+        (report,) = await desk.adapter.open_orders()
+        return f"{outcome}: {report.state} of {text(report.quantity)}"
+
+    return script
+
+
+async def _amend_keeps_place(desk: Desk) -> str:
+    order = desk.order(quantity="0.05", price=BID)
+    await desk.submit(order)
+    desk.other(B, T.LIMIT, parse("0.05"), BID)
+    await desk.adapter.amend(SYMBOL, order.client_order_id, parse("0.03"))
+    desk.other(S, T.LIMIT, LEVEL + parse("0.03"), BID, "taker")
+    report = await desk.adapter.order(SYMBOL, order.client_order_id)
+    assert report is not None
+    return f"{report.state} {text(report.filled)}"
+
+
+def _pair(fate: str) -> Callable[[Desk], Awaitable[str]]:
+    async def script(desk: Desk) -> str:
+        target = desk.order(T.LIMIT_MAKER, S, price=ASK + 4 * STEP)
+        stop = desk.order(T.STOP_LOSS, S, price=0, stop_price=BID - 4 * STEP)
+        halves = await desk.adapter.submit_pair(target, stop, lambda _: None)
+        match fate:
+            case "target":
+                desk.other(B, T.LIMIT, parse("5"), ASK + 4 * STEP)
+            case "stop":
+                desk.trade(BID - 4 * STEP)
+            case "cancel":
+                await desk.adapter.cancel(SYMBOL, target.client_order_id)
+        return f"{', '.join(map(word, halves))}: {await desk.stands(target, stop)}"
+
+    return script
+
+
+async def _pair_wrong(desk: Desk) -> str:
+    """The maker would take: neither is placed."""
+    target = desk.order(T.LIMIT_MAKER, S, price=BID - STEP)
+    stop = desk.order(T.STOP_LOSS, S, price=0, stop_price=BID - 4 * STEP)
+    halves = await desk.adapter.submit_pair(target, stop, lambda _: None)
+    return f"{', '.join(map(word, halves))}; open {len(await desk.adapter.open_orders())}"
+
+
+async def _duplicate_open(desk: Desk) -> str:
+    order = desk.order()
+    first, second = await desk.submit(order), await desk.submit(order)
+    return f"{word(first)}, {word(second)}; open {len(await desk.adapter.open_orders())}"
+
+
+async def _duplicate_closed(desk: Desk) -> str:
+    """The venue takes a name again once its order is closed: why ours are never used twice."""
+    order = desk.order(price=ASK)
+    return f"{word(await desk.submit(order))}, {word(await desk.submit(order))}"
+
+
+def _prevention(mode: str, *, reduce_only: bool = False) -> Callable[[Desk], Awaitable[str]]:
+    """Our own bid lies at 59,995 in front of the market's; we sell into it."""
+
+    async def script(desk: Desk) -> str:
+        bid = desk.order(price=BID + STEP // 2)
+        await desk.submit(bid)
+        ask = desk.order(side=S, price=BID, force=F.IOC, reduce_only=reduce_only)
+        if mode:
+            params = {"symbol": SYMBOL, "side": "SELL", "type": "LIMIT", "timeInForce": "IOC", "quantity": "0.01",
+                      "price": "60000", "newClientOrderId": ask.client_order_id,
+                      "selfTradePreventionMode": mode}  # fmt: skip
+            outcome = await desk.raw("POST", "/api/v3/order", params)
+            if outcome:
+                return f"{outcome}; {await desk.stands(bid)}"
+        else:
+            await desk.submit(ask)
+        return await desk.stands(bid, ask)
+
+    return script
+
+
+CHANGES: Final[tuple[tuple[str, str, Callable[[Desk], Awaitable[str]]], ...]] = (
+    ("a stop whose trigger is reached already", "Refused -2010", _reached),
+    ("trailing stop", "Accepted: ACCEPTED 0; price up: ACCEPTED 0; price down: FILLED 0.01", _trailing),
+    ("iceberg", "Accepted: ACCEPTED 0, shown 0.52; 0.53 taken: PARTIALLY_FILLED 0.03, shown 0.01", _iceberg),
+    ("MARKET by quote amount buys whole lots", "FILLED 0.01666 for 999.7666", _quote_amount),
+    ("cancel, and again", "Accepted: ACCEPTED 0; Accepted: CANCELED 0; again: Refused -2011", _cancel),
+    ("cancel of the rest", "Accepted: PARTIALLY_FILLED 0.5; Accepted: CANCELED 0.5", _cancel_partly),
+    ("replace", "Accepted, Accepted: CANCELED 0, ACCEPTED 0", _replace(fill=False, untouched=False)),
+    ("replace what has filled in part", "Accepted, Accepted: CANCELED 0.5, ACCEPTED 0", _replace(fill=True, untouched=False)),
+    ("replace only if untouched, and it is not", "Refused -2011, Refused -2022: PARTIALLY_FILLED 0.5",
+     _replace(fill=True, untouched=True)),
+    ("replace by what breaks a filter", "Refused -1013 PRICE_FILTER, Refused -1013 PRICE_FILTER: ACCEPTED 0",
+     _replace(fill=False, untouched=False, bad=True)),
+    ("replace what is not there", "Refused -2011, Refused -2022", _replace_missing),
+    ("amend to less", "Accepted: ACCEPTED of 0.03", _amend("0.03")),
+    ("amend to more", "Refused -2038: ACCEPTED of 0.05", _amend("0.06")),
+    ("amend to the same", "Refused -2038: ACCEPTED of 0.05", _amend("0.05")),
+    ("amend to what breaks a filter", "Refused -1013 LOT_SIZE: ACCEPTED of 0.05", _amend("0.030001")),
+    ("an amended order keeps its place", "FILLED 0.03", _amend_keeps_place),
+    ("pair (OCO), nothing happens", "Accepted, Accepted: ACCEPTED 0, ACCEPTED 0", _pair("")),
+    ("pair, its target fills", "Accepted, Accepted: FILLED 0.01, EXPIRED 0", _pair("target")),
+    ("pair, its stop is set off", "Accepted, Accepted: EXPIRED 0, FILLED 0.01", _pair("stop")),
+    ("pair, one is cancelled", "Accepted, Accepted: CANCELED 0, CANCELED 0", _pair("cancel")),
+    ("pair that cannot be", "Refused -2010, Refused -2010; open 0", _pair_wrong),
+    ("duplicate client id, still open", "Accepted, Unknown; open 1", _duplicate_open),
+    ("duplicate client id, closed", "Accepted, Accepted", _duplicate_closed),
+    ("self-trade, ours by default: the taker ends", "ACCEPTED 0, EXPIRED 0", _prevention("")),
+    ("self-trade, reducing: the maker ends", "EXPIRED 0, FILLED 0.01", _prevention("", reduce_only=True)),
+    ("self-trade EXPIRE_TAKER", "ACCEPTED 0, EXPIRED 0", _prevention("EXPIRE_TAKER")),
+    ("self-trade EXPIRE_MAKER", "EXPIRED 0, FILLED 0.01", _prevention("EXPIRE_MAKER")),
+    ("self-trade EXPIRE_BOTH", "EXPIRED 0, EXPIRED 0", _prevention("EXPIRE_BOTH")),
+    ("self-trade NONE", "FILLED 0.01, FILLED 0.01", _prevention("NONE")),
+    ("self-trade TRANSFER", "400 -2010; ACCEPTED 0", _prevention("TRANSFER")),
+)  # fmt: skip
+
+
+def cases() -> list[Case]:
+    rows = [_plain(kind, force, side, *more) for kind, force, *more in PLAIN for side in (B, S)]
+    rows += [
+        _waiting(kind, force, side, limit, WAITS + found) for kind, force, limit, found in WAITING for side in (B, S)
+    ]
+    rows += [(what, expected, lambda script=script: at_desk(script)) for what, expected, script in CHANGES]
+    return [Case(f"O{number:02}", *row) for number, row in enumerate(rows, start=1)]
