@@ -50,7 +50,7 @@ clients: setup ## python-binance, binance-sdk-spot and ccxt, unmodified, against
 	@$(PYTHON) tests/clients/run.py
 
 conformance: setup ## Adapter, gate and journal against the simulator: every order type, filter, error, limit and lost answer
-	@$(PYTEST) -q tests/conformance
+	@$(PYTEST) tests/conformance
 
 sim: setup ## Rollouts with faults, in simulated time: RUNS=1000 seeds against the rules; SEED=n repeats one
 	@$(PYTHON) -m rolloutsim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from desk import ASK, BID, STEP, Desk, at_desk, word
+from desk import Desk, at_desk, word
 from matrix import Case
 
 from chaos.process import SYMBOL
@@ -273,6 +273,3 @@ def cases() -> list[Case]:
             Case(f"A{number:02}", what, expected, lambda script=script, options=options: at_desk(script, **options))
         )
     return found
-
-
-__all__ = ["ASK", "BID", "STEP", "cases"]

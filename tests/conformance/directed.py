@@ -1,4 +1,4 @@
-"""The real gate's host, adapter and journal against the simulated venue, with one thing going wrong at a chosen place."""
+"""The real gate's host, adapter and journal at the simulated venue, with one thing going wrong at a chosen place."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,14 +12,12 @@ from chaos.compare import STATES
 from chaos.episode import ACCOUNT, RULES, Episode
 from chaos.plan import Plan
 from chaos.process import KEY, SYMBOL, Process, furnish
-from ringfence.model.money import parse
 from ringfence.model.orders import CLOSED, IN_FLIGHT, Order, OrderType, Side, TimeInForce
 from ringfence.runtime.clock import ManualClock
 from ringfence.simulator.faults import Fault
 from ringfence.simulator.server import TEST_CREDENTIAL
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import (
-    AnyMessage,
     CancelIntent,
     Intent,
     MassCancelIntent,
@@ -208,6 +206,3 @@ def directed(script: Script) -> str:
 
     with capture_logs():
         return in_virtual_time(run)
-
-
-__all__ = ["AnyMessage", "Directed", "directed", "parse"]

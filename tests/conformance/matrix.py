@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,20 +31,13 @@ def in_virtual_time(work: Callable[[Path, ManualClock], Coroutine[Any, Any, T]])
         return runner.run(work(Path(name), clock))
 
 
-def in_real_time(work: Callable[[], Awaitable[T]]) -> T:
-    async def run() -> T:
-        return await work()
-
-    return asyncio.run(run())
-
-
 def table(rows: list[tuple[Case, str]]) -> str:
     """All rows as they went; ``seen`` is only told where it is not what was expected."""
     width = max((len(case.what) for case, _ in rows), default=0)
-    lines = [
-        f"{case.id:<6} {case.what:<{width}}  {case.expected}"
-        + ("" if seen == case.expected else f"\n       SEEN: {seen}")
-        for case, seen in rows
-    ]
+    lines = []
+    for case, seen in rows:
+        lines.append(f"{case.id} {case.what:<{width}}  {case.expected}")
+        if seen != case.expected:
+            lines.append(f"    SEEN {seen}")
     good = sum(seen == case.expected for case, seen in rows)
     return "\n".join([*lines, f"{good} of {len(rows)} cases as expected"])

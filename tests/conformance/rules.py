@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from desk import ASK, BID, STEP, Desk, at_desk, word
+from desk import BID, STEP, Desk, at_desk, word
 from matrix import Case
 
 from chaos.process import SYMBOL
@@ -116,8 +116,8 @@ ROWS: Final = (
     _row("PERCENT_PRICE_BY_SIDE", "an ask too low", "Refused -1013; gate: passes", {"multipliers": PERCENT}, side=S,
          price=parse("57004")),
     _row("LOT_SIZE", "between two steps", "Refused -1013; gate: QUANTITY_PRECISION", quantity="0.010001"),
-    _row("LOT_SIZE", "more than the most", "Refused -1013; gate: QUANTITY_ABOVE_VENUE_MAXIMUM VALUE_ABOVE_VENUE_MAXIMUM",
-         quantity="9000.00001"),
+    _row("LOT_SIZE", "more than the most",
+         "Refused -1013; gate: QUANTITY_ABOVE_VENUE_MAXIMUM VALUE_ABOVE_VENUE_MAXIMUM", quantity="9000.00001"),
     _row("LOT_SIZE", "less than a step", "Refused -1013; gate: QUANTITY_PRECISION VALUE_BELOW_VENUE_MINIMUM",
          quantity="0.000009"),
     _row("MARKET_LOT_SIZE", "a market order above it", "Refused -1013; gate: MARKET_QUANTITY_ABOVE_VENUE_MAXIMUM",
@@ -158,6 +158,3 @@ ROWS: Final = (
 
 def cases() -> list[Case]:
     return [Case(f"F{number:02}", *row) for number, row in enumerate(ROWS, start=1)]
-
-
-__all__ = ["ASK", "cases"]

@@ -1,4 +1,4 @@
-"""The private stream when it tells twice, late, in the wrong order or not at all; what ends a connection; wrong words."""
+"""The private stream when it tells twice, late, in the wrong order or not at all; what ends it; wrong words."""
 
 import asyncio
 from typing import Any, Final
