@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import yaml
 
 import localnode
 from demo import install
@@ -37,7 +38,10 @@ def system(cluster: Cluster, operator: Images) -> System:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "trading"}}
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
     found = System(cluster, "momentum")
-    found.kubectl("apply", "-f", "-", stdin=sample("momentum.yaml", operator))
+    manifest = yaml.safe_load(sample("momentum.yaml", operator))
+    # hundreds of releases, each with a reconciliation, would mostly wait for the venue's budget of the minute
+    manifest["spec"]["venues"][0]["simulator"]["weightPerMinute"] = 1_000_000
+    found.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     return found
 
 
