@@ -1,6 +1,6 @@
 # Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup generate lint type unit check contract cluster clients conformance chaos sim market-stats test demo demo-down golden bench-kill bench-gate bench clean
+.PHONY: help setup generate lint type unit check contract cluster clients conformance chaos sim market-stats test demo demo-down golden load bench-kill bench-gate bench clean
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE := 1
@@ -31,7 +31,7 @@ lint: setup ## Format and lint
 	@.venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
 
 type: setup ## mypy --strict
-	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p rights -p gatebench -p chaos -p rolloutsim -p operatorbench -p marketstats -p momentum -m manifests -m sources -m run -m common
+	@MYPYPATH=tests/clients .venv/bin/mypy --no-error-summary -p ringfence -p ringfence_operator -p ringfence_cli -p localnode -p images -p demo -p rights -p gatebench -p chaos -p rolloutsim -p operatorbench -p marketstats -p load -p momentum -m manifests -m sources -m run -m common
 
 unit: setup ## Unit, property, golden and architecture tests: no cluster, under a minute
 	@$(PYTEST) -q -n 2 -m "not apiserver and not node and not e2e and not soak" tests/unit tests/property tests/golden tests/arch tests/sim
@@ -62,6 +62,9 @@ market-stats: setup ## How like the recorded market the generated one is, row by
 	@$(PYTHON) -m marketstats
 
 test: check contract cluster ## Everything but long soaks, from a fresh clone; installs what it needs
+
+load: setup ## Orders a second through all processes, books compared: RATE=1000 SECONDS=10 STEADY=100 FOR=360
+	@$(PYTHON) -m load --rate $(or $(RATE),1000) --seconds $(or $(SECONDS),10) --steady-rate $(or $(STEADY),100) --steady-seconds $(or $(FOR),360)
 
 bench-kill: setup ## Patch-to-gate latency of the kill switch, PATCHES=100 each: operator up, cores busy, operator down
 	@$(PYTHON) tests/bench/kill.py --patches $(or $(PATCHES),100)

@@ -1,6 +1,7 @@
 """One fast episode: a market, a venue, a wire, a strategy, and the lives of a gate's process, in virtual time."""
 
 import asyncio
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,14 +15,16 @@ from structlog.testing import capture_logs
 from chaos.compare import OurBooks, VenueBooks, differences
 from chaos.life import Killed, Life
 from chaos.plan import Change, Drop, Kill, Plan, Stop, Trouble, Want, changes, full_disk, plan
-from chaos.process import KEY, SYMBOL, SYSTEM, Process, furnish
+from chaos.process import CONFIG, KEY, SYMBOL, SYSTEM, Process, furnish
 from chaos.virtual import START_NS, Skewed, VirtualLoop
 from chaos.wire import Network
+from ringfence.execution.checkpointing import make
 from ringfence.model.money import parse
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.model.positions import Book
 from ringfence.model.records import Entry
 from ringfence.runtime.clock import ManualClock
+from ringfence.runtime.journal import JournalError
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.dialect.api import Api
 from ringfence.simulator.dialect.limits import Limits
@@ -186,6 +189,7 @@ class Episode:
             life.disk_full = self.disk_full
             self.lives.append(life)
             try:
+                self._checkpoint()
                 self.process = Process(self.directory, self.machine, self.rng, self.network, life)
                 await self.process.start(self.switch())
                 await life.ended.wait()
@@ -201,6 +205,12 @@ class Episode:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def _checkpoint(self) -> None:
+        """Each second life begins at a checkpoint of those before it."""
+        if len(self.lives) % 2 == 0:
+            with contextlib.suppress(JournalError):  # the first ended before it had a journal
+                make(CONFIG, self.directory, self.machine)
 
     async def _kill(self, kill: Kill) -> None:
         if self.process is None:
@@ -450,8 +460,8 @@ class Episode:
         return found
 
 
-def run(seed: int, *, keep_logs: bool = False) -> Outcome:
-    """One episode; deterministic."""
+def run(seed: int, *, keep_logs: bool = False, afterwards: Callable[[Path], None] | None = None) -> Outcome:
+    """One episode; deterministic. ``afterwards`` may look at its directory."""
     clock = ManualClock(START_NS)
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, capture_logs() as logs:
         directory = Path(name)
@@ -460,6 +470,8 @@ def run(seed: int, *, keep_logs: bool = False) -> Outcome:
             runner.get_loop().set_exception_handler(lambda _loop, _context: None)
             episode = Episode(seed, directory, clock)
             runner.run(episode.run())
+        if afterwards is not None:
+            afterwards(directory)
     wrong = list(episode.wrong)
     for line in logs:
         error = line.get("exc_info")

@@ -171,9 +171,9 @@ class Bench:
     def endpoint(self, port: str, role: str) -> Endpoint:
         return Endpoint(host="127.0.0.1", port=self.ports[port], public_key=self.keys[role].public)
 
-    def grant(self) -> str:
+    def grant(self, granted: Limits | None = None) -> str:
         """Name of the limits that are granted, which exist from then on."""
-        text_ = msgspec.json.encode(limits()).decode()
+        text_ = msgspec.json.encode(granted or limits()).decode()
         grant = f"momentum-limits-{hashlib.sha256(text_.encode()).hexdigest()[:10]}"
         self.api.objects.setdefault(
             f"{MAPS}/{grant}",

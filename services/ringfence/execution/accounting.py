@@ -149,7 +149,9 @@ class Accounting:
 
     def adopt(self, event: Initialized) -> Entry:
         """Take an order in: from the journal, or one that the venue told us of."""
-        track = self.gate.tracks.setdefault(event.track, Track(event.track))
+        track = self.gate.tracks.get(event.track)
+        if track is None:
+            track = self.gate.tracks[event.track] = Track(event.track)
         track.remember(event.intent_id)
         self._enter(Order(event), track)
         return Entry(event.track, event)

@@ -19,7 +19,7 @@ from ringfence.execution.counters import Counters
 from ringfence.execution.evidence import Evidence
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.handover import Handovers
-from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Replace
+from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Refuse, Replace
 from ringfence.execution.protection import Protection
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.status import Proof, StatusWriter
@@ -55,6 +55,7 @@ from ringfence.wire.messages import (
     PairIntent,
     Quote,
     ReduceIntent,
+    Refused,
     ReplaceIntent,
     Route,
     Routes,
@@ -208,11 +209,11 @@ class Execution:
                     self.task(self._cancel(symbol, client_order_id))
                 case Query(symbol, client_order_id):
                     self.task(self.query(symbol, client_order_id))
+                case Refuse(track, intent_id, reasons):
+                    self.publisher.send(Refused(self.config.service, self.clock.wall_ns(), track, intent_id, reasons))
                 case Reconcile(reason):
                     log.info("reconciling", reason=reason)
                     self.wake_reconciler.set()
-                case _:
-                    pass
         if entries:
             self.record(entries)
 

@@ -15,7 +15,7 @@ from ringfence.execution.accounting import MILLISECOND_NS, Live
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import unowned
 from ringfence.execution.outcomes import Outcomes
-from ringfence.execution.outputs import Cancel, Output, Query
+from ringfence.execution.outputs import Cancel, Output, Query, Refuse
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.approved import Approved
 from ringfence.model.money import notional
@@ -37,7 +37,7 @@ from ringfence.wire.stops import Severity
 QUERY_MAX_NS: Final = 2_000 * MILLISECOND_NS
 CANCEL_AGAIN_NS: Final = 500 * MILLISECOND_NS
 DENIALS_PER_S: Final = 50
-"""Refusals that are journaled and told; a strategy that storms gets the rest counted only."""
+"""Refusals that are journaled; a strategy that storms is told of the rest, and they are counted."""
 
 
 class Manager(Outcomes):
@@ -51,7 +51,7 @@ class Manager(Outcomes):
         """Of the system, in its currency: what percentages of losses are of."""
         self.intents = 0
         self.refusals: dict[str, int] = {}
-        self.untold = 0
+        self.unjournaled = 0
         self._currency = currency
         self._denial_mono = 0
         self._denials = DENIALS_PER_S
@@ -110,8 +110,8 @@ class Manager(Outcomes):
         if mono - self._denial_mono > 1000 * MILLISECOND_NS:
             self._denial_mono, self._denials = mono, DENIALS_PER_S
         if self._denials <= 0:
-            self.untold += 1
-            return []
+            self.unjournaled += 1
+            return [Refuse(track.name, intent.intent_id, tuple(refused))]
         self._denials -= 1
         track.remember(intent.intent_id)
         self.sequence += 1

@@ -7,12 +7,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from ringfence.execution.app import Execution
 from ringfence.execution.breakers import RULES
+from ringfence.execution.checkpointing import Checkpoints
 from ringfence.execution.evidence import Episodes, Owner
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.stopping import holdings
+from ringfence.execution.store import Store
 from ringfence.execution.usage import usages
 from ringfence.model.money import SCALE
 
@@ -30,6 +32,13 @@ def families(app: Execution, loop: ReconcileLoop, leader: Leader, status: Status
     yield from _durability(app, loop, status)
 
 
+def checkpoints(made: Checkpoints, store: Store) -> Iterable[Metric]:
+    yield _counter("checkpoints", "Checkpoints of the journal made by this process", made.made)
+    yield _counter("checkpoint_failures", "Checkpoints that could not be made", made.failures)
+    behind = store.journal.sequence - store.checkpointed
+    yield _gauge("checkpoint_behind_entries", "Entries that a start would read", behind)
+
+
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
     return CounterMetricFamily(P + name, text, value=value)
 
@@ -45,7 +54,7 @@ def _intents(app: Execution) -> Iterable[Metric]:
     for code, count in sorted(manager.refusals.items()):
         refusals.add_metric([code], count)
     yield refusals
-    yield _counter("refusals_untold", "Refusals beyond what is journaled per second", manager.untold)
+    yield _counter("refusals_unjournaled", "Refusals beyond what is journaled per second", manager.unjournaled)
     yield counters.checks.family(P + "check_seconds", "Intent received to order numbered and approved, or refused")
 
 

@@ -50,4 +50,12 @@ class Reconcile(msgspec.Struct, frozen=True):
     reason: str
 
 
-Output = Entry | Approved | Replace | Amend | Pair | Cancel | Query | Reconcile
+class Refuse(msgspec.Struct, frozen=True):
+    """Tell a strategy of a refusal that is not journaled."""
+
+    track: str
+    intent_id: str
+    reasons: tuple[str, ...]
+
+
+Output = Entry | Approved | Replace | Amend | Pair | Cancel | Query | Reconcile | Refuse

@@ -19,10 +19,10 @@ import structlog
 from ringfence.execution import alarms, ids, metrics
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.byhand import NOTE_HAND, by_hand
-from ringfence.execution.changes import Changes
+from ringfence.execution.checkpointing import Checkpoints
 from ringfence.execution.documents import install
 from ringfence.execution.ending import drained
-from ringfence.execution.gate import Gate
+from ringfence.execution.engines import engines
 from ringfence.execution.gateline import evidence
 from ringfence.execution.handover import Handovers
 from ringfence.execution.kill_endpoint import KillEndpoint
@@ -34,7 +34,7 @@ from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.status import StatusWriter
-from ringfence.execution.store import NOTE_FENCE, Paths, Store
+from ringfence.execution.store import JOURNAL_FILE, NOTE_FENCE, Paths, Store
 from ringfence.execution.tracks import families as track_families
 from ringfence.execution.tracks import install as install_tracks
 from ringfence.execution.tracks import report
@@ -50,7 +50,6 @@ from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import GateConfig
-from ringfence.runtime.guard import Guard
 from ringfence.runtime.journal import Journal, JournalError
 from ringfence.runtime.killwatch import ALLOCATION, KillWatch
 from ringfence.runtime.killwatch import REQUIREMENT as KILL_WATCH
@@ -63,11 +62,9 @@ from ringfence.venues.paper.engine import PaperEngine
 from ringfence.venues.paper.venue import PaperVenue
 from ringfence.wire.byhand import HandAnswer, HandRequest
 from ringfence.wire.messages import AnyMessage, InstrumentRules
-from ringfence.wire.stops import Place
 
 log = structlog.get_logger()
 
-JOURNAL_FILE: Final = "orders.journal"
 MILLISECOND_NS: Final = 1_000_000
 
 
@@ -134,16 +131,6 @@ def paper_balances(opening: dict[str, int], book: Book | None, base: dict[str, i
     return found
 
 
-def place(config: GateConfig) -> Place:
-    """Where this gate is, as far as the scope of a stop can name it."""
-    return Place(
-        venue=config.venue.name,
-        symbols=config.symbols,
-        venues=config.system_venues,
-        instruments=config.system_instruments,
-    )
-
-
 class Gated:
     """All parts of one gate."""
 
@@ -191,6 +178,8 @@ class Gated:
         host.collect(lambda: metrics.families(app, loop, leader, app.status))
         host.collect(app.alerts.families)
         host.collect(lambda: track_families(app, self.keeper))
+        self.checkpoints = Checkpoints(app.store)
+        host.collect(lambda: metrics.checkpoints(self.checkpoints, app.store))
         app.perform(replayed)
         async with endpoint.serve(config.kill_port):
             await app.venue.start(app)
@@ -207,21 +196,11 @@ class Gated:
         config, clock = self.config, self.clock
         wall = clock.wall_ns()
         requirements = [MARKET, ALLOCATION, JOURNAL, KILL_WATCH, STREAM] + ([] if config.paper else [LEASE])
-        guard = Guard(config.system, config.labels, requirements, wall, place(config))
-        gate = Gate(guard, config.symbols)
-        for market in gate.markets.values():
-            market.isolated = config.paper
-        gate.fee_bps = config.taker_fee_bps
-        prefix = ids.prefix(config.namespace, config.system)
-        validity_ns = 0 if config.paper else config.venue.recv_window_ms * MILLISECOND_NS
-        manager = Changes(gate, prefix, config.currency, validity_ns)
-        manager.capital = config.capital
+        guard, gate, manager, reconciler, handovers = engines(config, requirements, wall)
         try:
             manager.calendar = Calendar(config.time_zone)
         except ValueError as error:
             raise FatalError(f"time_zone: {error}") from error
-        reconciler = Reconciler(manager, guard)
-        handovers = Handovers(manager)
         try:
             journal = Journal(self.places.journal / JOURNAL_FILE, clock)
             store = Store(journal)
@@ -235,7 +214,14 @@ class Gated:
         app = Execution(config, clock, venue, store, guard, gate, manager, reconciler, handovers, on_market)
         app.protection.restored(store.breakers, wall)
         app.reopen = self.paper.reopen if config.paper else None
-        log.info("recovered", records=count, orders=len(manager.live), torn_bytes=journal.torn_bytes)
+        log.info(
+            "recovered",
+            records=count,
+            checkpoint=store.checkpointed,
+            checkpoint_not_used=store.not_used,
+            orders=len(manager.live),
+            torn_bytes=journal.torn_bytes,
+        )
         return app, resumed + manager.recovered(wall, clock.monotonic_ns())
 
     def _venue(
@@ -348,6 +334,7 @@ class Gated:
         spawn(app.status.run(self.clock.wall_ns), "status lines")
         spawn(app.ticks((lambda: None) if config.paper else leader.check), "ticks")
         spawn(app.ledger_keeper(), "loss ledger")
+        spawn(self.checkpoints.run(), "checkpoints")
         spawn(app.alerts.run(), "alerts")
         spawn(alarms.watch(app, self.pod), "alarms")
 

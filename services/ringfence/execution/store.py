@@ -5,16 +5,20 @@ Everything here is small, synchronous file work at start and off the order path.
 
 import contextlib
 import os
+import pickle
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from ringfence.execution import checkpoint
 from ringfence.execution.breakers import Open
+from ringfence.execution.changes import Changes
+from ringfence.execution.checkpoint import Noted
 from ringfence.execution.grants import verified
 from ringfence.execution.handover import NOTE_OPENED, NOTE_TRANSFER, Handovers
 from ringfence.execution.losses import LossLedger
-from ringfence.execution.manager import Manager
 from ringfence.execution.protection import NOTE_ACKNOWLEDGED, NOTE_BREAKERS, Acknowledged, Protection
 from ringfence.execution.reconcile import Reconciler
 from ringfence.model.instrument import Instrument
@@ -22,12 +26,13 @@ from ringfence.model.records import Entry
 from ringfence.model.transfers import Transfer
 from ringfence.runtime.config import Limits
 from ringfence.runtime.guard import Guard, Latch
-from ringfence.runtime.journal import Journal, JournalError
+from ringfence.runtime.journal import Journal, JournalError, Record
 from ringfence.runtime.latchfile import LatchFile
 
 NOTE_INSTRUMENT: Final = "instrument"
 NOTE_LATCHES: Final = "latches"
 NOTE_FENCE: Final = "fence"
+JOURNAL_FILE: Final = "orders.journal"
 LATCH_FILE: Final = "latches"
 LEDGER_FILE: Final = "loss-ledger.json"
 GRANTS_DIR: Final = "grants"
@@ -53,43 +58,35 @@ class Store:
         self.latches = LatchFile(self._directory / LATCH_FILE)
         self.breakers: tuple[Open, ...] = ()
         """Those that were open when the journal ended."""
+        self.checkpointed = 0
+        """Sequence of the last entry that the checkpoint stands for; 0 = there is none."""
+        self.not_used = ""
+        """Why the replay could not begin at the checkpoint that there is."""
 
-    def replay(self, manager: Manager, reconciler: Reconciler, handovers: Handovers, guard: Guard, wall: int) -> int:
-        """Fold the whole journal; returns the number of records. Raises JournalError."""
-        count = 0
-        latches: tuple[Latch, ...] = ()
-        noted = 0
-        breakers: tuple[Open, ...] = ()
-        for _, record in self.journal.replay():
-            count += 1
-            if isinstance(record, Entry):
-                manager.replay(record)
-                handovers.replayed(record)
-            elif record.kind == NOTE_TRANSFER:
-                handovers.restore(msgspec.json.decode(record.body, type=Transfer))
-            elif record.kind == NOTE_OPENED:
-                handovers.opened(*msgspec.json.decode(record.body, type=tuple[str, str]))
-            elif record.kind == NOTE_INSTRUMENT:
-                rules = msgspec.json.decode(record.body, type=Instrument)
-                manager.gate.market(rules.symbol).instrument = rules
-            elif record.kind == NOTE_LATCHES:
-                latches, noted = msgspec.json.decode(record.body, type=tuple[Latch, ...]), record.ts
-            elif record.kind == NOTE_BREAKERS:
-                breakers = msgspec.json.decode(record.body, type=tuple[Open, ...])
-            elif record.kind == NOTE_ACKNOWLEDGED:
-                Protection.forget(manager, msgspec.json.decode(record.body, type=Acknowledged))
-            elif record.kind == NOTE_FENCE:
-                manager.fence = max(manager.fence, msgspec.json.decode(record.body, type=int))
-            else:
-                reconciler.restore(record.kind, record.body)
+    def replay(self, manager: Changes, reconciler: Reconciler, handovers: Handovers, guard: Guard, wall: int) -> int:
+        """Fold the journal, from its checkpoint on if it has one; returns the number of records that were read.
+
+        Raises JournalError.
+        """
+        found, self.not_used = checkpoint.read(self._directory, self.journal)
+        noted = Noted()
+        if found is not None:
+            try:
+                noted = checkpoint.restore(found.state, manager, reconciler, handovers, wall)
+            except pickle.UnpicklingError as error:
+                raise JournalError(f"{checkpoint.FILE} is not what this gate writes ({error}); delete it") from error
+            self.checkpointed = found.mark.sequence
+        before = noted.records
+        fold(self.journal.replay(found.mark if found is not None else None), manager, reconciler, handovers, noted)
+        latches = noted.latches
         beside = self.latches.read()
         if beside is not None:
             at, kept = beside
             # written at the same moments; where the journal could not be, the file knows more, and in doubt both hold
-            latches = kept if at >= noted else (*latches, *kept)
+            latches = kept if at >= noted.latched_at else (*latches, *kept)
         guard.restore(latches, wall)
-        self.breakers = breakers
-        return count
+        self.breakers = noted.breakers
+        return noted.records - before
 
     # --- the loss ledger
 
@@ -119,6 +116,39 @@ class Store:
         directory = self._directory / GRANTS_DIR
         directory.mkdir(exist_ok=True)
         _replace(directory / f"{Path(name).name}.json", text.encode())
+
+
+def fold(
+    records: Iterable[tuple[int, Record]],
+    manager: Changes,
+    reconciler: Reconciler,
+    handovers: Handovers,
+    noted: Noted,
+) -> None:
+    """Fold records of a journal, live ones excepted: what each of them means after a restart."""
+    for _, record in records:
+        noted.records += 1
+        if isinstance(record, Entry):
+            manager.replay(record)
+            handovers.replayed(record)
+        elif record.kind == NOTE_TRANSFER:
+            handovers.restore(msgspec.json.decode(record.body, type=Transfer))
+        elif record.kind == NOTE_OPENED:
+            handovers.opened(*msgspec.json.decode(record.body, type=tuple[str, str]))
+        elif record.kind == NOTE_INSTRUMENT:
+            rules = msgspec.json.decode(record.body, type=Instrument)
+            manager.gate.market(rules.symbol).instrument = rules
+        elif record.kind == NOTE_LATCHES:
+            noted.latches = msgspec.json.decode(record.body, type=tuple[Latch, ...])
+            noted.latched_at = record.ts
+        elif record.kind == NOTE_BREAKERS:
+            noted.breakers = msgspec.json.decode(record.body, type=tuple[Open, ...])
+        elif record.kind == NOTE_ACKNOWLEDGED:
+            Protection.forget(manager, msgspec.json.decode(record.body, type=Acknowledged))
+        elif record.kind == NOTE_FENCE:
+            manager.fence = max(manager.fence, msgspec.json.decode(record.body, type=int))
+        else:
+            reconciler.restore(record.kind, record.body)
 
 
 def _replace(path: Path, data: bytes) -> None:

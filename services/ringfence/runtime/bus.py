@@ -18,8 +18,9 @@ from ringfence.runtime.config import CURVE_DIR, Endpoint
 from ringfence.wire.codec import OtherVersion, WireError, decode, encode, topic
 from ringfence.wire.messages import AnyMessage, Envelope
 
-DRAIN_MAX: Final = 256
-"""Messages handled before other tasks of the loop get their turn."""
+DRAIN_MAX: Final = 32
+"""Messages handled before other tasks of the loop get their turn: a stop that arrives in a burst of intents waits for
+no more of them than that."""
 HIGH_WATER_MARK: Final = 100_000
 _ZAP_ADDRESS: Final = "inproc://zeromq.zap.01"
 

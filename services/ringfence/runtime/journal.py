@@ -37,6 +37,7 @@ SYNC_EVERY_S: Final = 0.010
 INDEX_EVERY: Final = 256
 """One remembered file position for so many entries: a reader scans at most that many."""
 READ_CHUNK: Final = 1 << 20
+MARK_BYTES: Final = 256
 SCAN_MAX: Final = 64 << 20
 """How far behind damage we look for intact records."""
 
@@ -50,11 +51,30 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A place between two records of one journal, from which a replay may go on."""
+
+    created: int
+    """The journal's identity."""
+    position: int
+    sequence: int
+    before: bytes
+    """The bytes before the place: a file that has others there is not the one that was marked."""
+    index: list[tuple[int, int]]
+    since_index: int
+
+
 class Journal:
     """Opened once, appended by one thread, read by anyone in the process."""
 
-    def __init__(self, path: Path, clock: Clock, *, sync: Callable[[int], None] = os.fdatasync) -> None:
-        """Opens or creates; raises JournalError. ``replay`` before the first ``append``."""
+    def __init__(
+        self, path: Path, clock: Clock, *, sync: Callable[[int], None] = os.fdatasync, follow: bool = False
+    ) -> None:
+        """Opens or creates; raises JournalError. ``replay`` before the first ``append``.
+
+        ``follow``: only read what another process writes. Nothing is locked, cut off or appended, and what is not
+        whole at the end is still being written.
+        """
         self.path = path
         self.sequence = 0
         """Of the last entry."""
@@ -72,7 +92,8 @@ class Journal:
         self._sync = sync
         self._index: list[tuple[int, int]] = []
         self._entries_since_index = INDEX_EVERY
-        self._fd = _locked(path)
+        self._follow = follow
+        self._fd = _reading(path) if follow else _locked(path)
         try:
             self.created = self._header()
             self._end = HEADER.size
@@ -87,6 +108,8 @@ class Journal:
 
     def _header(self) -> int:
         size = os.fstat(self._fd).st_size
+        if size < HEADER.size and self._follow:
+            raise JournalError(f"{self.path} is not a journal yet")
         if size < HEADER.size:  # new, or the very first write was cut short
             created = self._clock.wall_ns()
             os.ftruncate(self._fd, 0)
@@ -103,16 +126,43 @@ class Journal:
             )
         return int(created)
 
-    def replay(self) -> Iterator[tuple[int, Record]]:
-        """All records in order, with their sequence; then the journal is ready to be appended to."""
+    def mark(self) -> Mark:
+        """The end of what has been replayed. It is on disk before this returns; raises OSError if it cannot be."""
+        self._sync(self._fd)
+        return Mark(
+            created=self.created,
+            position=self._end,
+            sequence=self.sequence,
+            before=self._before(self._end),
+            index=list(self._index),
+            since_index=self._entries_since_index,
+        )
+
+    def goes_on_from(self, mark: Mark) -> bool:
+        """Whether this is the journal that was marked, and still holds what was before the mark."""
+        return mark.created == self.created and self._before(mark.position) == mark.before
+
+    def _before(self, position: int) -> bytes:
+        start = max(0, position - MARK_BYTES)
+        return os.pread(self._fd, position - start, start)
+
+    def replay(self, since: Mark | None = None) -> Iterator[tuple[int, Record]]:
+        """All records in order (or those behind a mark of this journal), with their sequence; then the journal is
+        ready to be appended to."""
+        start = HEADER.size
+        if since is not None:
+            start, self.sequence = since.position, since.sequence
+            self._index, self._entries_since_index = list(since.index), since.since_index
         try:
-            for position, sequence, record in self._records(HEADER.size):
+            for position, sequence, record in self._records(start):
                 if isinstance(record, Entry):
                     if sequence != self.sequence + 1:
                         raise self._corrupt(position, f"entry {sequence} follows entry {self.sequence}")
                     self.sequence = sequence
                     self._indexed(sequence, position)
                 yield sequence, record
+            if self._follow:
+                return
             self._end = self._cut(self._end)
         except JournalError:
             os.close(self._fd)  # and with it the lock: the person who repairs it needs the file
@@ -284,6 +334,13 @@ def _locked(path: Path) -> int:
             raise JournalError(f"{path} is in use by another process; only one may trade this account") from error
         raise JournalError(f"{path} cannot be locked: {error.strerror}") from error
     return fd
+
+
+def _reading(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _packed(sequence: int, record: Record) -> bytes:

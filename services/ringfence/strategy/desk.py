@@ -61,6 +61,7 @@ class Desk:
         self.intents = 0
         self.cancels = 0
         self.refused = 0
+        self.denied = 0
         self.unanswered = 0
         self._prefix = id_prefix
         self._rules: dict[str, Instrument] = {}
@@ -289,6 +290,14 @@ class Desk:
         if sent is not None:
             self.refused += 1
             self._notify(sent[1], OrderState.DENIED, "GATE_AWAY the gate takes no intents now")
+
+    def refused_by(self, intent_id: str, reasons: tuple[str, ...]) -> None:
+        """The gate has refused an intent without a record of it."""
+        sent = self._sent.pop(intent_id, None)
+        if sent is not None:
+            self._cancel_asked.pop(intent_id, None)
+            self.denied += 1
+            self._notify(sent[1], OrderState.DENIED, "; ".join(reasons))
 
     def give_up(self) -> None:
         """Drop what was asked for and not handed over yet, and ask to cancel everything that may still execute."""

@@ -15,6 +15,7 @@ from ringfence.wire.messages import (
     InstrumentRules,
     OrderUpdate,
     Quote,
+    Refused,
     Request,
     Trade,
 )
@@ -94,6 +95,10 @@ class StrategyEngine:
                     self._decide(message.symbol, self._strategy.on_trade, message)
             case OrderUpdate():
                 self._order(message)
+            case Refused(track=track, intent_id=intent_id, reasons=reasons):
+                self._at(message.ts)
+                if track == desk.track:
+                    desk.refused_by(intent_id, reasons)
             case FeedStatus():
                 self._at(message.ts)
                 desk.saw_status(message)

@@ -17,6 +17,7 @@ def families(engine: StrategyEngine, latency: Histogram, revision: str, started_
         ("intents", "Orders asked for", desk.intents),
         ("cancels", "Cancels asked for", desk.cancels),
         ("refused", "Intents that were refused before they left: not ready, or the gate away", desk.refused),
+        ("denied_unjournaled", "Refusals by the gate beyond what it journals per second", desk.denied),
         ("unanswered", "Intents that the gate never answered", desk.unanswered),
         ("adoptions", "Times that positions of others were handed over to it", engine.adoptions),
         (

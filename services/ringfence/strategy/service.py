@@ -18,7 +18,7 @@ from ringfence.strategy.engine import Outputs, StrategyEngine
 from ringfence.strategy.loading import load_class
 from ringfence.strategy.metrics import families
 from ringfence.strategy.routing import Place, place
-from ringfence.wire.messages import BookTop, Envelope, Hello, OrderUpdate, Quote, Routes, Trade, intents_of
+from ringfence.wire.messages import BookTop, Envelope, Hello, OrderUpdate, Quote, Refused, Routes, Trade, intents_of
 
 log = structlog.get_logger()
 
@@ -43,6 +43,7 @@ class StrategyHost:
         self._told: dict[str, Routes] = {}
         if config.gates:
             bus.subscriber([gate.events for gate in gates], ["routes"], self._routed)
+        bus.subscriber([gate.events for gate in gates], ["refused."], self._refused)
         bus.subscriber(config.marketdata, _topics(engine, config.symbols), self._receive)
 
     def _routed(self, envelope: Envelope) -> None:
@@ -59,6 +60,10 @@ class StrategyHost:
         self.engine.move(found.track)
         self.feeds[found.gate].rewind()
         self.tell_health()
+
+    def _refused(self, envelope: Envelope) -> None:
+        if isinstance(envelope.body, Refused) and envelope.body.gate == self.place.gate:
+            self._act(self.engine.handle(envelope.body, self._clock.wall_ns()), 0)
 
     async def hello(self) -> None:
         """Say to the gate who decides here, for ever."""

@@ -18,6 +18,7 @@ from ringfence.wire.messages import (
     InstrumentRules,
     OrderUpdate,
     Quote,
+    Refused,
     Routes,
     Trade,
 )
@@ -91,6 +92,8 @@ def topic(body: AnyMessage) -> bytes:
             return b"instrument." + body.instrument.symbol.encode()
         case OrderUpdate():
             return b"orders." + body.track.encode()
+        case Refused():
+            return b"refused." + body.track.encode()
         case GateState():
             return b"gate"
         case Routes():

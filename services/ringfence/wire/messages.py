@@ -171,6 +171,19 @@ class OrderUpdate(Message, frozen=True):
     event: OrderEvent
 
 
+class Refused(Message, frozen=True):
+    """A refusal that a gate does not journal, because there are too many of them in this second.
+
+    It changes nothing that a restart must know, so it has no number: one that is lost is an intent without an answer.
+    """
+
+    gate: str
+    ts: int
+    track: str
+    intent_id: str
+    reasons: tuple[str, ...]
+
+
 class Balance(Message, frozen=True):
     asset: str
     free: int
@@ -240,6 +253,7 @@ AnyMessage = (
     | CancelIntent
     | MassCancelIntent
     | OrderUpdate
+    | Refused
     | AccountState
     | GateState
     | Hello

@@ -11,7 +11,7 @@ from ringfence.execution.ids import parse as parse_id
 from ringfence.execution.ids import prefix
 from ringfence.execution.manager import Manager
 from ringfence.execution.outcomes import CLOCK_ERROR_NS
-from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
+from ringfence.execution.outputs import Cancel, Output, Query, Reconcile, Refuse
 from ringfence.execution.reconcile import Reconciler, entries
 from ringfence.execution.state import FOREIGN
 from ringfence.model.approved import Approved
@@ -226,16 +226,16 @@ def test_a_stranger_gets_no_answer_and_fills_no_disk() -> None:
     assert rig.manager.refusals == {"SENDER_NOT_ALLOWED": 3}
 
 
-def test_a_storm_of_refusals_is_counted_but_not_journaled() -> None:
+def test_a_storm_of_refusals_is_told_but_not_journaled() -> None:
     rig = Rig()
     outputs = []
     for number in range(200):
-        intent = Intent(
-            f"s{number}", "stable", SYMBOL, Side.BUY, OrderType.LIMIT, TimeInForce.GTC, 0, PRICE, False, WALL
-        )
+        name, gtc = f"s{number}", TimeInForce.GTC
+        intent = Intent(name, "stable", SYMBOL, Side.BUY, OrderType.LIMIT, gtc, 0, PRICE, False, WALL)
         outputs += rig.manager.intent(intent, "k", WALL, MONO)
-    assert len(outputs) == 100
-    assert rig.manager.untold == 150
+    told = [output.intent_id for output in outputs if isinstance(output, Refuse)]
+    assert told == [f"s{number}" for number in range(50, 200)]
+    assert (len(outputs), rig.manager.unjournaled) == (100 + 150, 150)
 
 
 @pytest.mark.parametrize(

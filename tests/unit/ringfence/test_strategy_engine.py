@@ -19,7 +19,7 @@ from ringfence.sdk.testing import instrument
 from ringfence.strategy.desk import base36
 from ringfence.strategy.engine import StrategyEngine
 from ringfence.strategy.loading import load_class
-from ringfence.wire.messages import CancelIntent, FeedStatus, InstrumentRules, Intent, OrderUpdate
+from ringfence.wire.messages import CancelIntent, FeedStatus, InstrumentRules, Intent, OrderUpdate, Refused
 from ringfence.wire.messages import Quote as QuoteMessage
 
 BTC = instrument("BTCUSDT", "BTC", "USDT")
@@ -221,6 +221,22 @@ def test_the_same_messages_give_the_same_intents() -> None:
 
     assert run() == run()
     assert len(run()) == 20
+
+
+def test_a_refusal_that_the_gate_has_not_journaled_is_told_all_the_same() -> None:
+    one = ready()
+    strategy = one._strategy
+    assert isinstance(strategy, Eager)
+    [first] = one.handle(quote(), T0)
+    reasons = ("RATE_TRACK_EXCEEDED limit_per_s=1",)
+    assert one.handle(Refused("g", T0, "another", first.intent_id, reasons), T0) == []
+    assert len(one.desk.working()) == 1, "that of another track is none of ours"
+    one.handle(Refused("g", T0, one.desk.track, first.intent_id, reasons), T0)
+    assert one.desk.working() == ()
+    one.handle(quote(T0 + 1), T0)
+    assert [(c.intent_id, c.state, c.reason) for c in strategy.changes] == [
+        (first.intent_id, OrderState.DENIED, reasons[0])
+    ]
 
 
 def test_intents_that_never_left_are_told_at_the_next_event() -> None:
