@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -92,7 +93,7 @@ def _add_rollout(node: Tree, found: view.Rollout) -> None:
     elif found.next:
         doing = "bakes, " if found.baking else ""
         waits = f" waits for {escape(found.waits_for)}" if found.waits_for else ""
-        node.add(f"{doing}{found.session_s} s in session; next: [bold]{escape(found.next)}[/]{waits}")
+        node.add(f"{doing}{timedelta(seconds=found.session_s)} in session; next: [bold]{escape(found.next)}[/]{waits}")
     order = list(_MARKS)
     for metric in sorted(found.metrics, key=lambda one: -order.index(one.verdict) if one.verdict in order else 0):
         mark = _MARKS.get(metric.verdict, "?")

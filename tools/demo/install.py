@@ -38,8 +38,9 @@ def install_chart(cluster: Cluster, platform_image: str, *values: str) -> None:
     """`helm install`, or upgrade where the release is already there. ``values`` are further ``key=value``."""
     chart = str(ROOT / "charts" / "ringfence")
     repository, _, tag = platform_image.rpartition(":")
-    chosen = [f"image.repository={repository}", f"image.tag={tag}", *values]
-    settings = ["--set", ",".join(chosen), "--wait", "--timeout", "180s"]
+    # a tag may be all digits, and is a text nevertheless
+    image = ["--set-string", f"image.repository={repository},image.tag={tag}"]
+    settings = [*image, *(["--set", ",".join(values)] if values else []), "--wait", "--timeout", "180s"]
     releases = json.loads(cluster.helm("list", "--namespace", NAMESPACE, "-o", "json"))
     verb = "upgrade" if any(release["name"] == RELEASE for release in releases) else "install"
     create = ["--create-namespace"] if verb == "install" else []

@@ -4,6 +4,6 @@ Owns recipes (`recipe`), layers and their cache (`layers`) and the archive forma
 same digest. Must not know any cluster: `localnode load` brings an archive into one.
 """
 
-from images.build import Image, build, variant
+from images.build import Image, build, strategy, variant
 
-__all__ = ["Image", "build", "variant"]
+__all__ = ["Image", "build", "strategy", "variant"]

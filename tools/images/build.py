@@ -42,6 +42,12 @@ def variant(name: str, files: Mapping[str, str]) -> Image:
     return _image(name, stack, LIBRARY_PATH)
 
 
+def strategy(name: str, *packages: Path) -> Image:
+    """A strategy image with these package folders, such as a test needs. Raises layers.BuildError."""
+    stack = [layers.base(), layers.dependencies(), layers.application(), *map(layers.strategy, packages)]
+    return _image(name, stack, f"{LIBRARY_PATH}:/opt/strategy")
+
+
 def _image(name: str, stack: list[oci.Layer], python_path: str) -> Image:
     config: dict[str, Any] = {
         "User": f"{layers.USER}:{layers.USER}",

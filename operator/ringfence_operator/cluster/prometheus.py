@@ -146,6 +146,9 @@ class Prometheus:
                 status, body = response.status, await _read(response)
         except TimeoutError:
             return Failure(Reason.UNREACHABLE, f"no answer within {self._limits.total:g} s from {self.url}")
+        except aiohttp.ClientConnectorError as error:
+            # its own text names the host twice more, and this one stands beside every metric
+            return Failure(Reason.UNREACHABLE, _short(f"no connection to {self.url}: {error.strerror}"))
         except (aiohttp.ClientError, OSError) as error:
             return Failure(Reason.UNREACHABLE, _short(f"{self.url}: {str(error) or type(error).__name__}"))
         if body is None:

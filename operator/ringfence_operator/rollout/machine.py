@@ -49,7 +49,7 @@ def decide(spec: RolloutSpec, state: State, seen: Observation, now: datetime) ->
         turn = step(turn)
     turn = _remembering(turn)
     outlook, problem = _outlook(turn)
-    why = Why("GoalReached" if not outlook.next else "InStages", _sentence(outlook))
+    why = Why("GoalReached" if not outlook.next else "InStages", _sentence(outlook, turn.state))
     said = conditions.RolloutSaid(
         moving=turn.state.progress is not None and not turn.failed,
         problem=problem,
@@ -400,10 +400,12 @@ def _title(step: StageSpec | None) -> str:
     return step.title if step is not None else ""
 
 
-def _sentence(outlook: Outlook) -> str:
+def _sentence(outlook: Outlook, state: State) -> str:
     if not outlook.next and not outlook.waits_for:
         return "as far as the goal allows"
-    return f"next {outlook.next or 'step'} waits for {outlook.waits_for or 'the next pass'}"
+    # stable's stage is told before it: without the name it would read as if stable waited
+    whose = f"candidate {state.candidate.revision}: " if state.candidate is not None else ""
+    return f"{whose}next {outlook.next or 'step'} waits for {outlook.waits_for or 'the next pass'}"
 
 
 def trading(track: TrackState, seen: Observation) -> str:

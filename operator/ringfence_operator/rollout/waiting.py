@@ -42,7 +42,7 @@ def leaving(turn: Turn) -> tuple[str, ...]:
         found.append(f"{_span(left)} more of session time in {step.title}")
     for what, has, needs in (("orders", seen.orders, step.min_orders), ("episodes", seen.episodes, step.min_episodes)):
         if needs > 0 and (has is None or has < needs):
-            found.append(f"{needs} {what} (has {'an unknown number of' if has is None else has})")
+            found.append(f"{needs} {what} ({'how many it has is not known' if has is None else f'has {has}'})")
     assessment = turn.assessment
     if assessment.verdict is not Verdict.SUCCESSFUL:
         found.append(f"a good verdict: {assessment.verdict}: {assessment.message}")
@@ -173,11 +173,7 @@ def _mismatch(turn: Turn, found: PromotionSeen, step: StageSpec) -> str:
 
 
 def _ask(turn: Turn, step: StageSpec) -> str:
-    uid = turn.seen.evaluation.uid if turn.seen.evaluation is not None else ""
-    return (
-        f"a Promotion into {step.stage} for revision {turn.rising.revision}, limits {turn.seen.grant}"
-        f" and Evaluation {uid or 'that is not made yet'}"
-    )
+    return f"a Promotion into {step.stage} for revision {turn.rising.revision} and limits {turn.seen.grant}"
 
 
 def _span(left_s: int) -> str:

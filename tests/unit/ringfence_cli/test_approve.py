@@ -33,7 +33,7 @@ TREE = """\
 momentum   Live goal · 10000 USDT · sim   trading: Active
 ├── stable     c0441100   100%  Live    since 2026-11-19T09:50:00Z
 ├── candidate  7f3a9c00    25%  Canary  since 2026-11-21T12:00:00Z
-│   ├── 66120 s in session; next: Live waits for a good verdict: NoData: drawdown: the query found nothing
+│   ├── 18:22:00 in session; next: Live waits for a good verdict: NoData: drawdown: the query found nothing
 │   ├── ○ drawdown                                the query found nothing
 │   ├── ● arrival-slippage                  1.9   38 of 60 samples
 │   └── ✔ venue-rejects                   0.002   look 3 of 3: good
