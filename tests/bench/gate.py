@@ -1,18 +1,39 @@
 """How long one pre-trade check takes: our gate, NautilusTrader's RiskEngine, and a chain of rule objects, in one run.
 
-`make bench-gate` runs it. Every limit of the preset ``full`` is on. All three get the same orders (passive limit
-orders, both sides, of different sizes and prices), and all three must accept every one of them, or nothing is
-printed. What is timed is the decision: the peer's ``execute`` up to its hand-over, our ``check`` up to its answer.
-What follows in both (the order's own state) is not. The peer runs in an interpreter of its own (`gate_peer.py`),
-since it brings 200 MB of its own; all take turns in rounds, so that a busy moment of the machine hits all of them.
-The ratio of medians counts, not the figures.
+`make bench-gate` runs it. All get the same orders (passive limit orders, both sides, of different sizes and prices),
+and must accept every one of them, or nothing is printed. What is inside each figure:
 
-Lines: ``gate ...``, ``nautilus ...``, ``chain ...`` with p50, p99 (of batches of BATCH orders, per order) and mean in
-microseconds; then ``ratio N.N``, how many times faster ours is than the peer's at p50.
+- ``gate``: `Gate.check` of an Intent that is decoded already, every limit of the preset ``full`` on: the answer.
+- ``gate, sent``: that, and `Gate.approve`: the messages are taken from the track's and the account's buckets, and the
+  Approved for the adapter is made.
+- ``nautilus``: `RiskEngine.execute` of a SubmitOrder that is made already, with its instrument, quote, a cash account
+  that can pay, and a maximum notional set: looks up instrument and account, checks precision, price, quantity,
+  notional and free balance, the trading state, its throttler's rate, and hands the command over by its message bus to
+  an endpoint that counts. It runs in an interpreter of its own (`gate_peer.py`). Its live node puts a queue before it
+  and its strategies a message bus; both are left out.
+- ``nautilus, handing over``: the same with the engine bypassed, so without any check or throttle: the part of the
+  figure above that is no decision. Subtract it to compare decisions, or compare ``gate, sent`` with the whole.
+- ``gate, from the wire``: the Intent's decoding from its bytes, and ``gate, sent``. ``nautilus, from its factory``:
+  `OrderFactory.limit`, SubmitOrder and ``nautilus``. That is what an order costs a strategy in each, construction
+  included for both.
+- ``gate, each check``: `Gate.judge`, the way of all orders that the bounds do not clear: those near a limit, those that
+  take, and all but plain limit orders.
+- ``gate, new terms``: ``gate`` where the bounds have to be computed anew, as once after an evaluation of losses or an
+  allocation, or when the price has moved by a percent and a half.
+- ``chain``: a rule is an object, a verdict is an object, money is Decimal.
+
+What the two engines look at differs: ours adds collars, staleness, self-match, positions and gross at worst case,
+leverage, concentration, losses, drawdown, counts and stops; theirs holds no position limit at all, and a margin account
+would pass unlooked at, so it is given a cash account. What happens after both (the order's own state) is not timed.
+
+All take turns in rounds, so that a busy moment of the machine hits all of them; garbage collection is on. The ratios of
+medians count, not the figures. Lines: p50, p99 (of batches of BATCH orders, per order) and mean in microseconds; then
+``ratio N.N``, how many times faster ``gate`` is than ``nautilus`` at p50, and the stricter ones beside it.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import time
@@ -21,6 +42,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -31,6 +54,7 @@ from ringfence.model.money import SCALE, parse, text
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.config import Allocation, Limits, Track
 from ringfence.runtime.guard import Guard
+from ringfence.venues.api import VenueBalance
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
 from ringfence_operator.api.limits import Limits as LimitsSpec
 from ringfence_operator.limits import gate_limits
@@ -42,6 +66,7 @@ BATCH: Final = 10
 ROUNDS: Final = 7
 WALL, MONO = 1_700_000_000_000_000_000, 5_000_000_000_000
 BID, ASK = parse("61840"), parse("61840.01")
+RATE: Final = 1_000_000
 CAPITAL: Final = parse("1000000")
 RULES: Final = Instrument(
     symbol=SYMBOL,
@@ -75,8 +100,9 @@ def orders() -> list[Wanted]:
 
 
 def limits() -> Limits:
-    """Every limit of the preset, for a capital of a million."""
-    return gate_limits(LimitsSpec.model_validate({"preset": "full"}), text(CAPITAL))
+    """Every limit of the preset, for a capital of a million; a rate as wide as the peer's: checked, not reached."""
+    found = gate_limits(LimitsSpec.model_validate({"preset": "full"}), text(CAPITAL))
+    return msgspec.structs.replace(found, order_messages_per_second=RATE)
 
 
 # --- ours
@@ -95,23 +121,68 @@ def our_gate() -> Gate:
     track = Track(name="stable", revision="r", stage="Live", weight=100, grant="g", key="k")
     found = limits()
     allocate(gate.tracks, gate.account, Allocation(epoch=1, tracks=(track,), limits=found), {"g": found}, paper=False)
-    for one in (gate.tracks["stable"], gate.account):
-        one.caps.message_ns = 0  # the peer's throttle is as wide: the rate is checked, and never reached
     market.tape.trade(1000 * SCALE, MONO)
-    gate.balances = {"USDT": CAPITAL, "BTC": 100 * SCALE, "BNB": 100 * SCALE}
+    gate.hold({asset: VenueBalance(free, 0) for asset, free in (("USDT", CAPITAL), ("BTC", 100 * SCALE))})
     manager = Manager(gate, prefix("n", "s"), "USDT", 0)
     manager.capital = CAPITAL
     manager.evaluate(WALL)  # equity, losses and drawdown are known, as they are in a gate that trades
     return gate
 
 
-def our_check(gate: Gate) -> Callable[[Sequence[Intent]], int]:
+def our_check(check: Callable[[Intent, int, int], list[str]]) -> Callable[[Sequence[Intent]], int]:
     """Decide on a batch; how many were refused."""
-    check = gate.check
 
     def run(batch: Sequence[Intent]) -> int:
         refused = 0
         for intent in batch:
+            if check(intent, WALL, MONO):
+                refused += 1
+        return refused
+
+    return run
+
+
+def our_sending(gate: Gate) -> Callable[[Sequence[Intent]], int]:
+    """Decide on a batch and make what passes sendable."""
+    check, approve = gate.check, gate.approve
+
+    def run(batch: Sequence[Intent]) -> int:
+        refused = 0
+        for intent in batch:
+            if check(intent, WALL, MONO):
+                refused += 1
+            else:
+                approve("c", intent, MONO)
+        return refused
+
+    return run
+
+
+def from_the_wire(gate: Gate) -> Callable[[Sequence[bytes]], int]:
+    """The same of encoded messages."""
+    check, approve = gate.check, gate.approve
+    decode_one = msgspec.msgpack.Decoder(Intent).decode
+
+    def run(batch: Sequence[bytes]) -> int:
+        refused = 0
+        for data in batch:
+            intent = decode_one(data)
+            if check(intent, WALL, MONO):
+                refused += 1
+            else:
+                approve("c", intent, MONO)
+        return refused
+
+    return run
+
+
+def with_new_terms(gate: Gate) -> Callable[[Sequence[Intent]], int]:
+    check, account = gate.check, gate.account
+
+    def run(batch: Sequence[Intent]) -> int:
+        refused = 0
+        for intent in batch:
+            account.changed()
             if check(intent, WALL, MONO):
                 refused += 1
         return refused
@@ -247,8 +318,8 @@ class Peer:
         )
         self._ask({"orders": [(str(w.side), text(w.quantity), text(w.price)) for w in wanted], "batch": BATCH})
 
-    def round(self) -> list[float]:
-        return [float(one) for one in self._ask({"round": True})["took"]]
+    def round(self, kind: str) -> list[float]:
+        return [float(one) for one in self._ask({"round": kind})["took"]]
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -271,7 +342,7 @@ def tell(name: str, took: list[float]) -> float:
     ordered = sorted(took)
     p50 = statistics.median(ordered)
     p99 = ordered[len(ordered) * 99 // 100]
-    print(f"{name:<9} p50 {p50:7.3f} us   p99 {p99:7.3f} us   mean {statistics.fmean(ordered):7.3f} us")
+    print(f"{name:<28} p50 {p50:7.3f} us   p99 {p99:7.3f} us   mean {statistics.fmean(ordered):7.3f} us")
     return p50
 
 
@@ -280,28 +351,41 @@ def main() -> None:
     parser.add_argument("--peer", default="", help="python with nautilus_trader; without it ours and the chain alone")
     peer_python = parser.parse_args().peer
     wanted = orders()
-    ours, ruled = our_check(our_gate()), chain()
     mine = intents(wanted)
+    encoded = [msgspec.msgpack.encode(intent) for intent in mine]
     theirs = [ChainOrder(SYMBOL, str(w.side), Decimal(text(w.quantity)), Decimal(text(w.price))) for w in wanted]
     peer = Peer(peer_python, wanted) if peer_python else None
-    found: dict[str, list[float]] = {"gate": [], "nautilus": [], "chain": []}
+    gate = our_gate()
+    ours, ruled, judged = our_check(gate.check), chain(), our_check(gate.judge)
+    found: dict[str, list[float]] = {}
     for number in range(ROUNDS + 2):
-        rounds = {
-            "gate": measure(ours, mine),
-            "nautilus": peer.round() if peer else [],
-            "chain": measure(ruled, theirs),
-        }
-        if number >= 2:  # the first two warm all three up
+        rounds = {"gate": measure(ours, mine)}
+        if peer:
+            rounds["nautilus"] = peer.round("execute")
+        rounds["gate, sent"] = measure(our_sending(our_gate()), mine)
+        rounds["gate, from the wire"] = measure(from_the_wire(our_gate()), encoded)
+        if peer:
+            rounds["nautilus, from its factory"] = peer.round("factory")
+            rounds["nautilus, handing over"] = peer.round("bypassed")
+        rounds["gate, each check"] = measure(judged, mine)
+        rounds["gate, new terms"] = measure(with_new_terms(gate), mine)
+        rounds["chain"] = measure(ruled, theirs)
+        if number >= 2:  # the first two warm all up
             for name, took in rounds.items():
-                found[name] += took
+                found.setdefault(name, []).extend(took)
     print(f"{ORDERS * ROUNDS} orders each, all accepted by all; every limit of the preset full is on in the gate")
-    p50 = tell("gate", found["gate"])
-    chained = tell("chain", found["chain"])
-    print(f"ratio to the chain of rule objects {chained / p50:.1f}")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    p50 = {name: tell(name, took) for name, took in found.items()}
+    print(f"ratio to the chain of rule objects {p50['chain'] / p50['gate']:.1f}")
     if peer:
-        other = tell("nautilus", found["nautilus"])
         peer.close()
-        print(f"ratio {other / p50:.1f}")
+        theirs_p50 = p50["nautilus"]
+        print(f"ratio with what follows in both    {theirs_p50 / p50['gate, sent']:.1f}")
+        print(f"ratio without what follows in both {(theirs_p50 - p50['nautilus, handing over']) / p50['gate']:.1f}")
+        print(
+            f"ratio with construction            {p50['nautilus, from its factory'] / p50['gate, from the wire']:.1f}"
+        )
+        print(f"ratio {theirs_p50 / p50['gate']:.1f}")
 
 
 if __name__ == "__main__":

@@ -117,6 +117,15 @@ class Account:
     peak: Fraction = Fraction(0)
 
 
+class AskedTwice(Gate):
+    """What is cleared without a closer look must pass each check for itself."""
+
+    def check(self, intent: Intent, wall: int, mono: int) -> list[str]:
+        found = super().check(intent, wall, mono)
+        assert found == self.judge(intent, wall, mono)
+        return found
+
+
 class Trading(RuleBasedStateMachine):
     """Rules are what strategies, people, the market and the venue may do; the venue itself is truthful."""
 
@@ -126,7 +135,7 @@ class Trading(RuleBasedStateMachine):
         guard = Guard("s", {}, [], self.wall)
         guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], self.wall)
         guard.reconciled(1, self.wall)
-        self.gate = Gate(guard, SYMBOLS)
+        self.gate = AskedTwice(guard, SYMBOLS)
         self.manager = Changes(self.gate, prefix("n", "s"), "USD", 0)
         self.manager.fence, self.manager.capital = 1, CAPITAL
         self.reconciler = Reconciler(self.manager, guard)

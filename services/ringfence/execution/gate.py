@@ -15,6 +15,7 @@ from typing import Final
 
 from ringfence.execution import conditional
 from ringfence.execution.caps import UNLIMITED, Caps
+from ringfence.execution.clearance import Clearance
 from ringfence.execution.collars import collars, triggers
 from ringfence.execution.conditions import allowed, calm, daily, fees, participation
 from ringfence.execution.exposure import cash, exposure, fits
@@ -34,11 +35,16 @@ STATUS_STALE_NS: Final = 3 * SECOND_NS
 FUTURE_NS: Final = SECOND_NS
 """An intent decided further in the future than this comes from a broken clock."""
 REDUCING_COLLAR: Final = 3
+_AHEAD_NS: Final = -FUTURE_NS
 _BPS_SCALE: Final = SCALE * BPS
 _NONE = Severity.NONE
 _REDUCE_ONLY = Severity.REDUCE_ONLY
 _FLATTEN = Severity.FLATTEN
 _BUY = Side.BUY
+_SELL = Side.SELL
+_GTC = TimeInForce.GTC
+_ZERO: Final = 0
+"""Compared by identity: there is one small zero, and another kind of zero is no number."""
 _LIMIT = OrderType.LIMIT
 _MARKET = OrderType.MARKET
 
@@ -48,10 +54,10 @@ class Gate:
 
     def __init__(self, guard: Guard, symbols: tuple[str, ...]) -> None:
         self.guard = guard
-        self.markets = {symbol: Market(symbol) for symbol in symbols}
         self.tracks: dict[str, Track] = {}
         self.account = Track("account")
-        self.account.barred = self.account.ungranted = ""
+        self.markets = {symbol: Market(symbol, self.account) for symbol in symbols}
+        self.account.permit("", "")
         self.balances: dict[str, int] = {}
         """Free and locked by asset, as the venue last said; what it has not told is not there."""
         self.fee_bps = 0
@@ -59,11 +65,84 @@ class Gate:
         self.loss_unknown = ""
         """Why today's loss cannot be computed; empty while it can."""
 
-    def check(self, intent: Intent, wall: int, mono: int, *, closing: bool = False) -> list[str]:
+    def check(self, intent: Intent, wall: int, mono: int) -> list[str]:
         """All reasons to refuse; empty = it may become an order now.
 
-        ``closing``: an intent of the platform's own, which closes a position under Flatten. A track's limits are never
-        looser than the account's (`grants.caps`), so most are read from the track alone.
+        Most orders are passive and far inside all limits: one condition clears them. What it does not is judged.
+        """
+        try:
+            track = self.tracks[intent.track]
+            slot = track.slots[intent.symbol]
+        except KeyError:
+            return self.judge(intent, wall, mono)
+        bounds = slot.clearance
+        market, account = slot.market, self.account
+        if (
+            bounds is None
+            or bounds.version != track.version
+            or bounds.account_version != account.version
+            or bounds.instrument is not market.instrument
+        ):
+            bounds = self._clearance(slot)
+        quantity, price, side = intent.quantity, intent.price, intent.side
+        bid, ask, tape = market.bid, market.ask, market.tape
+        if (
+            # exact numbers and known words, and nothing that a plain limit order does not have
+            bounds is not None
+            and type(quantity) is int
+            and type(price) is int
+            and type(intent.ts_decided) is int
+            and intent.type is _LIMIT
+            and intent.time_in_force is _GTC
+            and intent.stop_price is _ZERO
+            and intent.trailing_bps is _ZERO
+            and intent.display is _ZERO
+            and not intent.reduce_only
+            # stops, permission, losses, unknowns
+            and self.guard.worst is _NONE
+            and not market.unknown
+            and not self.loss_unknown
+            and intent.intent_id not in track.seen
+            # counts and rates
+            and track.working < bounds.working
+            and account.working < bounds.account_working
+            and track.ready_mono <= mono
+            and account.ready_mono <= mono
+            # the market
+            and not market.unusable
+            and mono - market.status_mono <= STATUS_STALE_NS
+            and market.quote_mono
+            and mono - market.quote_mono <= bounds.stale_ns
+            and _AHEAD_NS <= wall - intent.ts_decided <= bounds.stale_ns
+            and tape.range_bps <= bounds.volatility_bps
+            and mono - tape.crossed_mono >= bounds.settle_ns
+            and bounds.low <= bid < ask <= bounds.ceiling
+            # the order
+            and bounds.least <= quantity <= bounds.most
+            and not quantity % bounds.lot
+            and not price % bounds.tick
+            and (
+                bounds.price_least <= price <= bounds.buy_most
+                and price < ask
+                and not (slot.resting_sells and price >= min(slot.resting_sells.values()))
+                if side is _BUY
+                else side is _SELL
+                and bounds.sell_least <= price <= bounds.price_most
+                and price > bid
+                and not (slot.resting_buys and price <= max(slot.resting_buys.values()))
+            )
+            # positions at worst case, and the cash that is left
+            and track.valued <= bounds.room
+            and account.valued <= bounds.account_room
+        ):
+            return []
+        return self.judge(intent, wall, mono)
+
+    def judge(self, intent: Intent, wall: int, mono: int, *, closing: bool = False) -> list[str]:
+        """Every check for itself. A track's limits are never looser than the account's (`grants.caps`), so most are
+        read from the track alone.
+
+        ``closing``: an intent of the platform's own, which closes a position under Flatten.
         """
         market = self.markets.get(intent.symbol)
         track = self.tracks.get(intent.track)
@@ -98,8 +177,8 @@ class Gate:
     def approve(self, client_order_id: str, intent: Intent, mono: int) -> Approved:
         """Make what ``check`` has just passed sendable. Takes a message from the track's bucket."""
         track = self.tracks[intent.track]
-        track.tokens -= track.caps.message_ns
-        self.account.tokens -= self.account.caps.message_ns
+        track.take_message(mono)
+        self.account.take_message(mono)
         if track.caps.measured:
             market = self.markets[intent.symbol]
             if takes(intent, market.bid, market.ask):
@@ -124,12 +203,22 @@ class Gate:
         """The instrument's state; one that the configuration no longer names has no data and cannot be traded."""
         found = self.markets.get(symbol)
         if found is None:
-            found = self.markets[symbol] = Market(symbol)
+            found = self.markets[symbol] = Market(symbol, self.account)
+            self.account.changed()
         return found
 
     def hold(self, balances: Mapping[str, VenueBalance]) -> None:
         """All that the account holds, as the venue has just said; floors are kept by it."""
         self.balances = {asset: found.free + found.locked for asset, found in balances.items()}
+        self.account.changed()
+
+    def _clearance(self, slot: Slot) -> Clearance | None:
+        """Compute its bounds; an instrument whose rules are not known has none."""
+        market = slot.market
+        if market.instrument is None:
+            return None
+        slot.clearance = Clearance(market, slot.track, self.account, self.balances, len(self.markets))
+        return slot.clearance
 
     # --- the checks
 
@@ -387,9 +476,5 @@ def _unreadable(intent: Intent) -> list[str]:
 
 
 def _token(track: Track, mono: int) -> bool:
-    """Refill, and say whether one message is left. The bucket holds one second's worth (F29)."""
-    elapsed = mono - track.token_mono
-    if elapsed > 0:
-        track.tokens = min(SECOND_NS, track.tokens + elapsed)
-        track.token_mono = mono
-    return track.tokens >= track.caps.message_ns
+    """Is one message left?"""
+    return track.ready_mono <= mono and track.caps.message_ns <= SECOND_NS

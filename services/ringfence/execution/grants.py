@@ -93,13 +93,13 @@ def _sane(allocation: Allocation) -> None:
             raise ValueError(f"{where}: target {handover.target!r} must be empty where positions are closed")
 
 
-def unbind(account: Caps) -> None:
+def unbind(found: Caps) -> None:
     """Tracks on paper share no account: each has all of the limits, and none takes any away from another."""
-    account.quantity = account.value = account.working = account.loss = UNLIMITED
-    account.position = account.gross = account.net = account.open_positions = UNLIMITED
-    account.leverage = account.concentration = account.participation = account.volume_day = UNLIMITED
-    account.rate, account.message_ns = UNLIMITED, 0
-    account.balance_floor = account.fee_token_floor = 0
+    found.quantity = found.value = found.working = found.loss = UNLIMITED
+    found.position = found.gross = found.net = found.open_positions = UNLIMITED
+    found.leverage = found.concentration = found.participation = found.volume_day = UNLIMITED
+    found.rate, found.message_ns = UNLIMITED, 0
+    found.balance_floor = found.fee_token_floor = 0
 
 
 def share_counts(found: Caps, name: str) -> None:
@@ -130,9 +130,11 @@ def allocate(
 
     A track that the allocation no longer names is barred and keeps its positions.
     """
-    _limit(account, caps(allocation.limits, None, 100))
+    everything = caps(allocation.limits, None, 100)
     if paper:
-        unbind(account.caps)
+        unbind(everything)
+    _limit(account, everything)
+    if paper:
         account.loss_caps = NO_LOSS_CAPS
     stages = {"Paper"} if paper else {"Canary", "Live"}
     named = {track.name for track in allocation.tracks}
@@ -140,7 +142,7 @@ def allocate(
     shared = not paper and {STABLE, CANDIDATE} <= trading
     for track in tracks.values():
         if track.name not in named:
-            track.barred = f"TRACK_NOT_ALLOWED track={track.name}"
+            track.permit(f"TRACK_NOT_ALLOWED track={track.name}", track.ungranted)
             track.key = ""
     for entry in allocation.tracks:
         track = tracks.setdefault(entry.name, Track(entry.name))
@@ -152,15 +154,16 @@ def allocate(
         track.mark = ids.revision_mark(entry.revision)
         track.revision = entry.revision
         track.weight = weight
-        _limit(track, caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight))
+        share = caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight)
         if shared:
-            share_counts(track.caps, entry.name)
-        track.barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
+            share_counts(share, entry.name)
+        _limit(track, share)
+        barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
         ungranted = "" if isinstance(grant, Limits) else f"GRANT_INVALID grant={entry.grant} reason={grant}"
-        track.ungranted = ungranted or (held or {}).get(entry.name, "")
+        track.permit(barred, ungranted or (held or {}).get(entry.name, ""))
 
 
 def _limit(track: Track, found: Caps) -> None:
-    track.caps = found
+    track.limit(found)
     track.loss_caps = loss_caps(found.limits)
     track.breaker_caps = breaker_caps(found.limits)

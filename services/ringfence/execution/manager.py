@@ -166,7 +166,7 @@ class Manager(Outcomes):
     def close(self, intent: Intent, wall: int, mono: int) -> list[Output]:
         """An intent of the platform's own, to close under Flatten: checked, numbered and journaled like all others."""
         track = self.gate.tracks[intent.track]
-        refused = self.gate.check(intent, wall, mono, closing=True)
+        refused = self.gate.judge(intent, wall, mono, closing=True)
         mark = ids.closing_mark(track.mark)
         if refused:
             return self._deny(intent, track, refused, wall, mono, mark=mark)

@@ -132,7 +132,7 @@ class Protection:
         for track in self._gate.tracks.values():
             refusals = self.breakers.refusals(track.name)
             if refusals:
-                track.losses = tuple(dict.fromkeys((*track.losses, *refusals)))
+                track.refuse(refusals)
 
     # --- looking
 

@@ -4,8 +4,11 @@ Flat, mutable, slotted: read on the order path, written by the manager (exposure
 Money is scaled by 1e-8; ``mono`` times are monotonic nanoseconds of this process.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from ringfence.execution.caps import Caps
 from ringfence.execution.tape import SECOND_NS, WINDOW_NS, Tape, Volume
@@ -14,22 +17,32 @@ from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE
 from ringfence.wire.messages import BookTop, FeedStatus, Level, Quote
 
+if TYPE_CHECKING:
+    from ringfence.execution.clearance import Clearance
+
 FOREIGN: Final = "foreign"
 """The sub-ledger of what we did not send: the owner's own orders, and what nobody can explain."""
+CEILING_SHIFT: Final = 5
+"""The ceiling of an ask is followed in steps of about 3 %: 1/32."""
 INTENTS_REMEMBERED: Final = 100_000
 """Far more than can be fresh: an older copy of an intent is refused as stale."""
 
 
 class Market:
-    """One instrument: its rules, its market, and what blocks it."""
+    """One instrument: its rules, its market, and what blocks it.
+
+    Prices are written by ``quote`` only: it keeps ``ceiling``, by which positions are valued from above.
+    """
 
     __slots__ = (
+        "account",
         "ask",
         "asks",
         "bid",
         "bids",
         "book_mono",
         "buys",
+        "ceiling",
         "instrument",
         "isolated",
         "long",
@@ -46,8 +59,12 @@ class Market:
         "worst",
     )
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, account: Track | None = None) -> None:
         self.symbol = symbol
+        self.account = Track("account") if account is None else account
+        """All tracks together, whose ``valued`` this instrument's positions add to."""
+        self.ceiling = 0
+        """A price that the ask does not pass without this being raised; near enough to value positions by."""
         self.instrument: Instrument | None = None
         self.bid = 0
         self.ask = 0
@@ -77,7 +94,23 @@ class Market:
         self.bid = quote.bid
         self.ask = quote.ask
         self.quote_mono = mono
-        self.tape.quote(quote.bid, quote.ask, mono)
+        if not self.ceiling - (self.ceiling >> CEILING_SHIFT) <= quote.ask <= self.ceiling:
+            self._raise_ceiling(quote.ask)
+        tape = self.tape
+        reference = tape.reference
+        tape.quote(quote.bid, quote.ask, mono)
+        if tape.reference is not reference:
+            self.account.changed()
+
+    def _raise_ceiling(self, ask: int) -> None:
+        """Or lower it, if the ask has fallen far: to the middle of the next range."""
+        ceiling = ask + (ask >> CEILING_SHIFT + 1)
+        for slot in self.slots:
+            grown = slot.worst * (ceiling - self.ceiling)
+            slot.track.valued += grown
+            self.account.valued += grown
+        self.ceiling = ceiling
+        self.account.changed()
 
     def book(self, book: BookTop, mono: int) -> None:
         self.bids = book.bids
@@ -95,6 +128,7 @@ class Slot:
     __slots__ = (
         "_buys",
         "buys",
+        "clearance",
         "long",
         "market",
         "position",
@@ -103,11 +137,15 @@ class Slot:
         "sells",
         "short",
         "taken",
+        "track",
         "worst",
     )
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, track: Track) -> None:
         self.market = market
+        self.track = track
+        self.clearance: Clearance | None = None
+        """What passes all checks without a closer look; None = not computed yet."""
         self.position = 0
         self.buys = 0
         self.sells = 0
@@ -131,13 +169,21 @@ class Slot:
         worst = max(long, short)
         market.long += long - self.long
         market.short += short - self.short
-        market.worst += worst - self.worst
+        if worst != self.worst:
+            grown = worst - self.worst
+            market.worst += grown
+            self.track.valued += grown * market.ceiling
+            market.account.valued += grown * market.ceiling
         market.buys += self.buys - self._buys
         self.long, self.short, self.worst, self._buys = long, short, worst, self.buys
 
 
 class Track:
-    """One track (or, as the gate's ``account``, all of them together)."""
+    """One track (or, as the gate's ``account``, all of them together).
+
+    What a `Clearance` is computed from (``caps``, ``barred``, ``ungranted``, ``equity``, and the losses) is written by
+    ``limit``, ``permit``, ``lost`` and ``refuse`` only, which count it in ``version``.
+    """
 
     __slots__ = (
         "_tightest",
@@ -150,6 +196,7 @@ class Track:
         "checked",
         "equity",
         "failed",
+        "full_mono",
         "grant",
         "key",
         "loss",
@@ -158,12 +205,13 @@ class Track:
         "losses",
         "mark",
         "name",
+        "ready_mono",
         "revision",
         "seen",
         "slots",
-        "token_mono",
-        "tokens",
         "ungranted",
+        "valued",
+        "version",
         "weight",
         "working",
     )
@@ -187,6 +235,7 @@ class Track:
         """What trades on it now, in full; empty before an allocation has said so."""
         self.weight = 0
         self.caps = Caps()
+        """Replaced, never written into."""
         self.equity = 0
         """What leverage and concentration are measured by: capital allocated and all it has won; 0 = not known yet."""
         self._tightest = self._tightest_equity = 0
@@ -195,9 +244,14 @@ class Track:
         self.checked = 0
         """Intents checked while nothing stopped the gate, and (``failed``) those of them that were refused."""
         self.failed = 0
-        self.tokens = 0
-        """Of the message bucket, in nanoseconds."""
-        self.token_mono = 0
+        self.full_mono = SECOND_NS
+        """When the message bucket will be full again, if nothing is sent. It holds one second's worth (F29)."""
+        self.ready_mono = 0
+        """When it holds one message again."""
+        self.version = 0
+        """Counts the changes of what a `Clearance` is computed from."""
+        self.valued = 0
+        """Sum of worst case times ceiling, scaled twice: never less than the gross value at the asks."""
         self.loss = 0
         """Lost since 00:00 UTC; negative while winning."""
         self.loss_latched = False
@@ -206,6 +260,37 @@ class Track:
         self.slots: dict[str, Slot] = {}
         self.seen: OrderedDict[str, None] = OrderedDict()
         """Intent ids, oldest first."""
+        self.changed()
+
+    def limit(self, caps: Caps) -> None:
+        self.caps = caps
+        self.changed()
+
+    def permit(self, barred: str, ungranted: str) -> None:
+        """Why it may not trade, and why it may not open anything; empty = it may."""
+        self.barred, self.ungranted = barred, ungranted
+        self.changed()
+
+    def lost(self, equity: int, loss: int, latched: bool, losses: tuple[str, ...]) -> None:
+        self.equity, self.loss, self.loss_latched, self.losses = equity, loss, latched, losses
+        self.changed()
+
+    def refuse(self, refusals: Iterable[str]) -> None:
+        """New exposure, beside what was lost, until that is looked at again."""
+        self.losses = tuple(dict.fromkeys((*self.losses, *refusals)))
+        self.changed()
+
+    def changed(self) -> None:
+        """What was computed from the terms has to be computed again; of the account: for all tracks, and also when an
+        instrument, a ceiling, a reference price or the balances have changed."""
+        self.version += 1
+        self.ready_mono = self.full_mono + self.caps.message_ns - SECOND_NS
+
+    def take_message(self, mono: int) -> None:
+        """One has been sent."""
+        message_ns = self.caps.message_ns
+        self.full_mono = max(self.full_mono, mono) + message_ns
+        self.ready_mono = self.full_mono + message_ns - SECOND_NS
 
     def tightest(self) -> int:
         """The smallest of the limits that hold positions by value, as quote value. Below it none is reached."""
@@ -218,7 +303,8 @@ class Track:
     def slot(self, market: Market) -> Slot:
         found = self.slots.get(market.symbol)
         if found is None:
-            found = self.slots[market.symbol] = Slot(market)
+            found = self.slots[market.symbol] = Slot(market, self)
+            self.changed()
         return found
 
     def remember(self, intent_id: str) -> None:

@@ -45,11 +45,11 @@ def evaluate(
 def _tell(track: Track, who: str, owner: Owner, ledger: LossLedger) -> None:
     caps = track.caps
     name = "" if not who else track.name
-    track.equity = owner.equity
-    track.loss = owner.loss("day")
+    loss = owner.loss("day")
     # a limit of 0 (no weight) refuses by itself and latches nothing
-    track.loss_latched = ledger.latch(name, "day", 0 < caps.loss <= track.loss) and owner.periods["day"].latched
-    track.losses = tuple(_refusals(who, name, owner, ledger, track.loss_caps))
+    latched = ledger.latch(name, "day", 0 < caps.loss <= loss) and owner.periods["day"].latched
+    refusals = tuple(_refusals(who, name, owner, ledger, track.loss_caps))
+    track.lost(owner.equity, loss, latched, refusals)
 
 
 def _refusals(who: str, name: str, owner: Owner, ledger: LossLedger, caps: LossCaps) -> Iterator[str]:

@@ -181,7 +181,7 @@ def test_a_release_stops_flatten() -> None:
     rig.prove()
     (intent,) = rig.flatten.step(rig.balances, WALL, rig.mono)
     rig.switch(3)
-    refused = rig.gate.check(intent, WALL, rig.mono, closing=True)
+    refused = rig.gate.judge(intent, WALL, rig.mono, closing=True)
     assert any(reason.startswith("FLATTEN_NOT_ASKED") for reason in refused)
     assert rig.flatten.step(rig.balances, WALL, rig.mono) == []
     assert (rig.flatten.legs, rig.flatten.flat_at(EVERYTHING)) == ((), 0)
@@ -193,12 +193,12 @@ def test_a_strategy_cannot_close_under_flatten_and_the_platform_only_then() -> N
     sell = Intent("x", "stable", BTC, Side.SELL, OrderType.LIMIT, TimeInForce.IOC, ONE // 2, PRICE, True, WALL)
     for spec in ({}, {"restrict": "ReduceOnly"}, {"restrict": "Halt"}, {"engaged": True}):
         rig.switch(rig.guard.switches["s"].generation + 1, **spec)
-        assert any("FLATTEN_NOT_ASKED" in reason for reason in rig.gate.check(sell, WALL, rig.mono, closing=True))
+        assert any("FLATTEN_NOT_ASKED" in reason for reason in rig.gate.judge(sell, WALL, rig.mono, closing=True))
     rig.switch(rig.guard.switches["s"].generation + 1, engaged=True, action="Flatten")
     assert any("TRADING_HALTED" in reason for reason in rig.gate.check(sell, WALL, rig.mono))
-    assert rig.gate.check(sell, WALL, rig.mono, closing=True) == []
+    assert rig.gate.judge(sell, WALL, rig.mono, closing=True) == []
     more = Intent("y", "stable", BTC, Side.SELL, OrderType.LIMIT, TimeInForce.IOC, 2 * ONE, PRICE, True, WALL)
-    assert any("FLATTEN_WOULD_OPEN" in reason for reason in rig.gate.check(more, WALL, rig.mono, closing=True))
+    assert any("FLATTEN_WOULD_OPEN" in reason for reason in rig.gate.judge(more, WALL, rig.mono, closing=True))
 
 
 def test_a_track_that_may_not_trade_any_more_is_closed_all_the_same() -> None:
