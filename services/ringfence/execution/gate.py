@@ -75,8 +75,7 @@ class Gate:
             slot = track.slots[intent.symbol]
         except KeyError:
             return self.judge(intent, wall, mono)
-        bounds = slot.clearance
-        market, account = slot.market, self.account
+        bounds, market, account = slot.clearance, slot.market, self.account
         if (
             bounds is None
             or bounds.version != track.version
@@ -84,8 +83,7 @@ class Gate:
             or bounds.instrument is not market.instrument
         ):
             bounds = self._clearance(slot)
-        quantity, price, side = intent.quantity, intent.price, intent.side
-        bid, ask, tape = market.bid, market.ask, market.tape
+        quantity, price, bid, ask = intent.quantity, intent.price, market.bid, market.ask
         if (
             # exact numbers and known words, and nothing that a plain limit order does not have
             bounds is not None
@@ -114,10 +112,9 @@ class Gate:
             and market.quote_mono
             and mono - market.quote_mono <= bounds.stale_ns
             and _AHEAD_NS <= wall - intent.ts_decided <= bounds.stale_ns
-            and tape.range_bps <= bounds.volatility_bps
-            and mono - tape.crossed_mono >= bounds.settle_ns
+            and market.tape.range_bps <= bounds.volatility_bps
+            and mono - market.tape.crossed_mono >= bounds.settle_ns
             and bounds.low <= bid < ask <= bounds.ceiling
-            # the order
             and bounds.least <= quantity <= bounds.most
             and not quantity % bounds.lot
             and not price % bounds.tick
@@ -125,8 +122,8 @@ class Gate:
                 bounds.price_least <= price <= bounds.buy_most
                 and price < ask
                 and not (slot.resting_sells and price >= min(slot.resting_sells.values()))
-                if side is _BUY
-                else side is _SELL
+                if intent.side is _BUY
+                else intent.side is _SELL
                 and bounds.sell_least <= price <= bounds.price_most
                 and price > bid
                 and not (slot.resting_buys and price <= max(slot.resting_buys.values()))
