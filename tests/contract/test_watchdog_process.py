@@ -205,6 +205,26 @@ async def test_an_orderly_end_leaves_the_account_alone(bench: Bench) -> None:
 
 
 @pytest.mark.asyncio
+async def test_orders_kept_for_a_successor_that_does_not_come_are_cancelled(bench: Bench) -> None:
+    """SIGTERM under Keep: they stand while a successor may still come, and not for ever."""
+    await bench.stop()
+    bench.reconfigure(on_shutdown="Keep")
+    await bench.start()
+    await bench.active()
+    async with watched(bench, silent_s=4, on_shutdown="Keep") as dog:
+        await bench.resting(2)
+        looks = (await dog.metrics())["ringfence_watchdog_looks_total"]
+        await dog.until(lambda m: m["ringfence_watchdog_looks_total"] >= looks + 2)
+        assert await bench.stop() == 0
+        ended = CLOCK.wall_ns()
+        assert (own_open(bench), bulk_cancels(bench)) == (2, [])
+        await dog.until(lambda m: m.get("ringfence_watchdog_cancelled_orders_total") == 2)
+        assert own_open(bench) == 0
+        assert bulk_cancels(bench)[0] - ended > 2.5e9
+        assert bench.api.deleted == [], "there is no pod that hangs"
+
+
+@pytest.mark.asyncio
 async def test_a_kill_that_the_gate_does_not_acknowledge_is_carried_out_without_it(bench: Bench) -> None:
     """A gate that hangs (SIGSTOP) can neither close nor cancel. The switch is the watchdog's to read."""
     async with watched(bench, silent_s=NEVER_S, acknowledge_s=2) as dog:

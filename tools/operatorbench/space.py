@@ -75,11 +75,14 @@ class Space:
     port: int
     process: asyncio.subprocess.Process | None = None
     cluster_wide: bool = False
+    image: str = "ringfence.local/platform:test"
+    """Of the platform, as the installation asks for it."""
 
     async def start(self) -> None:
         environ = os.environ | {
             "KUBECONFIG": str(self.kubeconfig),
-            "RINGFENCE_PLATFORM_IMAGE": "ringfence.local/platform:test",
+            "RINGFENCE_PLATFORM_IMAGE": self.image,
+            "RINGFENCE_PLATFORM_PROOF_SECONDS": "5",
             "RINGFENCE_POLICIES_REQUIRED": "false",
             "RINGFENCE_NAMESPACES": "" if self.cluster_wide else self.name,
             "RINGFENCE_OPERATOR_NAMESPACE": self.name,

@@ -8,8 +8,8 @@ from rolloutsim.world import Step, World
 
 BACK = {"RolledBack", "HandoverRefused"}
 """Events after which a revision has again what it had before."""
-SKEW_S = 60
-"""A clock that leaps ahead by less than a minute cannot be told from a pass that came late."""
+SKEW_S = 5
+"""A clock that leaps ahead by less than a minute counts for a second each time: see `machine.COUNTED_MAX`."""
 
 
 def weights(state: State) -> dict[str, int]:

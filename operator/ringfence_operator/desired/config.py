@@ -213,6 +213,7 @@ def watchdog(plan: Plan, venue: VenuePlan) -> config.WatchdogConfig:
         silent_s=plan.silent_s,
         acknowledge_s=plan.acknowledge_s,
         own_key=venue.watchdog_credentials != venue.credentials,
+        on_shutdown=plan.on_shutdown,
         alerting=plan.settings.alerting,
     )
 

@@ -37,6 +37,9 @@ WATCHFUL_S: Final = 15.0
 """While something is on its way: look again soon, in case an event was lost."""
 UNSEEN: Final = timedelta(seconds=60)
 """A longer time between two passes was not seen, and does not count as session time."""
+COUNTED_MAX: Final = timedelta(seconds=WATCHFUL_S + 1)
+"""What one pass may count: it was to come after `WATCHFUL_S`. More may be a clock that leapt ahead, which nobody can
+tell from a pass that came late; so a leap counts for a moment, and a late pass for less than it was."""
 HANDOVER_DEADLINE: Final = timedelta(minutes=10)
 
 
@@ -147,7 +150,7 @@ def _timed(turn: Turn) -> Turn:
     states = {gate.state for gate in turn.seen.gates if gate.paper is (turn.rising.weight == 0)}
     counting = turn.seen.fresh and states == {"Active"} and not turn.held and not turn.state.handovers
     since = turn.now - clock if clock is not None else timedelta(0)
-    counted = since if counting and progress.counting and since <= UNSEEN else timedelta(0)
+    counted = min(since, COUNTED_MAX) if counting and progress.counting and since <= UNSEEN else timedelta(0)
     progress = replace(
         progress, counting=counting, session_ms=progress.session_ms + int(counted.total_seconds()) * 1000
     )

@@ -224,6 +224,8 @@ class WatchdogConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Comparisons in a row that have to show a difference before it counts."""
     own_key: bool = False
     """The venue knows it by another key than execution."""
+    on_shutdown: str = "Cancel"
+    """As for gates: Keep leaves orders that a successor has to come for."""
     alerting: Alerting = Alerting()
 
 

@@ -27,6 +27,8 @@ from ringfence.wire.kill import Place, Severity
 log = structlog.get_logger()
 
 SECOND_NS: Final = 1_000_000_000
+KEEP: Final = "Keep"
+"""Of onShutdown: a gate that ends leaves its orders to its successor."""
 BEAT_S: Final = 0.5
 LEASE_S: Final = 1.0
 ALLOCATION_NS: Final = 10 * SECOND_NS
@@ -86,6 +88,7 @@ class Watchdog:
         self._renewal = ""
         self._renewed = 0
         self._freed = False
+        self._freed_since = 0
         self._unused = False
         self._since: dict[str, int] = {}
         self._act = asyncio.Event()
@@ -100,6 +103,8 @@ class Watchdog:
             severity=self._severity,
             renewed=self._renewed,
             freed=self._freed,
+            freed_since=self._freed_since,
+            left=(self.comparison.open_orders or 0) if self.config.on_shutdown == KEEP else 0,
             unused=self._unused,
             asked=ask.severity,
             asked_since=ask.since,
@@ -147,7 +152,10 @@ class Watchdog:
 
     def _lease(self, spec: dict[str, object]) -> None:
         holder, renewal = str(spec.get("holderIdentity") or ""), str(spec.get("renewTime") or "")
-        self._freed = not holder and bool(spec.get("leaseTransitions"))
+        freed = not holder and bool(spec.get("leaseTransitions"))
+        if freed and not self._freed:
+            self._freed_since = self.clock.boot_ns()
+        self._freed = freed
         self._unused = not holder and not spec.get("leaseTransitions")
         mark = f"{holder} {renewal} {spec.get('leaseTransitions')}"
         if holder and self._renewal and mark != self._renewal:

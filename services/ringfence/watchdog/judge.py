@@ -3,7 +3,8 @@
     gate answers   Lease is renewed   conclusion
     yes            whatever           nothing: an API server that is away stops nobody who is alive
     no             yes                an alert: execution lives and cannot be reached
-    no             freed by its holder  nothing: execution has ended in order, with its orders done
+    no             freed by its holder  nothing: execution has ended in order, with its orders done; but where it keeps
+                                      orders for a successor (onShutdown Keep) that does not come: cancel everything
     no             no                 cancel everything on the account, and delete the pod
 
 Beside that, a kill that the gate has not acknowledged in time: cancel everything, tell the gate again, delete the pod.
@@ -44,6 +45,10 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """When the Lease was last seen with a renewal that had not been seen before; 0 = never."""
     freed: bool = False
     """The Lease was last read without a holder."""
+    freed_since: int = 0
+    """When it was first read so; 0 = never."""
+    left: int = 0
+    """Own orders that work at the venue while nobody is there on purpose: kept for a successor."""
     unused: bool = False
     """The Lease was read, and has never had a holder."""
     asked: Severity = Severity.NONE
@@ -79,6 +84,9 @@ def judge(heard: Heard, patience: Patience, now: int) -> Verdict:
     if heard.unused and not heard.beat:
         return msgspec.structs.replace(stop, reason="execution has never run")
     if heard.freed:
+        if heard.left and lapsed and now - heard.freed_since >= patience.silent:
+            reason = f"execution ended and kept {heard.left} orders, and no successor came for them in {silent_s} s"
+            return msgspec.structs.replace(stop, cancel=True, reason=reason)
         return msgspec.structs.replace(stop, reason="execution has freed its Lease: it ended in order")
     if not lapsed:
         reason = f"the gate has not answered for {silent_s} s, and its Lease is renewed"

@@ -62,6 +62,27 @@ def test_only_silence_of_both_cancels(case: Heard, cancel: bool, unreachable: bo
     assert bool(found.reason) or not (cancel or unreachable)
 
 
+ENDED = {"beat": LONG_AGO, "renewed": LONG_AGO, "freed": True}
+
+
+@pytest.mark.parametrize(
+    ("case", "cancel"),
+    [
+        (heard(**ENDED, freed_since=NOW - 20 * S, left=2), True),
+        (heard(**ENDED, freed_since=NOW - 19 * S, left=2), False),
+        (heard(**ENDED, freed_since=LONG_AGO, left=0), False),
+        (heard(**ENDED | {"beat": NOW - S}, freed_since=LONG_AGO, left=2), False),
+        (heard(**ENDED, started=NOW - 19 * S, freed_since=LONG_AGO, left=2), False),
+    ],
+    ids=["nobody came", "not yet", "nothing kept", "somebody came", "just begun"],
+)
+def test_orders_that_were_kept_for_a_successor_go_if_none_comes(case: Heard, cancel: bool) -> None:
+    """Whether it ended in order or not: nobody watches over them. There is no pod to delete."""
+    found = judge(case, PATIENCE, NOW)
+    assert (found.cancel, found.delete_pod, found.unreachable) == (cancel, False, False)
+    assert ("no successor came" in found.reason) is cancel
+
+
 @pytest.mark.parametrize(
     ("case", "cancel"),
     [

@@ -237,6 +237,74 @@ def test_looser_limits_wait_for_a_raise_and_tighter_ones_do_not_need_one() -> No
     assert answer(raised)[0] == "Used"
 
 
+SLOW = replace(SPEC, stages=(replace(SPEC.stages[0], duration_s=300), *SPEC.stages[1:]))
+PASS = timedelta(seconds=15)
+
+
+def walked(state: State, spec: RolloutSpec, passes: int, now: datetime, **parts: object) -> tuple[State, datetime]:
+    """Pass after pass, each with only what status kept of the one before: an operator that restarts every time."""
+    for _ in range(passes):
+        now += PASS
+        state = kept(decide(spec, state, look(state, **parts), now).state)
+    return state, now
+
+
+def kept(state: State) -> State:
+    """By way of status, and back."""
+    raw = yaml.safe_load(SAMPLE.read_text())
+    raw["metadata"] |= {"namespace": "trading", "uid": "1", "generation": 1}
+    told = records.rollout_status(state, Outlook(), (), None).dump()
+    tracks = {name: records.track_status(getattr(state, name)) for name in ("stable", "candidate", "shadow")}
+    raw["status"] = {"rollout": told} | {name: found.dump() for name, found in tracks.items() if found is not None}
+    found = records.state_of(TradingSystem.parse(raw))
+    assert found == state
+    return found
+
+
+HALTED = tuple(replace(gate, state="Halted") for gate in GATES)
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        (replace(SLOW, paused=True), {}),
+        (SLOW, {"fresh": False}),
+        (SLOW, {"gates": HALTED}),
+        (SLOW, {"gates": ()}),
+        (SLOW, {"stop": Stop(severity="ReduceOnly", reason="r")}),
+        (SLOW, {"stop": Stop(severity="Cancel", reason="r")}),
+    ],
+    ids=["paused", "without data", "gate halted", "no gate", "reduce only", "killed"],
+)
+def test_session_time_is_trading_time_only(spec: RolloutSpec, parts: dict[str, object]) -> None:
+    """Neither paused time, nor time without data or an Active gate counts: not all of it, nor its first or last pass;
+    and no restart of the operator makes it count."""
+    state, now = walked(FIRST, SLOW, 4, T0)
+    assert state.progress is not None
+    before = state.progress.session_ms
+    assert before == 45_000, "the first pass begins, three count"
+    state, now = walked(state, spec, 20, now, **parts)
+    assert state.progress is not None
+    assert (state.progress.session_ms, state.progress.counting) == (before, False)
+    state, now = walked(state, SLOW, 1, now)
+    assert state.progress is not None
+    assert state.progress.session_ms == before, "the pass that sees it again begins anew"
+    state, now = walked(state, SLOW, 1, now)
+    assert state.progress is not None
+    assert state.progress.session_ms == before + 15_000
+
+
+@pytest.mark.parametrize(("leap_s", "counted_s"), [(0, 15), (40, 16), (44, 16), (3600, 0), (-30, 0)])
+def test_a_clock_that_leaps_is_no_session_time(leap_s: int, counted_s: int) -> None:
+    """A pass counts what it should have taken at most; what is longer than a minute was not seen at all."""
+    state, now = walked(FIRST, SLOW, 4, T0)
+    assert state.progress is not None
+    before = state.progress.session_ms
+    after = decide(SLOW, state, look(state), now + PASS + timedelta(seconds=leap_s)).state
+    assert after.progress is not None
+    assert after.progress.session_ms == before + counted_s * 1000
+
+
 def test_no_data_for_long_asks_for_a_person_and_never_moves() -> None:
     quiet = replace(CANARY, progress=Progress(silent_since=T0 - timedelta(hours=2)))
     found = decide(SPEC, quiet, look(quiet, Verdict.NO_DATA, promotions=(approval(Stage.LIVE),)), T0)
