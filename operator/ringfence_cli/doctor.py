@@ -37,9 +37,10 @@ def _absent(seen: view.System) -> Finding:
 def _stopped(seen: view.System) -> Iterator[Finding]:
     for switch in seen.stopped_by:
         why = f": {switch.reason}" if switch.reason else ""
+        part = "" if switch.scope == "everything" else f" of {switch.scope}"
         yield Finding(
             "KillSwitch",
-            f"kill switch {switch.name} asks for {switch.severity}{why}",
+            f"kill switch {switch.name} asks for {switch.severity}{part}{why}",
             f"kubectl ringfence release {switch.name} -n {seen.namespace} --reason WHY",
         )
 
@@ -91,7 +92,7 @@ def _gates(seen: view.System) -> Iterator[Finding]:
 
 
 def _gate_remedy(seen: view.System, gate: view.Gate) -> str:
-    if "latched" in gate.reason:
+    if gate.latches or "latched" in gate.reason:
         return f"kubectl ringfence release {seen.name} -n {seen.namespace} --latched --reason WHY"
     return f"kubectl logs -n {seen.namespace} {gate.pod} --tail=20"
 

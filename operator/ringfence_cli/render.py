@@ -125,18 +125,23 @@ def _gate(line: view.Gate) -> str:
     colour = "green" if line.state == "Active" else "red"
     working = "orders unknown" if line.working_orders is None else f"{line.working_orders} working"
     why = f"   {escape(line.reason)}" if line.reason else ""
-    return f"{line.pod}  [{colour}]{line.state}[/]  {working}{why}"
+    held = "" if line.state == "Active" else escape(_held(line))
+    return f"{line.pod}  [{colour}]{line.state}[/]  {working}{held}{why}"
+
+
+def _held(line: view.Gate) -> str:
+    """Positions, and how many of them stand naked: what a stop leaves open."""
+    bare = f", {line.naked} without protection" if line.naked else ""
+    return f"   holds {', '.join(line.positions)}{bare}" if line.positions else ""
 
 
 def gate_line(line: view.Gate) -> Text:
     """One gate's answer to a kill, as `kill` prints it."""
     latency = f"{line.latency_ms} ms" if line.latency_ms else ""
     working = "orders unknown" if line.working_orders is None else f"{line.working_orders} working"
-    held = f"   holds {', '.join(line.positions)}" if line.positions else ""
-    bare = f", {line.naked} without protection" if line.naked else ""
     lost = "   NOT DURABLE: a restart forgets its latch" if line.latch == "NotDurable" else ""
     closing = f"   {line.flattening}" if line.flattening else "   flat" if line.flat_at else ""
-    return Text(f"  {line.pod:<44} {line.state:<10} {latency:>10}   {working}{held}{bare}{closing}{lost}")
+    return Text(f"  {line.pod:<44} {line.state:<10} {latency:>10}   {working}{_held(line)}{closing}{lost}")
 
 
 def latch_line(latch: stop.Latch) -> Text:

@@ -26,7 +26,8 @@ from ringfence.wire.kill import KillRequest, signed
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group("e2e")]
 SAMPLES = ROOT / "manifests" / "samples"
 ENGAGE = '{"spec":{"engaged":true}}'
-PATCHES = 100
+PATCHES = 20
+"""The venue's rate limit lets a gate start up again some thirty times a minute; `make bench-kill` takes hundreds."""
 
 
 def sample(name: str, images: Images) -> str:
@@ -158,9 +159,8 @@ def test_kill_patch_stops_every_order(system: System, cluster: Cluster, operator
     wait_active(system)
 
 
-@pytest.mark.timeout(1500)
 def test_kill_latency(system: System, cluster: Cluster) -> None:
-    """A hundred patches each way; printed, and every one of them acknowledged by the gate within its time-out."""
+    """Some patches each way; printed, and every one of them acknowledged by the gate within its time-out."""
     print(f"\noperator up:   {measure(cluster, system, PATCHES).describe()}")
     install.scale_operator(cluster, 0)
     print(f"operator down: {measure(cluster, system, PATCHES).describe()}")
