@@ -269,7 +269,7 @@ async def _kill(
         _say(f"engaged{f' by {who}' if who else ''} in {cluster.context}, namespace {cluster.namespace}")
     expected = await stop.gate_pods(client, engaged, cluster.namespace)
     latest = stop.progress(view.switch(engaged), generation, expected)
-    shown: set[view.Gate] = set()
+    shown: set[str] = set()
 
     def judge(switch: view.Switch) -> bool:
         nonlocal latest
@@ -279,9 +279,10 @@ async def _kill(
 
     def show(switch: view.Switch) -> None:
         for line in switch.gates:
-            if line.generation >= generation and line not in shown and not quiet:
-                shown.add(line)
-                _say(render.gate_line(line))
+            told = render.gate_line(line)
+            if line.generation >= generation and told.plain not in shown and not quiet:
+                shown.add(told.plain)
+                _say(told)
 
     done = await stop.until(client, wanted.name, cluster.namespace, judge, show, timeout_s)
     if not done and latest.proven:
@@ -469,9 +470,7 @@ def release(
     if output is not None:
         render.document({"released": done, "generation": generation, "latches": held}, output)
     elif done:
-        for latch in held:
-            _say(render.latch_line(latch))
-        _say(f"released; its gates start up again: kubectl ringfence doctor {system}")
+        _say(render.released(system, held))
     else:
         _say("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")
     raise typer.Exit(0 if done else NOT_PROVEN)

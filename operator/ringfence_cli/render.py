@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ringfence_cli import approve, direct, doctor, stop, view
+from ringfence_cli import approve, direct, doctor, stop, view, wanted
 
 
 class Output(StrEnum):
@@ -142,6 +142,12 @@ def gate_line(line: view.Gate) -> Text:
     lost = "   NOT DURABLE: a restart forgets its latch" if line.latch == "NotDurable" else ""
     closing = f"   {line.flattening}" if line.flattening else "   flat" if line.flat_at else ""
     return Text(f"  {line.pod:<44} {line.state:<10} {latency:>10}   {working}{_held(line)}{closing}{lost}")
+
+
+def released(switch: str, held: Sequence[stop.Latch]) -> Text:
+    """What a release has ended, and where to look next."""
+    then = f"released; its gates start up again: kubectl ringfence doctor {wanted.system_of(switch) or 'SYSTEM'}"
+    return Text("\n").join([*map(latch_line, held), Text(then)])
 
 
 def latch_line(latch: stop.Latch) -> Text:

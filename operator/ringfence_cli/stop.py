@@ -18,6 +18,8 @@ INSIST_S: Final = 3.0
 """A restarting API server refuses, and even answers 403 before it knows its roles: so long we ask again."""
 INSIST_FORBIDDEN_S: Final = 1.0
 INSIST_PAUSE_S: Final = 0.1
+MANAGER: Final = "kubectl-ringfence"
+"""Who wrote it, in the object's managedFields and so in `kubectl get kill`."""
 STOPPED: Final = frozenset({"Cancel", "Flatten"})
 """States of a gate that obeys an engaged switch."""
 
@@ -104,7 +106,9 @@ async def engage(client: KubeClient, wanted: Wanted, namespace: str) -> Manifest
     """One patch. Makes the switch only where the system exists and the operator has not made one yet."""
     name, spec = wanted.name, wanted.spec()
     try:
-        return await _insist(lambda: client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec}))
+        return await _insist(
+            lambda: client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec}, field_manager=MANAGER)
+        )
     except NotFound as error:
         if wanted.system:
             await _must_exist(client, wanted, namespace, error)
@@ -115,9 +119,9 @@ async def engage(client: KubeClient, wanted: Wanted, namespace: str) -> Manifest
         "spec": spec,
     }
     try:
-        return await client.create(manifest)
+        return await client.create(manifest, field_manager=MANAGER)
     except AlreadyExists:
-        return await client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec})
+        return await client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec}, field_manager=MANAGER)
 
 
 async def release(client: KubeClient, name: str, namespace: str, *, reason: str) -> Manifest:
@@ -136,7 +140,7 @@ async def ask(client: KubeClient, name: str, namespace: str, *, reason: str) -> 
 
 async def _patched(client: KubeClient, name: str, namespace: str, spec: dict[str, Any]) -> Manifest:
     try:
-        return await client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec})
+        return await client.patch(resources.KILL_SWITCH, name, namespace, {"spec": spec}, field_manager=MANAGER)
     except NotFound as error:
         raise NoSuchSystem(f"there is no kill switch {name!r} in namespace {namespace}") from error
 

@@ -51,6 +51,11 @@ class Wanted:
         return spec | ({"scope": scope} if self.scope != EVERYTHING else {})
 
 
+def system_of(switch: str) -> str:
+    """Whose part a switch stops, by its name; empty for the one over a namespace."""
+    return "" if switch.startswith(EVERY) else switch.partition(".")[0]
+
+
 def scope(venues: Iterable[str], instruments: Iterable[str], tracks: Iterable[str]) -> Scope:
     """From options. Raises ValueError for a track that there cannot be."""
     named = tuple(sorted(set(tracks)))

@@ -313,7 +313,6 @@ def test_one_instrument_stops_while_the_other_trades_on(systems: Systems) -> Non
     traded = len(orders(record, closed_ns, ETH))
     print(f"{BTC} stopped: no order of it after, and {traded} of {ETH}")
     print(pair.kubectl("get", "killswitch"))
-    print(pair.kubectl("get", "killswitch", part, "-o", "yaml"))
     ringfence(pair, "status", pair.name)
     assert [] == orders(record, closed_ns, BTC)
     every = [r for r in record if r["kind"] == "cancel_all" and r["received_ns"] > begun_ns]

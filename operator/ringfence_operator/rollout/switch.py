@@ -136,7 +136,7 @@ def _canceled(
     unproven = [pod for pod in sorted(gates) if not lines[pod].proven]
     if working == 0 and not unproven:
         naked = sum(lines[pod].naked for pod in gates)
-        told = f"; {naked} positions have no protective order" if naked else ""
+        told = f"; positions without a protective order: {naked}" if naked else ""
         return "True", Why("NoneWorking", f"no order of ours works at any venue{told}")
     if working == 0:
         return "Unknown", Why("NotProven", f"our books show none; {_names(unproven)} has still to see so at the venue")

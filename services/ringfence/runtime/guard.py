@@ -506,13 +506,19 @@ class Guard:
     def _sentence(self, severity: Severity, asked: Severity, stops: Mapping[str, Source]) -> str:
         # all of them, the severest first: whoever releases a switch must have seen the break that lies beneath it
         told = sorted({(-s.severity, s.reason) for s in stops.values()})
-        reasons = [*dict.fromkeys(reason for _, reason in told)]
+        reasons = _without_echoes([*dict.fromkeys(reason for _, reason in told)])
         if asked < severity:
             waiting = ", ".join(f"{name} ({why})" for name, why in sorted(self.missing.items()))
             reasons = [f"{'waiting for' if self._started else 'Starting: waiting for'} {waiting}"]
-        for stop in self.partial:
-            reasons.append(f"{stop.severity.word} of {stop.scope}: {stop.reason}")
+        for part in dict.fromkeys(f"{stop.severity.word} of {stop.scope}" for stop in self.partial):
+            whys = [stop.reason for stop in self.partial if part == f"{stop.severity.word} of {stop.scope}"]
+            reasons += [f"{part}: {why}" for why in _without_echoes(whys)]
         return "; ".join(reasons)
+
+
+def _without_echoes(reasons: list[str]) -> list[str]:
+    """The ConfigMap and the mounted file repeat what a switch says: once is enough for a person."""
+    return [one for one in reasons if not any(one.endswith(f": {other}") for other in reasons)]
 
 
 def _identity(found: Mapping[str, Any]) -> tuple[str, str, int]:

@@ -145,5 +145,6 @@ def _is_stale(source: Watch) -> bool:
 
 def _why(source: Watch) -> str:
     silent_s = source.silent_s()
-    heard = "yet" if silent_s == float("inf") else f"for {silent_s:.0f} s"
+    # in steps: each change of a reason is a line in the log and in the status
+    heard = "yet" if silent_s == float("inf") else f"for more than {silent_s // 10 * 10:.0f} s"
     return f" {heard}" + (f" ({source.last_error})" if source.last_error is not None else "")

@@ -306,3 +306,14 @@ def test_a_milder_reason_is_told_beneath_a_severer_one() -> None:
     guard.switch_seen(switch(generation=2, engaged=True, reason="bad ticks"), NOW)
     assert guard.severity is Severity.CANCEL
     assert guard.reason == "KillSwitch momentum: bad ticks; the account holds 1 BTC that no order explains"
+
+
+def test_what_the_mirror_repeats_is_told_once() -> None:
+    """The ConfigMap and the mounted file carry the operator's words for the same switch."""
+    guard = active()
+    guard.switches_listed([switch(generation=2, engaged=True, reason="bad ticks")], NOW)
+    state = MirroredState(epoch=1, severity="Cancel", reason="KillSwitch momentum: bad ticks")
+    guard.document_seen(document(state=msgspec.json.encode(state).decode()), NOW)
+    assert guard.reason == "KillSwitch momentum: bad ticks"
+    guard.document_seen(document(engage="stop", version=2), NOW)
+    assert guard.reason == "KillSwitch momentum: bad ticks; kill-switch ConfigMap: engage is 'stop'"

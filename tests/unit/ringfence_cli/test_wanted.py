@@ -3,7 +3,7 @@
 import pytest
 
 from ringfence.wire.stops import EVERYTHING, Scope, covers, switch_scope
-from ringfence_cli.wanted import EVERY, Wanted, scope
+from ringfence_cli.wanted import EVERY, Wanted, scope, system_of
 
 
 def test_all_of_a_system_is_its_own_switch() -> None:
@@ -41,3 +41,10 @@ def test_a_namespace_has_one_switch_over_every_system() -> None:
 def test_a_track_that_there_cannot_be_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(ValueError, match="canary"):
         scope((), (), ("canary",))
+
+
+@pytest.mark.parametrize(
+    ("switch", "system"), [("momentum", "momentum"), ("momentum.btcusdt", "momentum"), (EVERY, "")]
+)
+def test_after_a_release_one_is_sent_to_the_system_that_it_stopped(switch: str, system: str) -> None:
+    assert system_of(switch) == system
