@@ -37,7 +37,7 @@ def maybe(low: int, high: int) -> Any:
 
 limits = st.fixed_dictionaries(
     {
-        "order_value_max": st.sampled_from(["10", "1000", "50000"]).map(money),
+        "order_value_max": st.sampled_from(["10", "50000", "50000"]).map(money),
         "order_quantity_max": maybe(0, 2),
         "order_static_collar_bps": maybe(0, 500),
         "order_far_collar_bps": maybe(0, 2000),
@@ -59,12 +59,19 @@ limits = st.fixed_dictionaries(
     }
 ).map(lambda found: msgspec.structs.replace(LIMITS, **found))
 wide = st.just(LIMITS)
+narrow = st.builds(
+    lambda value, name: msgspec.structs.replace(LIMITS, **{name: money(value)}),
+    st.sampled_from(["8000", "40000", "90000"]),
+    st.sampled_from(["position_per_instrument", "position_gross", "position_net", "order_value_max"]),
+)
+"""One limit that orders reach."""
 steps = st.one_of(
     st.tuples(st.just("place"), tracks, symbols, sides, st.integers(1, 40_000), st.integers(1, 5000)),
+    st.tuples(st.just("up"), tracks, symbols, sides, st.sampled_from([4, 7, 8, 8])),
     st.tuples(st.just("fill"), st.integers(0, 50), st.integers(-3000, 3000)),
     st.tuples(st.just("bust"), st.integers(0, 50)),
     st.tuples(st.just("unknown"), st.integers(0, 50)),
-    st.tuples(st.just("limits"), st.one_of(wide, limits), st.one_of(wide, limits)),
+    st.tuples(st.just("limits"), st.one_of(wide, narrow, limits), st.one_of(wide, narrow, limits)),
     st.tuples(st.just("weights"), st.sampled_from([0, 50, 100]), st.sampled_from([0, 5, 100])),
     st.tuples(st.just("quote"), symbols, st.integers(-4000, 4000), st.sampled_from([-1, 0, 1, 1, 1, 50])),
     st.tuples(st.just("feed"), symbols, st.booleans()),
@@ -113,6 +120,22 @@ class World(Rig):
             ts_decided=self.wall, **plain,
         )  # fmt: skip
 
+    def ask_at_the_bounds(self, track: str, symbol: str) -> None:
+        """The largest and the smallest order at each end of the prices that are cleared, and right at the touch."""
+        slot = self.gate.tracks[track].slots.get(symbol)
+        bounds = slot.clearance if slot is not None else None
+        market = self.gate.markets[symbol]
+        if bounds is None or bounds.most <= 0:
+            return
+        for side, least, most, touch in (
+            (Side.BUY, bounds.price_least, bounds.buy_most, market.ask - TICK),
+            (Side.SELL, bounds.sell_least, bounds.price_most, market.bid + TICK),
+        ):
+            for price in (-(-least // TICK) * TICK, most // TICK * TICK, touch):
+                for quantity in (-(-bounds.least // 1000) * 1000, bounds.most // 1000 * 1000):
+                    plain = self.order(track, symbol, side, 1, 1)
+                    self.ask(msgspec.structs.replace(plain, price=price, quantity=quantity))
+
     def live(self, pick: int) -> str:
         names = list(self.manager.live)
         return names[pick % len(names)] if names else ""
@@ -127,6 +150,12 @@ class World(Rig):
                 intent = self.order(track, symbol, side, away, lots)
                 self.ask(intent)
                 self.manager.intent(intent, track, self.wall, self.mono)
+            case ("up", track, symbol, side, eighths):
+                mine, market = self.gate.tracks[track], self.gate.markets[symbol]
+                room = mine.tightest() * eighths // 8 * SCALE // max(1, market.ask) - mine.slot(market).worst
+                for _ in range(4):
+                    intent = self.order(track, symbol, side, 1, max(1, room // 4000))
+                    self.manager.intent(intent, track, self.wall, self.mono)
             case ("fill", pick, off):
                 name = self.live(pick)
                 if name:
@@ -197,6 +226,8 @@ def test_what_is_cleared_passes_every_check(history: list[tuple[Any, Any]]) -> N
         world.do(step)
         world.ask(world.order(track, symbol, side, away, lots, **KINDS.get(kind, {})))
         world.ask(world.order(track, symbol, side, 5, 200))
+        for one in TRACKS:
+            world.ask_at_the_bounds(one, symbol)
 
 
 KINDS: dict[int, dict[str, Any]] = {
@@ -224,6 +255,38 @@ def test_a_quiet_gate_clears_plain_orders() -> None:
                 assert world.ask(world.order(track, BTC, side, away, 100 + away)) == []
     assert world.asked == 4 * 199
     assert world.judged == 0
+
+
+def crowded(value: str, rise: int) -> World:
+    """Limits of 40,000 on an instrument, of which one track takes ``value`` in quarters; then the price rises."""
+    world = World()
+    world.current = world.granted = msgspec.structs.replace(LIMITS, position_per_instrument=money("40000"))
+    world.granted_again()
+    for track in TRACKS:
+        world.gate.tracks[track].slot(world.gate.markets[BTC])
+    for _ in range(4):
+        lots = money(value) // 4 * SCALE // PRICE // 1000
+        intent = world.order("stable", BTC, Side.BUY, 500, lots)
+        world.manager.intent(intent, "stable", world.wall, world.mono)
+    world.do(("quote", BTC, rise, 1))
+    for track in TRACKS:
+        world.ask(world.order(track, BTC, Side.BUY, 5, 10))
+    world.judged = world.asked = 0
+    return world
+
+
+def test_what_one_track_takes_up_is_missing_to_the_other() -> None:
+    world = crowded("37600", 0)
+    for track in TRACKS:
+        world.ask_at_the_bounds(track, BTC)
+    assert world.judged == world.asked > 0
+
+
+def test_a_price_that_rises_takes_up_room() -> None:
+    world = crowded("30000", PRICE // SCALE // 4)
+    for track in TRACKS:
+        world.ask_at_the_bounds(track, BTC)
+    assert world.judged == world.asked > 0
 
 
 def test_numbers_of_another_kind_are_never_cleared() -> None:
