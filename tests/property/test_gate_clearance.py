@@ -257,10 +257,14 @@ def test_a_quiet_gate_clears_plain_orders() -> None:
     assert world.judged == 0
 
 
-def crowded(value: str, rise: int) -> World:
-    """Limits of 40,000 on an instrument, of which one track takes ``value`` in quarters; then the price rises."""
+def crowded(value: str, rise: int, *, shared: bool = True) -> World:
+    """Limits of 40,000 on an instrument, of which one track takes ``value`` in quarters; then the price rises.
+
+    ``shared``: of the account too, else of each track alone.
+    """
     world = World()
-    world.current = world.granted = msgspec.structs.replace(LIMITS, position_per_instrument=money("40000"))
+    world.granted = msgspec.structs.replace(LIMITS, position_per_instrument=money("40000"))
+    world.current = world.granted if shared else LIMITS
     world.granted_again()
     for track in TRACKS:
         world.gate.tracks[track].slot(world.gate.markets[BTC])
@@ -283,10 +287,11 @@ def test_what_one_track_takes_up_is_missing_to_the_other() -> None:
 
 
 def test_a_price_that_rises_takes_up_room() -> None:
-    world = crowded("30000", PRICE // SCALE // 4)
-    for track in TRACKS:
-        world.ask_at_the_bounds(track, BTC)
-    assert world.judged == world.asked > 0
+    for shared in (True, False):
+        world = crowded("30000", PRICE // SCALE // 4, shared=shared)
+        for track in TRACKS if shared else TRACKS[:1]:
+            world.ask_at_the_bounds(track, BTC)
+        assert world.judged == world.asked > 0
 
 
 def test_numbers_of_another_kind_are_never_cleared() -> None:
