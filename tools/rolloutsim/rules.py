@@ -8,8 +8,6 @@ from rolloutsim.world import Step, World
 
 BACK = {"RolledBack", "HandoverRefused"}
 """Events after which a revision has again what it had before."""
-SKEW_S = 5
-"""A clock that leaps ahead by less than a minute counts for a second each time: see `machine.COUNTED_MAX`."""
 
 
 def weights(state: State) -> dict[str, int]:
@@ -72,7 +70,7 @@ def _unearned(world: World, step: Step, revision: str, before: int, weight: int)
     if target.weight != min(s.weight for s in step.spec.stages if s.weight > before):
         yield f"{revision} skips from {before} to {weight}"
     entered = world.entered.get(step.seen.evaluation.name) if step.seen.evaluation else None
-    if entered is None or (step.at - entered).total_seconds() < step_before.duration_s - SKEW_S:
+    if entered is None or (step.at - entered).total_seconds() < step_before.duration_s:
         yield f"{revision} rises to {weight} after too short a time, entered {entered}"
     if step.silent_s > 120:
         yield f"{revision} rises to {weight} after {step.silent_s:.0f} s without Prometheus"
