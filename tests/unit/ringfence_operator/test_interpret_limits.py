@@ -1,0 +1,74 @@
+"""What decides is told of limits and of the venue's rules: by name and figure, and nothing where nothing is known."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from ringfence.model.money import parse
+from ringfence.runtime import config
+from ringfence.wire.tracks import REPORT_VERSION, TracksReport
+from ringfence_operator import interpret, progress, records
+from ringfence_operator.api import TradingSystem
+from ringfence_operator.cluster.apply import Ref
+from ringfence_operator.cluster.observe import Seen
+from ringfence_operator.desired import config as documents
+from ringfence_operator.limits import gate_limits
+from ringfence_operator.rollout.state import Stage, TrackState
+
+SPEC = Path(__file__).parents[2] / "golden" / "inputs" / "simulated-live.yaml"
+EMPTY = Seen(system={}, live={}, pods=(), switches=(), secrets={}, pod_monitors=False)
+
+
+def report(min_notional: str) -> TracksReport:
+    return TracksReport(
+        version=REPORT_VERSION, gate="g", paper=False, pod="p", build="b", state="Active", observed_ns=1, epoch=1,
+        confirmed_ns=1, stale="", tracks=(), handovers=(), min_notional=min_notional,
+    )  # fmt: skip
+
+
+def system(value_max: str, grant: str) -> TradingSystem:
+    raw: dict[str, Any] = next(iter(yaml.safe_load_all(SPEC.read_text())))
+    raw["metadata"] |= {"namespace": "trading", "uid": "1", "generation": 1}
+    raw["spec"]["limits"]["order"]["valueMax"] = value_max
+    stable = TrackState(
+        revision="r", stage=Stage.LIVE, weight=100, grant=grant, since=datetime(2026, 11, 21, tzinfo=UTC)
+    )
+    told = records.track_status(stable)
+    raw["status"] = {"stable": told.dump() if told is not None else {}}
+    return TradingSystem.parse(raw)
+
+
+def granted(value_max: str) -> tuple[str, Seen]:
+    """A limits revision as it lies in the cluster."""
+    spec = system(value_max, "").spec
+    limits = gate_limits(spec.limits, spec.capital)
+    grant = documents.grant(limits)
+    found = {"data": {config.LIMITS_KEY: documents.text(limits)}}
+    return grant, replace(EMPTY, live={Ref("ConfigMap", f"momentum-limits-{grant}"): found})
+
+
+def test_the_smallest_order_is_the_largest_that_any_gate_tells() -> None:
+    assert progress.min_notional(EMPTY) is None
+    assert progress.min_notional(replace(EMPTY, reports=(report(""),))) is None, "rules not known yet"
+    assert progress.min_notional(replace(EMPTY, reports=(report("5"), report("10"), report("")))) == parse("10")
+
+
+def test_limits_that_are_looser_than_the_grant_are_told_by_name() -> None:
+    grant, seen = granted("100")
+    assert interpret.observation(system("200", grant), seen).looser == ("limits.order.valueMax",)
+    assert interpret.observation(system("50", grant), seen).looser == (), "tightening needs nobody"
+    assert interpret.observation(system("100", grant), seen).looser == ()
+
+
+def test_a_grant_that_cannot_be_read_or_is_not_what_its_name_says_granted_nothing() -> None:
+    grant, seen = granted("100")
+    assert interpret.observation(system("200", grant), EMPTY).looser == ("limits",)
+    ((where, found),) = seen.live.items()
+    text = msgspec.json.decode(found["data"][config.LIMITS_KEY], type=config.Limits)
+    forged = documents.text(msgspec.structs.replace(text, order_value_max=parse("1000000")))
+    other = replace(seen, live={where: {"data": {config.LIMITS_KEY: forged}}})
+    assert interpret.observation(system("200", grant), other).looser == ("limits",)
