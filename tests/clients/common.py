@@ -26,6 +26,7 @@ SCENARIOS: Final = (
     "best_quotes",
     "depth_snapshot",
     "recent_trades",
+    "market_history",
     "trades_stream",
     "limit_rests_and_is_cancelled",
     "limit_fills",

@@ -19,6 +19,11 @@ GOOD: Final = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "timeInForce": 
                "price": "59000"}  # fmt: skip
 
 
+async def _new_window(desk: Desk) -> None:
+    """Well inside of the next ten seconds in which orders are counted."""
+    await asyncio.sleep(10.1 - desk.clock.wall_ns() / 1e9 % 10)
+
+
 def _raw(**changes: str | None) -> Script:
     async def script(desk: Desk) -> str:
         params = {name: value for name, value in (GOOD | changes).items() if value is not None}
@@ -146,7 +151,7 @@ async def _adapter_is_banned(desk: Desk) -> str:
 async def _own_count(desk: Desk) -> str:
     """Five in ten seconds: the adapter knows by itself that there is no room."""
     await desk.adapter.instruments((SYMBOL,))
-    await asyncio.sleep(10 - desk.clock.wall_ns() / 1e9 % 10)
+    await _new_window(desk)
     found = [word(await desk.submit(desk.order(patience_s=0.05))) for _ in range(6)]
     refused = sum(not asked.accepted for asked in desk.api.record.since(0, 100))
     await asyncio.sleep(10)
@@ -156,7 +161,7 @@ async def _own_count(desk: Desk) -> str:
 async def _others_count(desk: Desk) -> str:
     """Somebody else of the account has sent the rest: told by the venue, orders wait and cancels pass."""
     await desk.adapter.instruments((SYMBOL,))
-    await asyncio.sleep(10 - desk.clock.wall_ns() / 1e9 % 10)
+    await _new_window(desk)
     mine = desk.order()
     found = [word(await desk.submit(mine))]
     for _ in range(4):
@@ -168,7 +173,7 @@ async def _others_count(desk: Desk) -> str:
 
 
 async def _fills_give_back(desk: Desk) -> str:
-    await asyncio.sleep(10 - desk.clock.wall_ns() / 1e9 % 10)
+    await _new_window(desk)
     answers = [await desk.asked("POST", ORDER, GOOD | {"price": "60500"}) for _ in range(8)]
     return f"{ {answer.status for answer in answers} }, count {answers[-1].order_counts}"
 
@@ -205,6 +210,21 @@ WEIGHS: Final = (
     "klines 2, avgPrice 2, ticker/24hr 2, ticker/price 2, ticker/bookTicker 2, account 20, openOrders 6, allOrders 20, "
     "myTrades 20, rateLimit/order 40"
 )
+
+
+async def _shares(desk: Desk) -> str:
+    """A burst of two tracks: each stops at its share, what reduces and all cancels pass."""
+    await desk.adapter.instruments((SYMBOL,))
+    await _new_window(desk)
+    made = [desk.order(track=track, patience_s=0.05) for _ in range(60) for track in ("stable", "candidate")]
+    outcomes = await asyncio.gather(*(desk.submit(order) for order in made))
+    sent = [order for order, outcome in zip(made, outcomes, strict=True) if word(outcome) == "Accepted"]
+    kept = sum(word(outcome) == "NotSent" for outcome in outcomes)
+    counts = {track: sum(order.track == track for order in sent) for track in ("stable", "candidate")}
+    reducing = word(await desk.submit(desk.order(side=Side.SELL, track="stable", reduce_only=True)))
+    ended = await asyncio.gather(*(desk.adapter.cancel(SYMBOL, order.client_order_id) for order in sent))
+    canceled = sum(word(outcome) == "Accepted" for outcome in ended)
+    return f"{counts}, kept back {kept}; reducing {reducing}; cancelled {canceled} of {len(sent)}"
 
 
 async def _offset(desk: Desk) -> str:
@@ -257,6 +277,8 @@ ROWS: Final[tuple[tuple[str, str, Script] | tuple[str, str, Script, dict[str, An
      _own_count, {"limits": Limits(orders_10s=5)}),
     ("-1015 order count used by others", "Accepted, Refused -1015, NotSent, Accepted", _others_count,
      {"limits": Limits(orders_10s=5)}),
+    ("a burst of tracks: shares, and cancels pass",
+     "{'stable': 30, 'candidate': 10}, kept back 80; reducing Accepted; cancelled 40 of 40", _shares),
     ("fills give order counts back", "{200}, count (0, 0)", _fills_give_back, {"limits": Limits(orders_10s=5)}),
     ("weight headers: order, refused order, snapshot", "0, 1, 251", _headers),
     ("weights of queries", WEIGHS, _weighs),

@@ -192,6 +192,7 @@ class Gate:
             trailing_bps=intent.trailing_bps,
             display=intent.display,
             reduce_only=intent.reduce_only,
+            track=intent.track,
             epoch=self.guard.epoch,
             deadline_ns=mono + track.caps.lifetime_ns,
         )

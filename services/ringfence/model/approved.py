@@ -24,6 +24,8 @@ class Approved(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Hundredths of a percent, not scaled."""
     display: int = 0
     reduce_only: bool = False
+    track: str = ""
+    """Whose share of the venue's rate limit it takes; empty = nobody's."""
     epoch: int
     """The guard's epoch at the check. A later epoch at the socket means that the permission is gone."""
     deadline_ns: int

@@ -146,6 +146,20 @@ class Scenarios(Suite):
         expect(1 <= len(trades) <= 5, f"{len(trades)} trades")
         expect(Decimal(trades[-1].price) > 0 and trades[-1].time > 0, f"{trades[-1]}")
 
+    async def market_history(self) -> None:
+        """Candles, a day's figures, aggregates and the average tell of the same trades."""
+        await self._market("BUY")
+        candles = await self._ask(self.rest.klines, symbol=SYMBOL, interval="1m")
+        expect(len(candles) >= 1, "no candles")
+        day = (await self._ask(self.rest.ticker24hr, symbol=SYMBOL)).actual_instance
+        low, high = Decimal(day.low_price), Decimal(day.high_price)
+        average = Decimal((await self._ask(self.rest.avg_price, symbol=SYMBOL)).price)
+        last = (await self._ask(self.rest.ticker_price, symbol=SYMBOL)).actual_instance
+        expect(0 < low <= average <= high and low <= Decimal(last.price), f"{low} {average} {last} {high}")
+        found = (await self._ask(self.rest.agg_trades, symbol=SYMBOL, limit=3))[0]
+        first = (await self._ask(self.rest.historical_trades, symbol=SYMBOL, from_id=found.f, limit=1))[0]
+        same((first.id, first.price, first.time), (found.f, found.p, found.T), "aggregate")
+
     @contextlib.asynccontextmanager
     async def _streams(self) -> AsyncIterator[Any]:
         connection = await self._spot(self.bench.key, self.bench.secret).websocket_streams.create_connection()

@@ -95,6 +95,17 @@ class Scenarios(Suite):
         expect(1 <= len(trades) <= 5, f"{len(trades)} trades")
         expect(trades[-1]["price"] > 0 and trades[-1]["timestamp"] > 0, f"{trades[-1]}")
 
+    async def market_history(self) -> None:
+        """Candles, a day's figures and aggregates tell of the same trades."""
+        await self._market("buy")
+        candles = await self.client.fetch_ohlcv(MARKET, "1m")
+        expect(candles and all(low <= close <= high for _, _, high, low, close, _ in candles), f"{candles}")
+        day = await self.client.fetch_ticker(MARKET)
+        expect(day["low"] <= day["last"] and day["bid"] < day["ask"], f"{day}")
+        expect(day["baseVolume"] >= candles[-1][5] - 1e-9, f"{day['baseVolume']} of a day")
+        found = await self.client.fetch_trades(MARKET, limit=3, params={"fetchTradesMethod": "publicGetAggTrades"})
+        expect(len(found) == 3 and all(trade["amount"] > 0 for trade in found), f"{found}")
+
     async def trades_stream(self) -> None:
         found: dict[int, Any] = {}
         async with asyncio.timeout(15):

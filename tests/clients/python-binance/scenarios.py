@@ -70,6 +70,20 @@ class Scenarios(Suite):
         expect(1 <= len(trades) <= 5, f"{len(trades)} trades")
         expect(Decimal(trades[-1]["price"]) > 0 and trades[-1]["time"] > 0, f"{trades[-1]}")
 
+    async def market_history(self) -> None:
+        """Candles, a day's figures, aggregates and the average tell of the same trades."""
+        await self._trade()
+        candles = await self.client.get_klines(symbol=SYMBOL, interval="1m")
+        day = await self.client.get_ticker(symbol=SYMBOL)
+        expect(sum(candle[8] for candle in candles) <= day["count"], f"{day['count']} trades")
+        low, high = Decimal(day["lowPrice"]), Decimal(day["highPrice"])
+        average = Decimal((await self.client.get_avg_price(symbol=SYMBOL))["price"])
+        last = Decimal((await self.client.get_symbol_ticker(symbol=SYMBOL))["price"])
+        expect(0 < low <= average <= high and low <= last, f"{low} {average} {last} {high}")
+        found = await self.client.get_aggregate_trades(symbol=SYMBOL, limit=3)
+        first = (await self.client.get_historical_trades(symbol=SYMBOL, fromId=found[0]["f"], limit=1))[0]
+        same((first["id"], first["price"], first["time"]), (found[0]["f"], found[0]["p"], found[0]["T"]), "aggregate")
+
     async def trades_stream(self) -> None:
         async with self.sockets.trade_socket(SYMBOL) as stream:
             messages = [await asyncio.wait_for(stream.recv(), 10) for _ in range(5)]

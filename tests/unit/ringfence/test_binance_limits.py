@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringfence.venues.binance.backoff import MOST_S, Backoff
 from ringfence.venues.binance.limits import (
@@ -40,13 +42,13 @@ def refuse(of: RateBudget, kind: Kind, weight: int = 1, now_ns: int = START_NS) 
 
 
 def test_cancels_have_room_when_queries_and_orders_have_none() -> None:
-    """Queries stop at 70 %, orders at 90 %, and cancels may use the rest."""
+    """Queries stop at 70 %, orders at 80 %, and cancels may use the rest."""
     limited = budget()
     take(limited, Kind.QUERY, 70)
     assert refuse(limited, Kind.QUERY).ns == MINUTE_NS
-    take(limited, Kind.ORDER, 20)
-    assert "90 %" in refuse(limited, Kind.ORDER).reason
-    take(limited, Kind.CANCEL, 10)
+    take(limited, Kind.ORDER, 10)
+    assert "80 %" in refuse(limited, Kind.ORDER).reason
+    take(limited, Kind.CANCEL, 20)
     assert "100 %" in refuse(limited, Kind.CANCEL).reason
 
 
@@ -176,3 +178,43 @@ def test_waits_grow_with_jitter_to_a_bound_and_start_again() -> None:
     assert waits != [other.next_s() for _ in range(20)]
     backoff.reset()
     assert backoff.next_s() <= 0.1
+
+
+STEPS = st.tuples(st.sampled_from(("stable", "candidate", "")), st.integers(0, 12), st.booleans())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(STEPS, max_size=150))
+def test_no_track_takes_more_than_its_share_and_none_takes_the_others(steps: list[tuple[str, int, bool]]) -> None:
+    """Stable 60 %, candidate 20 % of half of the count; refunds give back, windows begin anew, the whole holds."""
+    limited = RateBudget(Limit("1M", 1_000_000), (Limit("10S", 100),))
+    now, sent = START_NS, dict.fromkeys(("stable", "candidate", ""), 0)
+    for track, seconds, leaves in steps:
+        later = now + seconds * SECOND_NS
+        if later // (10 * SECOND_NS) != now // (10 * SECOND_NS):
+            sent = dict.fromkeys(sent, 0)
+        now = later
+        found = limited.admit(Kind.ORDER, 1, now, track=track)
+        share = {"stable": 30, "candidate": 10, "": 100}[track]
+        room = sent[track] < share and sum(sent.values()) < 100
+        assert isinstance(found, Ticket) == room
+        if isinstance(found, Ticket) and leaves:
+            limited.settle(found, NO_COUNTS, now)
+            sent[track] += 1
+        elif isinstance(found, Ticket):
+            limited.refund(found)
+        assert isinstance(limited.admit(Kind.CANCEL, 1, now), Ticket), "a cancel is never counted as an order"
+
+
+def test_a_pair_is_two_orders() -> None:
+    """Of a share as of the whole."""
+    limited = RateBudget(Limit("1M", 1000), (Limit("10S", 10),))
+    assert isinstance(limited.admit(Kind.ORDER, 1, START_NS, orders=2, track="stable"), Ticket)
+    assert "share of stable" in refuse_pair(limited).reason
+    take(limited, Kind.ORDER, 1)
+
+
+def refuse_pair(of: RateBudget) -> Wait:
+    found = of.admit(Kind.ORDER, 1, START_NS, orders=2, track="stable")
+    assert isinstance(found, Wait)
+    return found

@@ -48,6 +48,8 @@ class Request(msgspec.Struct, frozen=True):
     kind: Kind
     weight: int
     signed: bool = True
+    orders: int = 1
+    """How many it places, where its kind is that."""
 
 
 def encoded(parameters: list[tuple[str, str]]) -> str:
@@ -107,7 +109,7 @@ def new_pair(first: Approved, second: Approved) -> Request:
         ("selfTradePreventionMode", _prevention(first)),
         ("newOrderRespType", "ACK"),
     ]
-    return Request("POST", "/api/v3/orderList/oco", encoded(parameters), Kind.ORDER, 1)
+    return Request("POST", "/api/v3/orderList/oco", encoded(parameters), Kind.ORDER, 1, orders=2)
 
 
 def _wanted(order: Approved) -> list[tuple[str, str]]:

@@ -1,8 +1,11 @@
 """The venue's rate limits, kept from our side, so that a cancel always finds room. Pure.
 
 The venue counts in fixed windows of its own clock and tells its counts in the headers of each answer. We count
-what is on its way on top of what it told last. Queries may use up to 70 % of the weight, orders 90 %, cancels
+what is on its way on top of what it told last. Queries may use up to 70 % of the weight, orders 80 %, cancels
 all of it: losing sight of an account is bad, being unable to leave a position is worse.
+
+Tracks share half of the order count, so that none starves another, and so that the other half is there for what
+closes positions and for whoever else trades the account.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,8 +28,14 @@ class Kind(Enum):
     """What a request is for. The value is the share of the weight, in percent, that this kind may fill up to."""
 
     CANCEL = 100
-    ORDER = 90
+    ORDER = 80
     QUERY = 70
+
+
+SHARED: Final = 50
+"""Percent of the venue's order count that tracks have between them."""
+SHARES: Final = {"stable": 60, "candidate": 20}
+"""Percent of that; what is left over is for cancels. An order that is nobody's, or reduces, is bound by the whole."""
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -53,6 +62,8 @@ class Ticket(msgspec.Struct, frozen=True):
     kind: Kind
     weight: int
     taken_ns: int
+    orders: int = 0
+    track: str = ""
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -91,7 +102,7 @@ def interval_ns(interval: str) -> int:
 class Window:
     """One counter of the venue, as we believe it to be."""
 
-    __slots__ = ("index", "interval", "most", "ns", "pending", "used")
+    __slots__ = ("index", "interval", "most", "ns", "pending", "tracks", "used")
 
     def __init__(self, limit: Limit) -> None:
         self.interval = limit.interval
@@ -102,12 +113,15 @@ class Window:
         """As the venue told last, or counted by us where it has told nothing."""
         self.pending = 0
         """On its way: may or may not be in what the venue told."""
+        self.tracks: dict[str, int] = {}
+        """What each track has sent in this window. Fills give nothing back here: it is a rate of messages."""
 
     def roll(self, now_ns: int) -> None:
         index = now_ns // self.ns
         if index != self.index:
             self.index = index
             self.used = 0
+            self.tracks.clear()
 
     def wait_ns(self, amount: int, percent: int, now_ns: int) -> int:
         """0 when ``amount`` fits below ``percent`` of the limit, else the time until the window ends."""
@@ -115,6 +129,22 @@ class Window:
         if self.used + self.pending + amount <= self.most * percent // 100:
             return 0
         return (self.index + 1) * self.ns - now_ns
+
+    def share_wait_ns(self, track: str, amount: int, now_ns: int) -> int:
+        """0 when the track's share has room, else the time until the window ends."""
+        share = SHARES.get(track)
+        self.roll(now_ns)
+        if share is None or self.tracks.get(track, 0) + amount <= max(1, self.most * SHARED * share // 10_000):
+            return 0
+        return (self.index + 1) * self.ns - now_ns
+
+    def send(self, track: str, amount: int) -> None:
+        self.pending += amount
+        self.tracks[track] = self.tracks.get(track, 0) + amount
+
+    def unsend(self, track: str, amount: int) -> None:
+        self.pending = max(0, self.pending - amount)
+        self.tracks[track] = max(0, self.tracks.get(track, 0) - amount)
 
     def settle(self, amount: int, told: int | None, taken_ns: int, now_ns: int) -> None:
         self.roll(now_ns)
@@ -145,31 +175,35 @@ class RateBudget:
         renewed = tuple(_renewed(limit, self._orders) for limit in orders)
         self._orders = renewed or self._orders
 
-    def admit(self, kind: Kind, weight: int, now_ns: int) -> Ticket | Wait:
-        """Take room for a request, or say how long there will be none."""
-        wait = self._closed(kind, weight, now_ns)
+    def admit(self, kind: Kind, weight: int, now_ns: int, orders: int = 1, track: str = "") -> Ticket | Wait:
+        """Take room for a request, or say how long there will be none.
+
+        ``orders``: how many it places, if it is about that; ``track``: whose share they take.
+        """
+        orders = orders if kind is Kind.ORDER else 0
+        wait = self._closed(kind, weight, now_ns) or self._counted(orders, track, now_ns)
         if wait is not None:
             self.refused_locally += 1
             return wait
         self._weight.pending += weight
-        if kind is Kind.ORDER:
+        if orders:
             for window in self._orders:
-                window.pending += 1
-        return Ticket(kind, weight, now_ns)
+                window.send(track, orders)
+        return Ticket(kind, weight, now_ns, orders, track)
 
     def settle(self, ticket: Ticket, told: Counts, now_ns: int) -> None:
         """The request was answered (with its counters), lost, or never left (both: NO_COUNTS)."""
         self._weight.settle(ticket.weight, told.weight.get(self._weight.interval), ticket.taken_ns, now_ns)
-        if ticket.kind is Kind.ORDER:
+        if ticket.orders:
             for window in self._orders:
-                window.settle(1, told.orders.get(window.interval), ticket.taken_ns, now_ns)
+                window.settle(ticket.orders, told.orders.get(window.interval), ticket.taken_ns, now_ns)
 
     def refund(self, ticket: Ticket) -> None:
         """The request never left: nothing was counted anywhere."""
         self._weight.pending = max(0, self._weight.pending - ticket.weight)
-        if ticket.kind is Kind.ORDER:
+        if ticket.orders:
             for window in self._orders:
-                window.pending = max(0, window.pending - 1)
+                window.unsend(ticket.track, ticket.orders)
 
     def limited(
         self, status: int, code: int, retry_after_s: int | None, banned_until_ms: int | None, now_ns: int
@@ -208,14 +242,20 @@ class RateBudget:
         wait_ns = self._weight.wait_ns(weight, kind.value, now_ns)
         if wait_ns:
             return Wait(wait_ns, f"request weight of {self._weight.interval} used up to {kind.value} %")
-        if kind is not Kind.ORDER:
+        return None
+
+    def _counted(self, orders: int, track: str, now_ns: int) -> Wait | None:
+        if not orders:
             return None
         if now_ns < self._orders_blocked_ns:
             return Wait(self._orders_blocked_ns - now_ns, "too many orders (-1015)")
         for window in self._orders:
-            wait_ns = window.wait_ns(1, 100, now_ns)
+            wait_ns = window.wait_ns(orders, 100, now_ns)
             if wait_ns:
                 return Wait(wait_ns, f"order count of {window.interval} used up")
+            wait_ns = window.share_wait_ns(track, orders, now_ns)
+            if wait_ns:
+                return Wait(wait_ns, f"share of {track} in the order count of {window.interval} used up")
         return None
 
 

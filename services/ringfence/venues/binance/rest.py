@@ -117,13 +117,19 @@ class Rest:
         self._venue_clock.sample(sent_ns, self._clock.monotonic_ns(), codec.server_time_ms(answer.body))
 
     async def call(
-        self, request: codec.Request, *, last_word: Callable[[], None] | None = None, patience_ns: int = 0
+        self,
+        request: codec.Request,
+        *,
+        last_word: Callable[[], None] | None = None,
+        patience_ns: int = 0,
+        track: str = "",
     ) -> Answer:
         """Send one request once. Raises NotWrittenError or LostError; any answer is returned, whatever its status.
 
-        ``last_word`` runs immediately before the bytes leave, and raises VetoError to keep them.
+        ``last_word`` runs immediately before the bytes leave, and raises VetoError to keep them. ``track``: whose share
+        of the rate limit the request takes.
         """
-        ticket = await self._room(request, patience_ns)
+        ticket = await self._room(request, patience_ns, track)
         told, left = limits.NO_COUNTS, False
 
         def before_write() -> None:
@@ -161,10 +167,10 @@ class Rest:
             return failed
         return msgspec.structs.replace(failed, message=self._credentials.hide(failed.message))
 
-    async def _room(self, request: codec.Request, patience_ns: int) -> limits.Ticket:
+    async def _room(self, request: codec.Request, patience_ns: int, track: str) -> limits.Ticket:
         until_ns = self._clock.monotonic_ns() + patience_ns
         while True:
-            found = self.budget.admit(request.kind, request.weight, self.venue_now_ns())
+            found = self.budget.admit(request.kind, request.weight, self.venue_now_ns(), request.orders, track)
             if isinstance(found, limits.Ticket):
                 return found
             if self._clock.monotonic_ns() + found.ns > until_ns:

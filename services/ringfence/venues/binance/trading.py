@@ -159,8 +159,10 @@ class BinanceTrading:
                 raise VetoError(reason)
 
         patience_ns = deadline_ns - self._clock.monotonic_ns()
+        # what reduces is not held back by its track's share: being unable to leave a position is worse
+        track = "" if all(order.reduce_only for order in orders) else orders[0].track
         try:
-            return await self._rest.call(request, last_word=last_word, patience_ns=patience_ns)
+            return await self._rest.call(request, last_word=last_word, patience_ns=patience_ns, track=track)
         except NotWrittenError as error:
             return NotSent(str(error))
         except LostError as error:
