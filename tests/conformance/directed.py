@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from matrix import in_virtual_time
 from structlog.testing import capture_logs
 
 from chaos.compare import STATES
-from chaos.episode import ACCOUNT, RULES, Episode
+from chaos.episode import ACCOUNT, PROFILE, RULES, Episode
 from chaos.plan import Plan
 from chaos.process import KEY, SYMBOL, Process, furnish
+from ringfence.model.money import parse
 from ringfence.model.orders import CLOSED, IN_FLIGHT, Order, OrderType, Side, TimeInForce
 from ringfence.runtime.clock import ManualClock
+from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.faults import Fault
+from ringfence.simulator.generated import generated
 from ringfence.simulator.server import TEST_CREDENTIAL
+from ringfence.simulator.venue import Venue
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import (
     CancelIntent,
@@ -28,6 +33,8 @@ from ringfence.wire.messages import (
 from ringfence.wire.messages import Request as AskedOfGate
 
 WAIT_S: Final = 60.0
+FUNDS: Final = {"USDT": parse("1000000"), "BTC": parse("10")}
+"""What the account opens with in every episode."""
 STEP_S: Final = 0.0005
 QUIET: Final = Plan(
     length_s=0,
@@ -58,6 +65,8 @@ class Directed(Episode):
         super().__init__(1, directory, clock, QUIET)
         self.script = script
         self.seen = ""
+        self.judged = True
+        """Ledgers are compared afterwards."""
         self.blocked = False
         """New exposure was refused for an outcome that was not known."""
         self.history: dict[str, list[str]] = {}
@@ -70,6 +79,23 @@ class Directed(Episode):
             self.seen = await self.script(self)
         finally:
             watch.cancel()
+
+    async def _quiesce(self) -> None:
+        if self.judged:
+            await super()._quiesce()
+
+    def _verdict(self, process: Process) -> list[str]:
+        return super()._verdict(process) if self.judged else []
+
+    def forget(self) -> None:
+        """The venue's process is another one: the account is as it was opened, and nothing has happened since."""
+        self.judged = False  # nothing is left to compare with
+        now = self.clock.wall_ns()
+        old, market = self.venue, self._market(generated(RULES, PROFILE, Random(2), now))
+        self.venue = Venue({SYMBOL: LISTED[SYMBOL]}, {SYMBOL: market}, old.fees, now)
+        self.venue.open_account(ACCOUNT, FUNDS)
+        self.gateway.venue = self.gateway.api.venue = self.venue
+        self.fault("drop_streams")
 
     @property
     def gate(self) -> Process:

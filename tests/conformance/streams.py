@@ -67,6 +67,22 @@ async def _wrong_balance(at: Directed) -> str:
     return f"{at.gate.app.guard.severity.word}: {'BTC' in at.gate.app.guard.reason}"
 
 
+async def _forgotten(at: Directed) -> str:
+    """A venue that has lost its memory (our simulator after its pod's restart) is a break, and stays one."""
+    await at.holding()
+    await at.resting("a")
+    order = at.order("a")
+    assert order is not None
+    before = int(order.venue_order_id)
+    at.forget()
+    await asyncio.sleep(30)
+    await at.until(lambda: at.gate.app.guard.severity >= Severity.HALT, "a halt")
+    newest = at.venue._order_id
+    reason = at.gate.app.guard.reason
+    named = "BTC" in reason and "USDT that no order explains" in reason
+    return f"{at.gate.app.guard.severity.word}, names both assets: {named}; numbers go on: {newest > before}"
+
+
 async def _position(desk: Desk) -> str:
     """Every change of the balances is told, and ends in what a query says."""
     order = desk.order(price=BID + STEP, quantity="0.8")
@@ -138,6 +154,7 @@ ROWS: Final = (
     ("serverShutdown: a new connection",
      "SUBMITTED > ACCEPTED > PENDING_CANCEL > CANCELED | ledgers equal", lambda: directed(_shut_down)),
     ("wrong balance: halted, and says which", "Halt: True | ledgers equal", lambda: directed(_wrong_balance)),
+    ("a venue that has forgotten everything is a break", "Halt, names both assets: True; numbers go on: True | ledgers equal", lambda: directed(_forgotten)),
     ("account position equals the account", "['BTC', 'USDT'] equal", lambda: at_desk(_position)),
     ("an unreadable event begins the stream anew", "[True, False, True]", lambda: at_desk(_unreadable)),
     ("eventStreamTerminated begins it anew", "[True, False, True]", lambda: at_desk(_terminated)),

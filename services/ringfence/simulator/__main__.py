@@ -24,6 +24,12 @@ def metrics(simulator: Simulator) -> Iterable[Metric]:
         ("stream_messages", "Messages sent to streams.", simulator.gateway.hub.sent),
     ):
         yield CounterMetricFamily(f"ringfence_simulator_{name}", what, value=value)
+    started = simulator.venue.start_ns / 1e9
+    yield GaugeMetricFamily(
+        "ringfence_simulator_start_time_seconds",
+        "When this venue began: it keeps nothing over a restart, so accounts and orders are as of then.",
+        value=started,
+    )
     streams = len(simulator.gateway.hub.connections)
     yield GaugeMetricFamily("ringfence_simulator_connections", "Open WebSocket connections.", value=streams)
 
