@@ -228,7 +228,7 @@ def directed(script: Script) -> str:
         episode = Directed(directory, clock, script)
         await episode.run()
         wrong = "; ".join(episode.wrong)
-        return f"{episode.seen} | {wrong or 'ledgers equal'}"
+        return f"{episode.seen} | {wrong or 'ledgers equal'}" if episode.judged or wrong else episode.seen
 
     with capture_logs():
         return in_virtual_time(run)
