@@ -18,6 +18,7 @@ from chaos.plan import Change, Drop, Kill, Plan, Stop, Trouble, Want, changes, f
 from chaos.process import CONFIG, KEY, SYMBOL, SYSTEM, Process, furnish
 from chaos.virtual import START_NS, Skewed, VirtualLoop
 from chaos.wire import Network
+from ringfence.execution.agenda import OURS
 from ringfence.execution.checkpointing import make
 from ringfence.model.money import parse
 from ringfence.model.orders import OrderType, Side, TimeInForce
@@ -402,7 +403,7 @@ class Episode:
         """Wait until the gate itself says that all is well, in a look that began from here on. Returns when."""
         asked = max(self.machine.wall_ns(), since)
         if self.process is not None:
-            self.process.app.wake_reconciler.set()
+            self.process.app.look(OURS)
         while self._now() < deadline:
             process = self.process
             if process is not None and process.life.alive:

@@ -14,6 +14,7 @@ import structlog
 
 from ringfence.execution import ids
 from ringfence.execution.aftermath import Aftermath
+from ringfence.execution.agenda import ALL, OURS, STANDING, Agenda, Look
 from ringfence.execution.changes import Changes
 from ringfence.execution.counters import Counters
 from ringfence.execution.evidence import Evidence
@@ -127,6 +128,7 @@ class Execution:
         self.balances: dict[str, api.VenueBalance] = {}
         self.heard: dict[str, int] = {}
         """When each track's strategy was last heard, UTC nanoseconds."""
+        self.agenda = Agenda()
         self.wake_reconciler = asyncio.Event()
         self.stream_drops = 0
         self.stream_up = False
@@ -213,7 +215,7 @@ class Execution:
                     self.publisher.send(Refused(self.config.service, self.clock.wall_ns(), track, intent_id, reasons))
                 case Reconcile(reason):
                     log.info("reconciling", reason=reason)
-                    self.wake_reconciler.set()
+                    self.look(OURS)
         if entries:
             self.record(entries)
 
@@ -262,7 +264,7 @@ class Execution:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a request failed", exc_info=task.exception())
-            self.wake_reconciler.set()
+            self.look(OURS)
 
     def may_send(self, order: Approved) -> str | None:
         """Asked at the socket, immediately before the bytes leave."""
@@ -317,6 +319,11 @@ class Execution:
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
         self.perform(self.manager.canceled(client_order_id, outcome, wall, mono))
 
+    def look(self, look: Look) -> None:
+        """Have the venue asked, now."""
+        self.agenda.ask(look)
+        self.wake_reconciler.set()
+
     async def query(self, symbol: str, client_order_id: str) -> None:
         asked = self.clock.monotonic_ns()
         try:
@@ -351,7 +358,7 @@ class Execution:
             self.observe(lambda now: self.guard.missed(STREAM, reason, now))
             # events may have been missed: only a reconciliation that begins from here on proves anything
             self.observe(lambda now: self.guard.missed(RECONCILED, "not since the stream broke", now))
-        self.wake_reconciler.set()
+        self.look(ALL)
 
     def _revision_of(self, track: str) -> str:
         found = self.gate.tracks.get(track)
@@ -438,7 +445,7 @@ class Execution:
             if before < Severity.CANCEL:
                 self.manager.canceled_by_kill = 0
             self.perform(self.manager.cancel_stopped(self.clock.wall_ns(), self.clock.monotonic_ns()))
-            self.wake_reconciler.set()
+            self.look(Look.ORDERS)
         if guard.latches != self._latches:
             self._latches = dict(guard.latches)
             self._keep_latches()
@@ -449,7 +456,7 @@ class Execution:
         self.protection.guard_changed(released=released, wall=self.clock.wall_ns())
         if guard.cycle != self._cycle:
             self._cycle = guard.cycle
-            self.wake_reconciler.set()
+            self.look(STANDING)
         self.publish_state()
         self.touch_status()
         log.info("guard", state=guard.state, reason=guard.reason, epoch=guard.epoch)
@@ -487,7 +494,7 @@ class Execution:
         before = self.cancel_proof.wanted
         self.perform(self.aftermath.step(self.balances, self.clock.wall_ns(), self.clock.monotonic_ns()))
         if self.cancel_proof.wanted and not before:
-            self.wake_reconciler.set()
+            self.look(Look.ORDERS)
         self.touch_status()
 
     def protect(self) -> None:

@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 
 from ringfence.execution import ids
+from ringfence.execution.agenda import OURS, Look
 from ringfence.execution.manager import Manager
-from ringfence.execution.outputs import Output, Query, Reconcile
+from ringfence.execution.outputs import Output, Query
 from ringfence.execution.state import FOREIGN
 from ringfence.model.money import text
 from ringfence.model.orders import Accepted, Filled, Initialized, OrderType, Side, Submitted, TimeInForce
@@ -41,8 +42,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
     sound: bool
     """No break and nothing left open: trading may start."""
-    again: bool
-    """Look again soon: something moved meanwhile, or a break is to be confirmed."""
+    again: Look = Look.NOTHING
+    """What to look at again soon: something moved meanwhile, or a break is to be confirmed."""
 
 
 class Reconciler:
@@ -54,13 +55,18 @@ class Reconciler:
         self.breaks: dict[str, int] = {}
         """Venue's balance minus what the ledgers explain, by asset; confirmed ones only."""
         self.runs = 0
-        self.foreign_orders = 0
+        self.foreign: dict[str, int] = {}
+        """Open orders that are not ours, by symbol."""
         self.deferred = 0
         self.baseline: Baseline | None = None
         self._adjusted: dict[str, int] = {}
         self._manager = manager
         self._guard = guard
         self._suspect: tuple[dict[str, int], int] | None = None
+
+    @property
+    def foreign_orders(self) -> int:
+        return sum(self.foreign.values())
 
     # --- notes
 
@@ -85,13 +91,25 @@ class Reconciler:
 
     # --- orders
 
-    def open_orders(self, reports: tuple[OrderReport, ...], asked: int, wall: int, mono: int) -> list[Output]:
-        """All open orders of the account. What of ours is not among them is asked for by its id."""
+    def open_orders(
+        self,
+        reports: tuple[OrderReport, ...],
+        asked: int,
+        wall: int,
+        mono: int,
+        symbols: tuple[str, ...] | None = None,
+    ) -> list[Output]:
+        """All open orders of the account, or of some instruments. What of ours is not there is asked for by its id."""
         manager = self._manager
         outputs: list[Output] = []
-        missing = {key for key, live in manager.live.items() if live.order.track != FOREIGN}
+        missing = {
+            key
+            for key, live in manager.live.items()
+            if live.order.track != FOREIGN and (symbols is None or live.order.symbol in symbols)
+        }
         leaves: dict[tuple[str, Side], int] = {}
-        self.foreign_orders = 0
+        elsewhere = {} if symbols is None else {s: n for s, n in self.foreign.items() if s not in symbols}
+        self.foreign = elsewhere
         for report in reports:
             known = manager.orders.get(report.client_order_id)
             if known is not None:
@@ -102,10 +120,10 @@ class Reconciler:
             if parts is not None and parts.prefix == manager.prefix:
                 outputs += self._take_back(report, parts, wall)
             else:
-                self.foreign_orders += 1
+                self.foreign[report.symbol] = self.foreign.get(report.symbol, 0) + 1
                 key = (report.symbol, report.side)
                 leaves[key] = leaves.get(key, 0) + report.quantity - report.filled
-        self._foreign_leaves(leaves)
+        self._foreign_leaves(leaves, symbols)
         outputs += [Query(manager.live[key].order.symbol, key) for key in sorted(missing)]
         return outputs
 
@@ -133,11 +151,13 @@ class Reconciler:
             ),
         ]
 
-    def _foreign_leaves(self, leaves: dict[tuple[str, Side], int]) -> None:
+    def _foreign_leaves(self, leaves: dict[tuple[str, Side], int], symbols: tuple[str, ...] | None) -> None:
         """Foreign open orders count at worst case; they are read anew each time and not journaled."""
         gate = self._manager.gate
         foreign = gate.tracks[FOREIGN]
         for market in gate.markets.values():
+            if symbols is not None and market.symbol not in symbols:
+                continue
             slot = foreign.slot(market)
             slot.buys = leaves.get((market.symbol, Side.BUY), 0)
             slot.sells = leaves.get((market.symbol, Side.SELL), 0)
@@ -186,21 +206,21 @@ class Reconciler:
         unknown = [key for key, live in manager.live.items() if live.order.unknown]
         if unknown or manager.activity != activity_before:
             self._guard.missed("reconciled", _waiting(unknown), wall) if unknown else None
-            return Verdict(sound=False, again=True)
+            return Verdict(sound=False, again=Look.BALANCES)
         differences = self.differences(found)
         if not differences:
             self._suspect, self.breaks = None, {}
             self._guard.drop(BREAK, wall)
             self._guard.reconciled(cycle, wall)
-            return Verdict(sound=True, again=False)
+            return Verdict(sound=True)
         if self._suspect != (differences, manager.activity):
             self._suspect = (differences, manager.activity)
-            return Verdict(sound=False, again=True)
+            return Verdict(sound=False, again=OURS)
         self.breaks = differences
         told = ", ".join(f"{text(amount)} {asset}" for asset, amount in sorted(differences.items()))
         sentence = f"the account holds {told} that no order explains; engage and release the KillSwitch to accept it"
         self._guard.hold(BREAK, Severity.HALT, sentence, wall)
-        return Verdict(sound=False, again=False)
+        return Verdict(sound=False)
 
     def differences(self, found: dict[str, VenueBalance]) -> dict[str, int]:
         """Balance minus baseline, adjustments and ledgers, by asset that we trade or pay fees in."""
@@ -246,11 +266,6 @@ class Reconciler:
     def _book(self, amounts: dict[str, int]) -> None:
         for asset, amount in amounts.items():
             self._adjusted[asset] = self._adjusted.get(asset, 0) + amount
-
-
-def wants_more(outputs: list[Output]) -> bool:
-    """Whether a run has found something that only another run settles."""
-    return any(isinstance(output, Reconcile) for output in outputs)
 
 
 def entries(outputs: list[Output]) -> list[Entry]:

@@ -135,8 +135,8 @@ class TradingVenue(Protocol):
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """None only where the venue itself says that it knows no such order. Raises VenueError."""
 
-    async def open_orders(self) -> tuple[OrderReport, ...]:
-        """All open orders of the account, foreign ones too. Raises VenueError."""
+    async def open_orders(self, symbols: tuple[str, ...] | None = None) -> tuple[OrderReport, ...]:
+        """Open orders in these instruments, or all of the account; foreign ones too. Raises VenueError."""
 
     async def trades(self, symbol: str, after_trade_id: str | None) -> tuple[TradeReport, ...]:
         """Our executions, oldest first, all pages. Raises VenueError."""

@@ -159,8 +159,11 @@ def query_order(symbol: str, client_order_id: str) -> Request:
     return Request("GET", "/api/v3/order", query, Kind.QUERY, 4)
 
 
-def query_open_orders() -> Request:
-    return Request("GET", "/api/v3/openOrders", "", Kind.QUERY, 80)
+def query_open_orders(symbol: str = "") -> Request:
+    """Of one instrument, or of the whole account."""
+    if not symbol:
+        return Request("GET", "/api/v3/openOrders", "", Kind.QUERY, 80)
+    return Request("GET", "/api/v3/openOrders", encoded([("symbol", symbol)]), Kind.QUERY, 6)
 
 
 def query_trades(symbol: str, from_id: int) -> Request:

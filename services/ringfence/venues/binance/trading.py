@@ -215,8 +215,14 @@ class BinanceTrading:
             raise VenueError(f"order {client_order_id}: {failed}")
         return _read(codec.order_report, answer.body)
 
-    async def open_orders(self) -> tuple[OrderReport, ...]:
-        return _read(codec.order_reports, await self._told(codec.query_open_orders()))
+    async def open_orders(self, symbols: tuple[str, ...] | None = None) -> tuple[OrderReport, ...]:
+        whole = codec.query_open_orders()
+        requests = [whole] if symbols is None else [codec.query_open_orders(symbol) for symbol in symbols]
+        if sum(request.weight for request in requests) >= whole.weight:  # many: the whole account costs less
+            found = _read(codec.order_reports, await self._told(whole))
+            return tuple(order for order in found if symbols is None or order.symbol in symbols)
+        told = await asyncio.gather(*(self._told(request) for request in requests))
+        return tuple(order for body in told for order in _read(codec.order_reports, body))
 
     async def trades(self, symbol: str, after_trade_id: str | None) -> tuple[TradeReport, ...]:
         found: list[TradeReport] = []

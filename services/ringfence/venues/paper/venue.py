@@ -103,9 +103,10 @@ class PaperVenue:
         found = self.engine.open.get(client_order_id) or self.engine.closed.get(client_order_id)
         return None if found is None else self.engine.report(found)
 
-    async def open_orders(self) -> tuple[api.OrderReport, ...]:
+    async def open_orders(self, symbols: tuple[str, ...] | None = None) -> tuple[api.OrderReport, ...]:
         await asyncio.sleep(2 * self._latency_s)
-        return tuple(self.engine.report(found) for found in self.engine.open.values())
+        found = self.engine.open.values()
+        return tuple(self.engine.report(one) for one in found if symbols is None or one.order.symbol in symbols)
 
     async def trades(self, symbol: str, after_trade_id: str | None) -> tuple[api.TradeReport, ...]:
         await asyncio.sleep(2 * self._latency_s)
