@@ -13,6 +13,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 RULES = ROOT / "config" / "prometheus" / "ringfence-rules.yaml"
 POSTED = {
     *(alerts.ENGAGED, alerts.NOT_ACKNOWLEDGED, alerts.NOT_CANCELED, alerts.NOT_FLAT, alerts.POSITION_UNPROTECTED),
+    alerts.ACCOUNT_UNEXPLAINED,
     *(alarms.CANCELLED, alarms.UNREACHABLE, alarms.DIFFERS, alarms.BLIND),
 }
 

@@ -411,7 +411,11 @@ class Episode:
                 if app.guard.latches:
                     self._release()
                 live = process.manager.live.values()
-                sure = not any(v.order.unknown or not v.order.venue_order_id or v.cancel_wanted for v in live)
+                waiting = (
+                    v.order.unknown or not v.order.venue_order_id or v.cancel_wanted or v.order.update is not None
+                    for v in live
+                )
+                sure = not any(waiting)
                 if sure and app.guard.severity is Severity.NONE and process.idle and process.loop.last_sound > asked:
                     return process.loop.last_sound
             await asyncio.sleep(STEP_S)

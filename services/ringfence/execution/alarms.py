@@ -6,6 +6,7 @@ from typing import Final
 from ringfence.execution import stopping
 from ringfence.execution.app import Execution
 from ringfence.execution.loops import FLATTENING
+from ringfence.execution.reconcile import BREAK, WRITER
 from ringfence.model.money import text
 from ringfence.runtime.guard import Guard
 from ringfence.wire.alerts import GateFacts, StopFacts, holding
@@ -23,7 +24,12 @@ def asked(guard: Guard) -> Severity:
     return max((*sources, *latches), default=Severity.NONE)
 
 
-def facts(app: Execution, pod: str, since: int, naked_since: int) -> StopFacts:
+def unexplained(guard: Guard) -> str:
+    """What reconciliation halts for."""
+    return "; ".join(guard.sources[name].reason for name in (BREAK, WRITER) if name in guard.sources)
+
+
+def facts(app: Execution, pod: str, since: int, naked_since: int, break_since: int) -> StopFacts:
     """This gate and what stops it. It has closed by definition: its guard is what is read."""
     working = app.working()
     gate = GateFacts(
@@ -34,6 +40,8 @@ def facts(app: Execution, pod: str, since: int, naked_since: int) -> StopFacts:
         paper=app.config.paper,
         naked=naked(app) if naked_since else (),
         naked_since=naked_since,
+        unexplained=unexplained(app.guard) if break_since else "",
+        unexplained_since=break_since,
     )
     return StopFacts(
         namespace=app.config.namespace,
@@ -57,10 +65,11 @@ def naked(app: Execution) -> tuple[str, ...]:
 
 async def watch(app: Execution, pod: str) -> None:
     """Judge four times a second, for ever."""
-    since = naked_since = 0
+    since = naked_since = break_since = 0
     while True:
         now = app.clock.wall_ns()
         since = (since or now) if asked(app.guard) >= Severity.CANCEL else 0
         naked_since = (naked_since or now) if since and naked(app) else 0
-        app.alerts.show(OWNER, holding(facts(app, pod, since, naked_since), now))
+        break_since = (break_since or now) if unexplained(app.guard) else 0
+        app.alerts.show(OWNER, holding(facts(app, pod, since, naked_since, break_since), now))
         await asyncio.sleep(EVERY_S)

@@ -29,6 +29,7 @@ NOT_ACKNOWLEDGED: Final = "NotAcknowledged"
 NOT_CANCELED: Final = "NotCanceled"
 NOT_FLAT: Final = "NotFlat"
 POSITION_UNPROTECTED: Final = "PositionUnprotected"
+ACCOUNT_UNEXPLAINED: Final = "AccountUnexplained"
 
 Key = tuple[str, str, str, str]
 
@@ -73,6 +74,9 @@ class GateFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Positions whose protective orders are gone, as people write them."""
     naked_since: int = 0
     """Since when there are any, UTC nanoseconds."""
+    unexplained: str = ""
+    """What reconciliation found at the venue that the gate's own books do not explain, and halts for."""
+    unexplained_since: int = 0
 
 
 class StopFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +92,8 @@ class StopFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def holding(stop: StopFacts, now: int) -> tuple[Alert, ...]:
-    """The alerts that hold. None while nothing engages; restrictions (ReduceOnly, Halt) are no alert by themselves."""
+    """The alerts that hold. None while nothing engages; restrictions (ReduceOnly, Halt) are no alert by themselves,
+    but for the one that a gate puts on itself because its account is not as it should be."""
     found: list[Alert] = []
 
     def add(name: str, since: int, summary: str, gate: GateFacts | None = None) -> None:
@@ -120,6 +125,8 @@ def holding(stop: StopFacts, now: int) -> tuple[Alert, ...]:
         if gate.naked:
             told = ", ".join(gate.naked)
             add(POSITION_UNPROTECTED, gate.naked_since, f"{gate.pod}: without protective orders: {told}", gate)
+        if gate.unexplained:
+            add(ACCOUNT_UNEXPLAINED, gate.unexplained_since, f"{gate.pod} has halted: {gate.unexplained}", gate)
     return tuple(found)
 
 
