@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import structlog
 
 from ringfence.execution import ids
@@ -17,6 +16,7 @@ from ringfence.execution.aftermath import Aftermath
 from ringfence.execution.agenda import ALL, OURS, STANDING, Agenda, Look
 from ringfence.execution.changes import Changes
 from ringfence.execution.counters import Counters
+from ringfence.execution.estimates import Estimates
 from ringfence.execution.evidence import Evidence
 from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.handover import Handovers
@@ -67,7 +67,6 @@ from ringfence.wire.stops import Severity
 log = structlog.get_logger()
 
 JOURNAL: Final = "journal"
-LEDGER: Final = "loss ledger"
 MARKET: Final = "market data"
 STREAM: Final = "venue stream"
 BACKLOG_MAX: Final = 100_000
@@ -122,6 +121,7 @@ class Execution:
         self.versions = Versions(own())
         self.protection = Protection(gate, manager, self._note)
         self.evidence = Evidence(gate.markets, self._revision_of)
+        self.estimates = Estimates(gate.markets)
         self.proof = Proof()
         self.aftermath = Aftermath(manager, reconciler)
         self.cancel_proof, self.flatten = self.aftermath.proof, self.aftermath.flatten
@@ -222,6 +222,7 @@ class Execution:
     def record(self, entries: list[Entry]) -> None:
         """Journal, then publish under the journal's numbers."""
         self.evidence.entries(entries, self.clock.monotonic_ns())
+        self.estimates.entries(entries)
         if self._backlog:
             self._keep(entries)
             return
@@ -587,21 +588,3 @@ class Execution:
             del self._backlog[: max(1, len(entries))]
         self.proof.durable = True
         return True
-
-    async def ledger_keeper(self) -> None:
-        """Save the loss ledger once a second where it changed; in a thread, since it waits for the disk."""
-        saved = b""
-        while True:
-            await asyncio.sleep(1)
-            data = msgspec.json.encode(self.manager.ledger)
-            if data == saved:
-                continue
-            try:
-                await asyncio.to_thread(self.store.write_ledger, data)
-            except OSError as error:
-                reason = f"the loss ledger cannot be written: {error.strerror}"
-                self.observe(lambda now, reason=reason: self.guard.hold(LEDGER, Severity.HALT, reason, now))  # type: ignore[misc]
-                continue
-            saved = data
-            if LEDGER in self.guard.sources:
-                self.observe(lambda now: self.guard.drop(LEDGER, now))

@@ -1,4 +1,4 @@
-"""What runs beside the order path: reconciliation with the venue, and the allocation with its grants."""
+"""What runs beside the order path: reconciliation with the venue, the loss ledger, the allocation with its grants."""
 
 import asyncio
 import contextlib
@@ -26,6 +26,7 @@ from ringfence.wire.stops import Scope, Severity
 
 log = structlog.get_logger()
 
+LEDGER: Final = "loss ledger"
 AGAIN_S: Final = 0.3
 AGAIN_MAX_S: Final = 5.0
 """Repeated looks slow down: they come out of the request limit that orders need."""
@@ -186,6 +187,25 @@ class ReconcileLoop:
 
     async def _all_trades(self) -> dict[str, tuple[TradeReport, ...]]:
         return {symbol: await self.app.venue.trades(symbol, None) for symbol in self.app.config.symbols}
+
+
+async def keep_ledger(app: Execution) -> None:
+    """Save the loss ledger once a second where it changed; in a thread, since it waits for the disk."""
+    saved = b""
+    while True:
+        await asyncio.sleep(1)
+        data = msgspec.json.encode(app.manager.ledger)
+        if data == saved:
+            continue
+        try:
+            await asyncio.to_thread(app.store.write_ledger, data)
+        except OSError as error:
+            reason = f"the loss ledger cannot be written: {error.strerror}"
+            app.observe(lambda now, reason=reason: app.guard.hold(LEDGER, Severity.HALT, reason, now))  # type: ignore[misc]
+            continue
+        saved = data
+        if LEDGER in app.guard.sources:
+            app.observe(lambda now: app.guard.drop(LEDGER, now))
 
 
 class AllocationKeeper:

@@ -177,6 +177,16 @@ _EPISODES: Final = (
 )
 
 
+_SLIPPAGE: Final = (
+    ("orders", "Orders that took, and whose slippage was estimated and measured"),
+    ("estimated", "Slippage of these orders as estimated by the gate, quote currency"),
+    ("actual_cost", "Slippage of these orders as filled, quote currency; where it was a cost"),
+    ("actual_gain", "The same where it was a gain, as a positive number"),
+    ("above", "By how much these orders cost more than estimated, quote currency"),
+    ("below", "By how much these orders cost less than estimated, quote currency"),
+)
+
+
 def moments(name: str, text: str, found: Mapping[Owner, Episodes]) -> Iterable[Metric]:
     """Of episodes: how many, and the sums from which mean and variance follow. All of them only grow."""
     for part, suffix, of in (
@@ -202,6 +212,12 @@ def _evidence(app: Execution) -> Iterable[Metric]:
     for name, text in _EPISODES:
         found = {owner: getattr(record, name.removesuffix("_bps")) for owner, record in evidence.records.items()}
         yield from moments(P + name, text, found)
+    for name, text in _SLIPPAGE:
+        counted = CounterMetricFamily(f"{P}slippage_{name}", text, labels=["track", "symbol"])
+        for where, totals in app.estimates.totals.items():
+            amount = getattr(totals, name)
+            counted.add_metric(where, amount if name == "orders" else amount / SCALE)
+        yield counted
     yield _counter("self_matches", "Trades of which both sides were ours", evidence.self_matches)
     yield _counter(
         "overfills", "Times that the venue filled more than was ordered", app.manager.anomalies.get("OVERFILL", 0)

@@ -28,7 +28,7 @@ from ringfence.execution.handover import Handovers
 from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
 from ringfence.execution.leader import Leader
-from ringfence.execution.loops import AllocationKeeper, ReconcileLoop
+from ringfence.execution.loops import AllocationKeeper, ReconcileLoop, keep_ledger
 from ringfence.execution.losses import Calendar
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output
@@ -333,7 +333,7 @@ class Gated:
         spawn(self.keeper.watch_over(), "handovers")
         spawn(app.status.run(self.clock.wall_ns), "status lines")
         spawn(app.ticks((lambda: None) if config.paper else leader.check), "ticks")
-        spawn(app.ledger_keeper(), "loss ledger")
+        spawn(keep_ledger(app), "loss ledger")
         spawn(self.checkpoints.run(), "checkpoints")
         spawn(app.alerts.run(), "alerts")
         spawn(alarms.watch(app, self.pod), "alarms")

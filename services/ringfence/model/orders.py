@@ -1,5 +1,9 @@
 """The life of an order: states, the transitions that are legal, and the fold of events into an order.
 
+EMULATED and RELEASED are of orders that a host keeps itself until it sends them: for a venue that lacks a type (a stop,
+a trailing one). Every venue that we have takes all our types, so nothing produces these two today; a journal that has
+them is understood.
+
 The table is data, so that it can be read, tested and drawn. What a venue does against the table is recorded
 as an anomaly and kept; it never raises and nothing is dropped.
 """
@@ -211,12 +215,6 @@ class Order:
     @property
     def closed(self) -> bool:
         return self.state in CLOSED
-
-    @property
-    def protective(self) -> bool:
-        """It guards a position: it can only reduce, and waits for a price (or is one of two such that exclude each
-        other). Whether its leaves are within the position is for who knows the position."""
-        return self.reduce_only and (self.type in CONDITIONAL or self.group != "")
 
     @property
     def resting(self) -> bool:

@@ -11,6 +11,7 @@ from ringfence.execution.ids import prefix
 from ringfence.execution.outcomes import CLOCK_ERROR_NS
 from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Replace
 from ringfence.execution.reconcile import entries
+from ringfence.execution.stopping import protective
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
 from ringfence.model.orders import (
@@ -229,7 +230,7 @@ def test_every_kind_of_exit_passes_and_counts_as_what_it_may_sell(kind: OrderTyp
     rig.hold()
     name = rig.place(rig.intent(Side.SELL, kind, reduce_only=True, **({"price": 0} | fields)))
     assert rig.slot() == (LOT, 0, LOT)
-    assert rig.manager.orders[name].protective is (kind is not OrderType.LIMIT)
+    assert protective(rig.manager.live.values()) == {name}, "a kill leaves it, a target that rests too"
     rig.same_after_replay()
 
 
@@ -263,7 +264,7 @@ def test_the_legs_of_a_pair_count_as_the_larger_until_one_is_left() -> None:
     outputs, (first, second) = rig.pair()
     assert isinstance(outputs[-1], Pair)
     assert rig.slot() == (LOT, 0, LOT)
-    assert all(rig.manager.orders[name].protective for name in (first, second))
+    assert protective(rig.manager.live.values()) == {first, second}
     for name in (first, second):
         rig.accept(name)
     rig.fill(first, LOT // 2, "1")

@@ -178,6 +178,8 @@ class PaperEngine:
         events: list[tuple[str, OrderEvent]] = []
         for resting in [r for r in self.open.values() if r.order.symbol == symbol and r.trigger is not None]:
             selling, trigger = resting.order.side is Side.SELL, resting.trigger
+            if resting.order.client_order_id not in self.open:
+                continue  # its pair's other leg was set off just before
             if trigger is None or not trigger.reached(bid if selling else ask):
                 continue
             resting.trigger = None
