@@ -1,5 +1,5 @@
-"""The gate in any history: orders, fills, cancels, late fills, busts, replacements, foreign orders, two tracks, and
-limits, weights, prices and days that change. Judged by a second account, kept in this file from what the venue did.
+"""The gate in any history: orders, fills, cancels, late fills, busts, replacements, pairs, foreign orders, two tracks,
+and limits, weights, prices and days that change. Judged by a second account, kept in this file from what the venue did.
 
 No approval leads beyond a limit at worst case; a reducing order is never refused for exposure; the loss of the day,
 equity and drawdown equal a fold over the fills.
@@ -18,7 +18,7 @@ from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
 from ringfence.execution.losses import DAY_NS, SECOND_NS
-from ringfence.execution.outputs import Output, Replace
+from ringfence.execution.outputs import Output, Pair, Replace
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import FOREIGN
 from ringfence.model.approved import Approved
@@ -28,6 +28,7 @@ from ringfence.model.orders import (
     Accepted,
     Canceled,
     Denied,
+    Expired,
     FillBusted,
     Filled,
     OrderState,
@@ -39,7 +40,7 @@ from ringfence.model.records import Entry
 from ringfence.runtime.config import Allocation, Limits, Track
 from ringfence.runtime.guard import Guard
 from ringfence.venues import api
-from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote, ReplaceIntent
+from ringfence.wire.messages import BookTop, FeedStatus, Intent, PairIntent, Quote, ReplaceIntent
 
 MIDNIGHT = 19_676 * DAY_NS
 TICK, LOT = SCALE, SCALE // 10
@@ -99,6 +100,10 @@ class Placed:
     fills: list[str] = field(default_factory=list)
     instead_of: str = ""
     """The order that it takes the place of, while only one of the two can execute."""
+    partner: str = ""
+    """The other leg of its pair."""
+    ended: bool = False
+    """The venue has ended it with its partner, and not told yet."""
 
     @property
     def leaves(self) -> int:
@@ -190,9 +195,11 @@ class Trading(RuleBasedStateMachine):
             name: one for name, one in self.orders.items() if (one.track, one.symbol, one.side) == (track, symbol, side)
         }
         total = sum(one.leaves for one in mine.values())
-        for one in mine.values():
+        for name, one in mine.items():
             if one.instead_of and self.orders[one.instead_of].open:
                 total -= min(one.leaves, self.orders[one.instead_of].leaves)
+            elif one.partner and one.partner < name:
+                total -= min(one.leaves, self.orders[one.partner].leaves)
         return total
 
     def worst(self, track: str, symbol: str) -> int:
@@ -289,7 +296,7 @@ class Trading(RuleBasedStateMachine):
             return
         old = self.orders[name]
         busy = any(one.instead_of == name and one.open for one in self.orders.values())
-        if busy or old.filled or old.instead_of:
+        if busy or old.filled or old.instead_of or old.ended:
             return
         self.numbers += 1
         intent = self.manager.orders[name].intent_id
@@ -297,10 +304,44 @@ class Trading(RuleBasedStateMachine):
         before = self.worst(old.track, old.symbol)
         outputs = self.manager.replace_intent(wanted, old.track, self.wall, self.mono)
         sent = [out for out in outputs if isinstance(out, Replace)]
+        assert not (sent and old.partner), "a leg cannot be replaced without its pair"
         if sent:
             new = sent[0].order.client_order_id
             self.orders[new] = Placed(old.track, old.symbol, old.side, quantity * LOT, instead_of=name)
             self.within(old.track, old.symbol, before)
+
+    @rule(pick=picks, share=st.sampled_from([1, 1, 2, 3]), away=st.integers(1, 8))
+    def pair(self, pick: int, share: int, away: int) -> None:
+        """A target and a stop for what is held, or for a part of it: together they count as one."""
+        positions = {(t, s): held for t in TRACKS for s in SYMBOLS if (held := self.position(t, s))}
+        if not positions:
+            return
+        track, symbol = list(positions)[pick % len(positions)]
+        held = positions[track, symbol]
+        side, market = (Side.SELL if held > 0 else Side.BUY), self.gate.markets[symbol]
+        amount = max(LOT, abs(held) // share // LOT * LOT)
+        target = market.ask + away * TICK if side is Side.SELL else market.bid - away * TICK
+        stop = market.bid - away * TICK if side is Side.SELL else market.ask + away * TICK
+        self.numbers += 1
+        legs = [
+            Intent(
+                f"i{self.numbers}{leg}", track, symbol, side, kind, TimeInForce.GTC, amount, price, True, self.wall, at
+            )
+            for leg, kind, price, at in (("t", OrderType.LIMIT_MAKER, target, 0), ("s", OrderType.STOP_LOSS, 0, stop))
+        ]
+        before, reducing = self.worst(track, symbol), self.leaves(track, symbol, side) + amount <= abs(held)
+        outputs = self.manager.pair_intent(PairIntent(*legs), track, self.wall, self.mono)
+        events = [out.event for out in outputs if isinstance(out, Entry)]
+        refused = [reason for event in events if isinstance(event, Denied) for reason in event.reasons]
+        assert not (reducing and [reason for reason in refused if reason.startswith(EXPOSURE)]), refused
+        sent = [out for out in outputs if isinstance(out, Pair)]
+        assert bool(sent) is not bool(refused)
+        assert reducing or not sent, "a pair that could open a position"
+        for made in sent:
+            first, second = made.first.client_order_id, made.second.client_order_id
+            self.orders[first] = Placed(track, symbol, side, amount, partner=second)
+            self.orders[second] = Placed(track, symbol, side, amount, partner=first)
+            self.within(track, symbol, before)
 
     # --- the venue
 
@@ -310,6 +351,7 @@ class Trading(RuleBasedStateMachine):
             name
             for name, one in self.orders.items()
             if one.open
+            and not one.ended
             and (acknowledged is None or one.acknowledged is acknowledged)
             and not (one.instead_of and self.orders[one.instead_of].open)
         ]
@@ -354,8 +396,25 @@ class Trading(RuleBasedStateMachine):
         self.manager.replaced(replaced, name, answered, self.wall, self.mono)
         self.manager.event(old.symbol, Canceled(**self.base(replaced)))
 
+    def end_partner(self, name: str) -> None:
+        partner = self.orders.get(self.orders[name].partner)
+        if partner is not None and partner.open:
+            partner.ended = True
+
+    @rule(pick=picks, expired=st.booleans())
+    def partner_ends(self, pick: int, expired: bool) -> None:
+        """The venue tells that a leg is gone since the other has executed, or was cancelled."""
+        gone = [name for name, one in self.orders.items() if one.open and one.ended]
+        if not gone:
+            return
+        name = gone[pick % len(gone)]
+        self.acknowledge(name)
+        self.orders[name].open = False
+        self.manager.event(self.orders[name].symbol, (Expired if expired else Canceled)(**self.base(name)))
+
     def execute(self, name: str, quantity: int, price: int, fee: int, fee_in_base: bool) -> None:
         one = self.orders[name]
+        self.end_partner(name)
         self.numbers += 1
         trade = str(self.numbers)
         self.fills[trade] = Fill(one.track, one.symbol, one.side, quantity, price, fee, fee_in_base)
@@ -398,6 +457,7 @@ class Trading(RuleBasedStateMachine):
         if not name:
             return
         self.acknowledge(name)
+        self.end_partner(name)
         self.orders[name].open = False
         self.manager.event(self.orders[name].symbol, Canceled(**self.base(name)))
 
