@@ -230,7 +230,8 @@ class Gated:
         config = self.config
         if not config.paper:
             rng = random.Random(self.session)  # sim-ok: jitter of reconnects only
-            return BinanceTrading(config.venue, self.clock, rng, self.places.credentials), None
+            credentials = self.places.credentials
+            return BinanceTrading(config.venue, self.clock, rng, credentials, config.symbols), None
         rules = {s: m.instrument for s, m in manager.gate.markets.items() if m.instrument is not None}
         self.paper = PaperAccounts(
             rules,

@@ -196,3 +196,35 @@ def test_what_self_trade_prevention_ends_has_expired(kind: str) -> None:
     message = report(x=kind, X="EXPIRED_IN_MATCH")
     assert isinstance(message, stream.OrderMessage)
     assert type(message.event).__name__ == "Expired"
+
+
+@pytest.mark.parametrize(
+    ("listed", "sent"),
+    [
+        ('["EXPIRE_TAKER","EXPIRE_MAKER","DECREMENT"]', ["EXPIRE_TAKER", "EXPIRE_MAKER"]),
+        ('["EXPIRE_MAKER"]', [None, "EXPIRE_MAKER"]),
+        ('["NONE"]', [None, None]),
+        ("[]", [None, None]),
+    ],
+)
+def test_only_a_mode_of_self_trade_prevention_that_the_venue_allows_is_sent(
+    listed: str, sent: list[str | None]
+) -> None:
+    """Without one, the gate's own check for a self-match is all that is left."""
+    body = (
+        '{"symbols":[{"symbol":"BTCUSDT","baseAsset":"BTC","quoteAsset":"USDT","filters":[],'
+        f'"allowedSelfTradePreventionModes":{listed}}}]}}'
+    )
+    allowed = codec.preventions(body.encode())["BTCUSDT"]
+    orders = [approved("a", OrderType.MARKET, reduce_only=reducing) for reducing in (False, True)]
+    for made in (
+        [codec.new_order(order, allowed) for order in orders],
+        [codec.new_pair(order, order, allowed) for order in orders],
+        [codec.replace_order("old", order, untouched=True, allowed=allowed) for order in orders],
+    ):
+        assert [parameters(request).get("selfTradePreventionMode") for request in made] == sent
+
+
+def test_rules_that_name_no_modes_say_nothing_of_them() -> None:
+    body = b'{"symbols":[{"symbol":"BTCUSDT","baseAsset":"BTC","quoteAsset":"USDT","filters":[]}]}'
+    assert codec.preventions(body) == {}

@@ -64,16 +64,22 @@ def signed_query(request: Request, sign: Sign, timestamp_ms: int, recv_window_ms
     return f"{payload}&{encoded([('signature', sign(payload))])}"
 
 
-def new_order(order: Approved) -> Request:
+EXPIRE_MAKER: Final = "EXPIRE_MAKER"
+EXPIRE_TAKER: Final = "EXPIRE_TAKER"
+PREVENTIONS: Final = frozenset({EXPIRE_MAKER, EXPIRE_TAKER})
+"""The modes of self-trade prevention that we use. ``allowed`` is what the venue's rules list of an instrument."""
+
+
+def new_order(order: Approved, allowed: frozenset[str] = PREVENTIONS) -> Request:
     """An order, acknowledged only: its fills come by the private stream, and a short answer comes sooner."""
-    parameters = [*_wanted(order), ("newClientOrderId", order.client_order_id), ("newOrderRespType", "ACK")]
+    parameters = [*_wanted(order, allowed), ("newClientOrderId", order.client_order_id), ("newOrderRespType", "ACK")]
     return Request("POST", "/api/v3/order", encoded(parameters), Kind.ORDER, 1)
 
 
-def replace_order(replaced: str, order: Approved, *, untouched: bool) -> Request:
+def replace_order(replaced: str, order: Approved, *, untouched: bool, allowed: frozenset[str] = PREVENTIONS) -> Request:
     """Cancel one and place another: nothing is placed where the cancel fails."""
     parameters = [
-        *_wanted(order),
+        *_wanted(order, allowed),
         ("cancelReplaceMode", "STOP_ON_FAILURE"),
         ("cancelOrigClientOrderId", replaced),
         ("newClientOrderId", order.client_order_id),
@@ -95,7 +101,7 @@ def amend_order(symbol: str, client_order_id: str, quantity: int) -> Request:
     return Request("PUT", "/api/v3/order/amend/keepPriority", encoded(parameters), Kind.CANCEL, 4)
 
 
-def new_pair(first: Approved, second: Approved) -> Request:
+def new_pair(first: Approved, second: Approved, allowed: frozenset[str] = PREVENTIONS) -> Request:
     """Two orders of which one at most executes (OCO): the one at the better price above or below, the stop beyond."""
     selling = first.side is Side.SELL
     above, below = (first, second) if selling else (second, first)
@@ -106,13 +112,13 @@ def new_pair(first: Approved, second: Approved) -> Request:
         ("quantity", text(first.quantity)),
         *_leg("above", above),
         *_leg("below", below),
-        ("selfTradePreventionMode", _prevention(first)),
+        *_prevention(first, allowed),
         ("newOrderRespType", "ACK"),
     ]
     return Request("POST", "/api/v3/orderList/oco", encoded(parameters), Kind.ORDER, 1, orders=2)
 
 
-def _wanted(order: Approved) -> list[tuple[str, str]]:
+def _wanted(order: Approved, allowed: frozenset[str]) -> list[tuple[str, str]]:
     """What kind of order it is, without any id."""
     parameters = [("symbol", order.symbol), ("side", order.side.value), ("type", order.type.value)]
     if order.type not in UNPRICED and order.type is not OrderType.LIMIT_MAKER:
@@ -126,12 +132,17 @@ def _wanted(order: Approved) -> list[tuple[str, str]]:
         parameters.append(("trailingDelta", str(order.trailing_bps)))
     if order.display:
         parameters.append(("icebergQty", text(order.display)))
-    return [*parameters, ("selfTradePreventionMode", _prevention(order))]
+    return [*parameters, *_prevention(order, allowed)]
 
 
-def _prevention(order: Approved) -> str:
-    """Whose order goes where two of ours would meet: an order that protects a position does not give way."""
-    return "EXPIRE_MAKER" if order.reduce_only else "EXPIRE_TAKER"
+def _prevention(order: Approved, allowed: frozenset[str]) -> list[tuple[str, str]]:
+    """Whose order goes where two of ours would meet: an order that protects a position does not give way.
+
+    A mode that the venue does not allow is left out. Then only the gate's own check (SELF_MATCH) stands between two
+    orders of ours, and what it cannot see: orders that the venue has triggered or accepted in the last milliseconds.
+    """
+    mode = EXPIRE_MAKER if order.reduce_only else EXPIRE_TAKER
+    return [("selfTradePreventionMode", mode)] if mode in allowed else []
 
 
 def _leg(place: str, order: Approved) -> list[tuple[str, str]]:
@@ -470,6 +481,13 @@ def instruments(body: bytes, symbols: tuple[str, ...]) -> tuple[Instrument, ...]
     if missing:
         raise ProtocolError(f"not listed: {', '.join(missing)}")
     return tuple(_instrument(listed[symbol]) for symbol in symbols)
+
+
+def preventions(body: bytes) -> dict[str, frozenset[str]]:
+    """By symbol: the modes of self-trade prevention that may be sent; left out where the venue lists none."""
+    found = decoded(_EXCHANGE_INFO, body).symbols
+    modes = {symbol.symbol: symbol.allowed_self_trade_prevention_modes for symbol in found}
+    return {symbol: frozenset(named) for symbol, named in modes.items() if named is not None}
 
 
 def rate_limits(body: bytes) -> tuple[Limit | None, tuple[Limit, ...]]:

@@ -32,6 +32,8 @@ class Symbol(msgspec.Struct, rename="camel"):
     base_asset: str
     quote_asset: str
     filters: list[Filter]
+    allowed_self_trade_prevention_modes: list[str] | None = None
+    """None where the venue's rules do not say."""
 
 
 def instrument(symbol: Symbol) -> Instrument:

@@ -65,8 +65,18 @@ class StreamMetrics:
 class BinanceTrading:
     """One account. Credentials are read from files and re-read when these change."""
 
-    def __init__(self, venue: Venue, clock: Clock, rng: Random, credentials: Path = CREDENTIALS_DIR) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        clock: Clock,
+        rng: Random,
+        credentials: Path = CREDENTIALS_DIR,
+        symbols: tuple[str, ...] = (),
+    ) -> None:
+        """``symbols``: instruments whose rules it learns by itself as soon as it is connected."""
         self._venue = venue
+        self._symbols = symbols
+        self._preventions: dict[str, frozenset[str]] = {}
         self._clock = clock
         self._backoff = Backoff(rng)
         self._credentials = CredentialFiles(credentials)
@@ -112,13 +122,13 @@ class BinanceTrading:
     # --- orders
 
     async def submit(self, order: Approved, may_send: MaySend) -> SubmitOutcome:
-        answer = await self._placed(codec.new_order(order), (order,), may_send)
+        answer = await self._placed(codec.new_order(order, self._allowed(order)), (order,), may_send)
         return self._outcome(answer) if isinstance(answer, Answer) else answer
 
     async def submit_pair(
         self, first: Approved, second: Approved, may_send: MaySend
     ) -> tuple[SubmitOutcome, SubmitOutcome]:
-        answer = await self._placed(codec.new_pair(first, second), (first, second), may_send)
+        answer = await self._placed(codec.new_pair(first, second, self._allowed(first)), (first, second), may_send)
         if not isinstance(answer, Answer):
             return answer, answer
         if not answer.ok:
@@ -134,7 +144,7 @@ class BinanceTrading:
     async def replace(
         self, replaced: str, order: Approved, may_send: MaySend, *, untouched: bool
     ) -> tuple[CancelOutcome, SubmitOutcome]:
-        request = codec.replace_order(replaced, order, untouched=untouched)
+        request = codec.replace_order(replaced, order, untouched=untouched, allowed=self._allowed(order))
         answer = await self._placed(request, (order,), may_send)
         if not isinstance(answer, Answer):
             return answer, answer
@@ -142,6 +152,10 @@ class BinanceTrading:
             return codec.replaced(answer.ok, answer.body, None if answer.ok else self._failed(answer))
         except codec.ProtocolError as error:
             return Unknown(str(error)), Unknown(str(error))
+
+    def _allowed(self, order: Approved) -> frozenset[str]:
+        """Until the venue has told, what we want is sent: a mode that it does not allow is then a proven refusal."""
+        return self._preventions.get(order.symbol, codec.PREVENTIONS)
 
     async def _placed(
         self, request: codec.Request, orders: tuple[Approved, ...], may_send: MaySend
@@ -242,6 +256,7 @@ class BinanceTrading:
     async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
         body = await self._told(codec.query_instruments(symbols))
         found = _read(lambda b: codec.instruments(b, symbols), body)
+        self._preventions |= _read(codec.preventions, body)
         weight, orders = _read(codec.rate_limits, body)
         with contextlib.suppress(ValueError):  # an interval that we cannot read: keep what is assumed
             self._rest.budget.configure(weight, orders)
@@ -338,10 +353,12 @@ class BinanceTrading:
                     return ended
 
     async def _learn_limits(self) -> None:
-        """Ask how many orders the account may send; until the venue has said so, its usual limits are assumed."""
+        """Ask how many orders the account may send, and how; until the venue has said so, the usual is assumed."""
         try:
             allowed = _read(codec.order_limits, await self._told(codec.query_order_limits()))
             self._rest.budget.configure(None, allowed)
+            if self._symbols:
+                await self.instruments(self._symbols)
         except (VenueError, ValueError):
             return
         self._limits_known = True
