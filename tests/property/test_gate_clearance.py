@@ -59,11 +59,28 @@ limits = st.fixed_dictionaries(
     }
 ).map(lambda found: msgspec.structs.replace(LIMITS, **found))
 wide = st.just(LIMITS)
-narrow = st.builds(
-    lambda value, name: msgspec.structs.replace(LIMITS, **{name: money(value)}),
-    st.sampled_from(["8000", "40000", "90000"]),
-    st.sampled_from(["position_per_instrument", "position_gross", "position_net", "order_value_max"]),
-)
+narrow = st.sampled_from(
+    [
+        *(
+            {name: money(value)}
+            for value in ("8000", "40000", "90000")
+            for name in ("position_per_instrument", "position_gross", "position_net", "order_value_max")
+        ),
+        *({name: money("0.1")} for name in ("order_quantity_max", "position_leverage")),
+        *(
+            {name: money(value)}
+            for value in ("10", "100")
+            for name in ("order_static_collar_bps", "order_far_collar_bps", "loss_day")
+        ),
+        {"order_messages_per_second": 0},
+        {"order_messages_per_second": 1},
+        {"order_working_orders": 2},
+        {"position_open_positions": 0},
+        {"position_open_positions": 1},
+        {"rules_restricted": (BTC,)},
+        {"rules_types": ("MARKET",)},
+    ]
+).map(lambda found: msgspec.structs.replace(LIMITS, **found))
 """One limit that orders reach."""
 steps = st.one_of(
     st.tuples(st.just("place"), tracks, symbols, sides, st.integers(1, 40_000), st.integers(1, 5000)),
@@ -80,6 +97,7 @@ steps = st.one_of(
     st.tuples(st.just("stop"), st.sampled_from(["None", "ReduceOnly", "Halt"]), st.sampled_from(["track", "symbol"])),
     st.tuples(st.just("hold"), st.sampled_from(["0", "30000", "1000000"])),
     st.tuples(st.just("slots"), tracks, symbols),
+    st.tuples(st.just("refuse"), tracks, st.sampled_from(["barred", "ungranted", "latched", "losses", ""])),
 )
 wanted = st.tuples(tracks, symbols, sides, distances, sizes, st.integers(0, 40))
 
@@ -196,6 +214,10 @@ class World(Rig):
                 self.stop(restrict, where)
             case ("hold", free):
                 self.gate.hold({"USDT": VenueBalance(money(free), 0)} if free != "0" else {})
+            case ("refuse", name, why):
+                one = self.gate.tracks[name]
+                one.permit("TRACK_NOT_ALLOWED x" * (why == "barred"), "GRANT_MISSING x" * (why == "ungranted"))
+                one.lost(one.equity, one.loss, why == "latched", ("DRAWDOWN_REDUCE x",) * (why == "losses"))
             case ("slots", track, symbol):
                 self.gate.tracks[track].slot(self.gate.markets[symbol])
 
@@ -295,7 +317,7 @@ def test_a_price_that_rises_takes_up_room() -> None:
 
 
 def test_a_new_reference_price_moves_the_static_collar() -> None:
-    """Up a percent when the old reference has lasted five minutes, and back: what is asked now is 1 % from the new one."""
+    """Up a percent when the old reference has lasted five minutes, and back: more than 1 % from the new one."""
     world = World()
     world.current = world.granted = msgspec.structs.replace(LIMITS, order_static_collar_bps=money("100"))
     world.granted_again()
