@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,9 @@ Status = Mapping[str, Any]
 @dataclass(frozen=True)
 class Staged(System):
     """A trading system whose revisions go through stages."""
+
+    applied: dict[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    """What was applied, by revision: to go back is to apply it again."""
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.get("tsys", self.name).get("status") or {}
@@ -62,7 +65,9 @@ class Staged(System):
             return bool(now.get("observedGeneration") == generation and not handing)
 
         now = self.follow("the operator's word", taken_up, 60)
-        return str((now.get("candidate") or now["stable"])["revision"])
+        revision = str((now.get("candidate") or now["stable"])["revision"])
+        self.applied[revision] = document
+        return revision
 
     def promote(self, stage: str, **changes: Any) -> str:
         """Approve what the status offers, as the person that we are, or something else; returns its name."""
