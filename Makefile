@@ -1,6 +1,6 @@
 # Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup generate lint type unit check contract cluster clients conformance chaos sim market-stats test demo demo-down golden load bench-kill bench-gate bench clean
+.PHONY: help setup generate lint type unit check contract cluster clients conformance chaos sim market-stats test demo demo-down golden load bench-recovery bench-kill bench-gate bench clean
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE := 1
@@ -65,6 +65,9 @@ test: check contract cluster ## Everything but long soaks, from a fresh clone; i
 
 load: setup ## Orders a second through all processes, books compared: RATE=1000 SECONDS=10 STEADY=100 FOR=360
 	@$(PYTHON) -m load --rate $(or $(RATE),1000) --seconds $(or $(SECONDS),10) --steady-rate $(or $(STEADY),100) --steady-seconds $(or $(FOR),360)
+
+bench-recovery: setup ## A gate's start on the journal of an hour at 100 orders/s, whole and from its checkpoint
+	@$(PYTHON) tests/bench/recovery.py
 
 bench-kill: setup ## Patch-to-gate latency of the kill switch, PATCHES=100 each: operator up, cores busy, operator down
 	@$(PYTHON) tests/bench/kill.py --patches $(or $(PATCHES),100)

@@ -46,7 +46,7 @@ async def test_what_exceeds_the_gates_rate_is_refused_and_told_and_never_sent(tm
         found = await load.phase("overload", RATE, SECONDS)
         assert found.accepted <= 100 * (SECONDS + 3)
         assert found.denied["RATE_TRACK_EXCEEDED"] > 0
-        assert found.unanswered == 0
+        assert load.told.heard == load.told.unjournaled > 0, "the strategy has heard of every one"
         assert await load.settle() == []
 
 

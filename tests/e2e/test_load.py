@@ -102,6 +102,7 @@ def test_load_a_dropped_stream_and_a_kill_lose_and_double_nothing(system: Loaded
     books = Books(at)
     wrong = wait_for("books that agree, or a minute", books.agree, 60)
     late = [r for r in books.requests if r["kind"] == "order" and r["arrived_ns"] > closed_ns]
+    assert counter(page(at["execution"]), "ringfence_gate_checkpoint_failures_total") == 0
     sent = sorted(books.journal.submitted.values())
     acks = [ns / 1e6 for ns in books.journal.acknowledged_ns]
     rate = len(books.journal.accepted) / ((sent[-1] - sent[0]) / 1e9)

@@ -13,6 +13,7 @@ NAMESPACE: Final = "trading"
 SYSTEM: Final = "momentum"
 GROUP: Final = f"/apis/ringfence.dev/v1alpha1/namespaces/{NAMESPACE}/killswitches"
 MAPS: Final = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+BOOKMARK_S: Final = 5.0
 LEASES: Final = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 
 
@@ -116,7 +117,12 @@ class FakeApi:
                 meta = {"resourceVersion": str(self.version), "annotations": marks}
                 queue.put_nowait({"type": "BOOKMARK", "object": {"metadata": meta}})
             while True:
-                told = await queue.get()
+                try:
+                    async with asyncio.timeout(BOOKMARK_S):
+                        told = await queue.get()
+                except TimeoutError:  # a watch that says nothing is taken for a dead one, as it should be
+                    meta = {"resourceVersion": str(self.version)}
+                    told = {"type": "BOOKMARK", "object": {"metadata": meta}}
                 if self.down:
                     return response
                 await response.write(json.dumps(told).encode() + b"\n")

@@ -50,8 +50,8 @@ def _show(phase: Phase) -> None:
         f"{phase.name}: asked {phase.asked}/s, accepted {phase.accepted_per_s:.0f}/s over {phase.seconds:.1f} s; "
         f"{phase.intents} intents, {phase.accepted} accepted, {phase.executed} fills"
     )
-    print(f"  refused by the gate {phase.denied}, rejected by the venue {phase.rejected}, unsent {phase.unsent}, "
-          f"unknown {phase.unknown}")  # fmt: skip
+    print(f"  refused by the gate {phase.denied}, {phase.denied_unjournaled} more beside the journal; "
+          f"rejected by the venue {phase.rejected}, unsent {phase.unsent}, unknown {phase.unknown}")  # fmt: skip
     for what, (half, most) in (
         ("tick to intent, ms", phase.tick_to_intent_ms),
         ("gate check, us", phase.check_us),

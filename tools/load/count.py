@@ -38,6 +38,8 @@ class Told(msgspec.Struct, kw_only=True):
     """Intents that left the strategies."""
     received: int = 0
     """Intents that the gate has checked."""
+    heard: int = 0
+    """Refusals beside the journal that the strategies have heard of."""
     unjournaled: int = 0
     """Refusals that the gate did not journal."""
 

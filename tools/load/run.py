@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from ringfence.wire.codec import EVENTS_LIMIT, EVENTS_PATH, decode_page
 QUOTER: Final = "ringfence.sdk.strategies.quoter:Quoter"
 SETTLED_S: Final = 60.0
 SAMPLE_S: Final = 1.0
+REST_S: Final = 30.0
 MS_NS: Final = 1_000_000
 
 
@@ -41,8 +43,8 @@ class Phase(msgspec.Struct, kw_only=True):
     rejected: dict[str, int]
     unsent: int
     unknown: int
-    unanswered: int
-    """Intents of which the strategy has not heard for ten seconds."""
+    denied_unjournaled: int
+    """Refusals beside the journal."""
     tick_to_intent_ms: tuple[float, float]
     check_us: tuple[float, float]
     gate_to_ack_ms: tuple[float, float]
@@ -65,6 +67,8 @@ class Load:
         self.told = Told()
         self.phases: list[Phase] = []
         self._sequence = 0
+        self._total = 0
+        """Of the strategy that runs: its end is known by it."""
         self._gate_counts = (0, 0)
 
     # --- reading
@@ -108,7 +112,7 @@ class Load:
     @contextlib.asynccontextmanager
     async def quoting(self, rate: int, total: int = 0, **parameters: str) -> AsyncIterator[None]:
         """A strategy that places so many orders a second meanwhile."""
-        rig = self.rig
+        rig, self._total = self.rig, total
         given = {"rate": str(rate), "total": str(total), "working": str(min(200, max(10, rate // 10)))} | parameters
         await rig.start_strategy(QUOTER, given)
         ready = "ringfence_strategy_ready"
@@ -123,18 +127,26 @@ class Load:
             await self.count_strategy()
             await rig.stop(STRATEGY)
 
-    async def intents(self) -> int:
-        """That have left the strategy's process."""
-        page = await self.rig.metrics("strategy")
-        return counter(page, "ringfence_strategy_intents_total") - counter(page, "ringfence_strategy_refused_total")
-
     async def count_strategy(self) -> None:
-        """Once it has come to rest: what it asked for is all that it will."""
-        before = -1
-        while (now := await self.intents()) != before and STRATEGY in self.rig.processes:
-            before = now
+        """Once it has come to rest: all that it asked for has been checked, and it has heard of each refusal."""
+        deadline = time.monotonic() + REST_S  # sim-ok: measures real processes
+        while True:
+            page = await self.rig.metrics("strategy")
+            await self.read_gate()
+            count = partial(counter, page)
+            asked = count("ringfence_strategy_intents_total") - count("ringfence_strategy_refused_total")
+            heard = count("ringfence_strategy_denied_unjournaled_total")
+            ended = not self._total or asked >= self._total
+            rested = (
+                ended
+                and self.told.asked + asked == self.told.received
+                and self.told.heard + heard == self.told.unjournaled
+            )
+            if rested or time.monotonic() > deadline:  # sim-ok: as above
+                break
             await asyncio.sleep(0.1)
-        self.told.asked += now
+        self.told.asked += asked
+        self.told.heard += heard
 
     async def phase(
         self,
@@ -147,7 +159,8 @@ class Load:
         rig, journal, total = self.rig, self.journal, round(rate * seconds)
         await self.read_journal()
         before = (len(journal.accepted), len(journal.fills), journal.denied.copy(), journal.rejected.copy())
-        before_other = (len(journal.unsent), journal.unknown, len(journal.acknowledged_ns), self.told.asked)
+        before_other = (len(journal.unsent), journal.unknown, len(journal.acknowledged_ns))
+        told = msgspec.structs.replace(self.told)
         first = len(journal.submitted)
         memory = []
         async with self.quoting(rate, total):
@@ -176,14 +189,14 @@ class Load:
             name=name,
             asked=rate,
             seconds=(sent[-1] - sent[0]) / 1e9 if len(sent) > 1 else took,
-            intents=self.told.asked - before_other[3],
+            intents=self.told.asked - told.asked,
             accepted=len(journal.accepted) - before[0],
             executed=len(journal.fills) - before[1],
             denied=dict(journal.denied - before[2]),
             rejected=dict(journal.rejected - before[3]),
             unsent=len(journal.unsent) - before_other[0],
             unknown=journal.unknown - before_other[1],
-            unanswered=counter(pages[0], "ringfence_strategy_unanswered_total"),
+            denied_unjournaled=self.told.unjournaled - told.unjournaled,
             tick_to_intent_ms=_pair(lambda share: 1e3 * histogram_quantile(pages[0], tick, share)),
             check_us=_pair(lambda share: 1e6 * histogram_quantile(pages[1], check, share)),
             gate_to_ack_ms=_pair(lambda share: quantile(acks, share)),
@@ -209,7 +222,7 @@ class Load:
     async def kill(self, rate: int, seconds: float = 2.0) -> dict[str, float]:
         """Engage under load: how fast the gate closed by its own line, and what the venue saw afterwards."""
         await self.read_venue()
-        async with self.quoting(rate):
+        async with self.quoting(rate, round(2 * seconds * rate)):
             await asyncio.sleep(seconds)
             seen = len(self.requests)
             engaged_ns = time.time_ns()  # sim-ok: measures real processes
@@ -238,7 +251,7 @@ class Load:
     async def trip(self, rate: int) -> dict[str, float]:
         """The venue refuses everything under load: the breaker halts the gate, and a person opens it again."""
         await self.read_venue()
-        async with self.quoting(rate):
+        async with self.quoting(rate, round(8 * rate)):
             await asyncio.sleep(1)
             await self.rig.fault("halt", symbol=SYMBOL, on=True)
             began = time.monotonic()  # sim-ok: measures real processes
