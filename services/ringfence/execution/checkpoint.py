@@ -88,7 +88,7 @@ def capture(manager: Changes, reconciler: Reconciler, handovers: Handovers, note
             "manager": {name: getattr(manager, name) for name in MANAGER},
             "markets": gate.markets,
             "tracks": gate.tracks,
-            "working": gate.account.working,
+            "account": gate.account,
             "overfill": gate.guard.sources.get(OVERFILL),
             "reconciler": {name: getattr(reconciler, name) for name in RECONCILER},
             "handovers": {name: getattr(handovers, name) for name in HANDOVERS},
@@ -108,7 +108,9 @@ def restore(state: bytes, manager: Changes, reconciler: Reconciler, handovers: H
     gate.markets.update(found["markets"])  # an instrument that the configuration has since got keeps its empty one
     gate.tracks.clear()
     gate.tracks.update(found["tracks"])
-    gate.account.working = found["working"]
+    gate.account = found["account"]
+    for market in gate.markets.values():
+        market.account = gate.account
     overfill: Source | None = found["overfill"]
     if overfill is not None:
         gate.guard.hold(OVERFILL, overfill.severity, overfill.reason, wall)
