@@ -23,9 +23,9 @@ from ringfence.kube.client import Manifest
 from ringfence.kube.errors import NotFound
 from ringfence.kube.resources import Resource
 from ringfence.wire import kill
-from ringfence_operator import interpret
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster import observe
+from ringfence_operator.limits import gate_limits
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio, pytest.mark.timeout(180)]
@@ -480,7 +480,8 @@ async def test_killing_the_operator_at_any_moment_changes_nothing(
             await space.stop()
         found = await space.get(resources.TRADING_SYSTEM, "momentum")
         allocation = json.loads(children["ConfigMap", "momentum-allocation"]["data"]["allocation.json"])
-        expected = interpret.limits(TradingSystem.parse(found).spec.limits)
+        spec = TradingSystem.parse(found).spec
+        expected = gate_limits(spec.limits, spec.capital)
         assert allocation["limits"]["loss_day"] == expected.loss_day == 281 * 10**8
         assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
         assert found["status"]["stable"]["stage"] == "Live"
@@ -517,5 +518,6 @@ async def test_probes_and_metrics(space: Space) -> None:
     status, text = await space.http("/metrics")
     assert (live, status) == (200, 200)
     assert 'ringfence_operator_reconciles_total{outcome="ok",queue="systems"}' in text
-    assert "momentum" not in text
+    named = [line for line in text.splitlines() if "momentum" in line]
+    assert [line for line in named if not line.startswith("ringfence_rollout_")] == [], "only rollouts name systems"
     assert await space.stop(signal.SIGTERM) == 0
