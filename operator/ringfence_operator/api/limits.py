@@ -479,7 +479,7 @@ class BreakerLimits(Spec):
         _HIGHER,
         Limit(
             "count",
-            "track, account",
+            "track",
             "LOSSES_CONSECUTIVE",
             "track=stable losses=8 limit=8",
             presets=(5, 8, 12),
@@ -492,7 +492,7 @@ class BreakerLimits(Spec):
         _HIGHER,
         Limit(
             "count in windowSeconds",
-            "track, account",
+            "track",
             "EXECUTIONS_REPEATED",
             "track=stable executions=50 limit=50",
             presets=(30, 50, 100),
@@ -504,7 +504,7 @@ class BreakerLimits(Spec):
         _HIGHER,
         Limit(
             "% in windowSeconds",
-            "track, account",
+            "track",
             "CHECK_FAILURES",
             "track=stable percent=6 of=120 limit_percent=5",
             presets=_same("5"),
@@ -514,7 +514,7 @@ class BreakerLimits(Spec):
     check_failure_min: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=100_000)] | None,
         _HIGHER,
-        Limit("count", "track, account", "CHECK_FAILURES", presets=_same(50)),
+        Limit("count", "track", "CHECK_FAILURES", presets=_same(50)),
     ] = None
     """Fewest intents in the window that checkFailurePercent is judged on, 1 to 100,000."""
     reject_percent: Annotated[
@@ -522,7 +522,7 @@ class BreakerLimits(Spec):
         _HIGHER,
         Limit(
             "% in windowSeconds",
-            "track, account",
+            "account",
             "VENUE_REJECTS",
             "percent=7 of=60 limit_percent=5",
             presets=_same("5"),
@@ -532,7 +532,7 @@ class BreakerLimits(Spec):
     reject_min: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=100_000)] | None,
         _HIGHER,
-        Limit("count", "track, account", "VENUE_REJECTS", presets=_same(50)),
+        Limit("count", "account", "VENUE_REJECTS", presets=_same(50)),
     ] = None
     """Fewest orders in the window that rejectPercent is judged on, 1 to 100,000."""
     disconnected_seconds: Annotated[
@@ -546,9 +546,9 @@ class BreakerLimits(Spec):
         _HIGHER,
         Limit(
             "% above position.perInstrument",
-            "track, account",
+            "account",
             "POSITION_BREACH",
-            "track=stable symbol=BTCUSDT value=2800 limit=2750",
+            "symbol=BTCUSDT value=2800 limit=2750",
             presets=("5", "10", "20"),
         ),
     ] = None
