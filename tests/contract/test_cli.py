@@ -301,7 +301,7 @@ async def test_a_mistyped_name_stops_nothing_and_says_so(cluster: Cluster) -> No
         switches = await client.list(resources.KILL_SWITCH, NAMESPACE, field_selector="metadata.name=momentun")
 
     assert killed.returncode == 1
-    assert "no kill switch and no system 'momentun'" in killed.stderr
+    assert "there is no kill switch 'momentun' and no system 'momentun'" in killed.stderr
     assert switches.items == ()
 
 

@@ -109,7 +109,7 @@ class Metric(Spec):
             rule(
                 f"has(self.query) || self.name in {_LIBRARY}",
                 "a metric that is not in the library needs a query",
-                says="'\"' + self.name + '\" is not in the library of metrics: it needs a query'",
+                says="'\"' + self.name + '\": a metric that is not in the library needs a query'",
                 at=".query",
             ),
             rule(
