@@ -9,6 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from gatebench.bench import furnished
+from ringfence.execution import twinning
+from ringfence.execution.twin import Twin
 from ringfence.marketdata import metrics as marketdata
 from ringfence.marketdata.sync import MarketSync
 from ringfence.model.money import parse
@@ -33,13 +35,14 @@ def names(found: Iterable[Metric]) -> set[str]:
 
 
 def exported() -> set[str]:
-    """Of the services that are engines here; a gate is asked as a process."""
+    """Of the services that are engines here, and of a paper gate's twin; execution is asked as a process."""
     engine = StrategyEngine(Strategy, {}, track="stable", revision="abc123", session=1, symbols=("BTCUSDT",))
     accounts = Accounts(Ledger(("sim-execution",)), Marks(), "USDT", parse("10000"))
     return (
         names(strategy.families(engine, Histogram(), "abc123", 1.0))
         | names(marketdata.families(MarketSync(("BTCUSDT",), 1000, 1000), Histogram(), 0))
         | names(portfolio.families(accounts, 0))
+        | names(twinning.families(Twin(lambda _: "abc123", 0, 0, 0, 0)))
     )
 
 
