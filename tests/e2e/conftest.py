@@ -36,7 +36,7 @@ def images(cluster: Cluster) -> Images:
     return install.build_and_load(cluster)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def operator(cluster: Cluster, images: Images) -> Images:
     """The chart, installed and ready."""
     install.install_chart(cluster, images.platform)

@@ -266,7 +266,7 @@ def test_a_kill_in_canary_holds_everything_and_a_release_lets_the_approval_count
     system.release()
     now = system.follow("the approval is used", lambda now: now["stable"]["revision"] == new, 60)
     assert old == now["shadow"]["revision"]
-    assert ("Used", "Expired") == tuple(system.get("promotion", name)["status"]["state"] for name in (good, late))
+    assert ("Used", "Expired") == tuple(system.answer(name)["state"] for name in (good, late))
 
 
 def test_without_prometheus_no_bake_ends(system: Staged) -> None:
@@ -391,7 +391,7 @@ def test_an_operator_killed_thirty_times_loses_and_repeats_nothing(
         system.follow("Live waits for an approval", waits_for_approval, 180)
         approvals.append(system.promote("Live"))
     system.follow("Live and baked", settled(revision), 180)
-    assert ["Used"] == [system.get("promotion", name)["status"]["state"] for name in approvals]
+    assert ["Used"] == [system.answer(name)["state"] for name in approvals]
     ended = system.evaluations(revision)
     evidence.fold(ended)
     assert ["Paper", "Canary", "Live"] == [one["spec"]["stage"] for one in ended]
