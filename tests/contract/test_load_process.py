@@ -7,6 +7,8 @@ import pytest
 from load.rig import Rig, Settings
 from load.run import Load
 
+WIRE_MS = 1_000
+"""For bytes that had left to be read by a venue that shares two busy cores with everybody else."""
 RATE = 300
 SECONDS = 5.0
 
@@ -30,7 +32,8 @@ async def test_a_burst_a_dropped_stream_a_breaker_and_a_kill_lose_and_double_not
         assert broken["orders at the venue while open"] == 0
         killed = await load.kill(RATE)
         assert killed["orders at the venue before"] > 0
-        assert killed["arrived after the gate closed"] == 0
+        assert killed["decided after the gate closed"] == 0
+        assert killed["latest after closing, ms"] < WIRE_MS
         assert await load.settle() == []
         assert (await load.recover())["answers after, s"] < 10
         assert await load.compare() == []

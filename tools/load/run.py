@@ -240,11 +240,15 @@ class Load:
         closed_ns = nanoseconds(line["closedAt"])
         orders = [r for r in self.requests[seen:] if r["kind"] == "order"]
         late = [r for r in orders if r["arrived_ns"] > closed_ns]
+        # what had left is read later by a venue that waits for a processor; what was decided later must not exist
+        decided = self.journal.submitted
+        after = [r for r in late if decided.get(r["client_order_id"], closed_ns + 1) > closed_ns]
         return {
             "patch to closed, ms": (closed_ns - engaged_ns) / MS_NS,
             "patch to no working order, ms": (gone_ns - engaged_ns) / MS_NS,
             "orders at the venue before": sum(r["arrived_ns"] > engaged_ns - 10**9 for r in orders) - len(late),
-            "arrived after the gate closed": len(late),
+            "decided after the gate closed": len(after),
+            "on the wire when it closed": len(late),
             "latest after closing, ms": max(((r["arrived_ns"] - closed_ns) / MS_NS for r in late), default=0.0),
         }
 
