@@ -104,7 +104,7 @@ class Space:
         async def look() -> bool:
             return (await self.http("/readyz"))[0] == 200
 
-        await eventually("operator ready", look, 20)
+        await eventually("operator ready", look, 60)
 
     async def http(self, path: str) -> tuple[int, str]:
         try:
