@@ -45,11 +45,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from gatebench.ordinary import rules
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
 from ringfence.execution.manager import Manager
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE, parse, text
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.config import Allocation, Limits, Track
@@ -68,16 +68,7 @@ WALL, MONO = 1_700_000_000_000_000_000, 5_000_000_000_000
 BID, ASK = parse("61840"), parse("61840.01")
 RATE: Final = 1_000_000
 CAPITAL: Final = parse("1000000")
-RULES: Final = Instrument(
-    symbol=SYMBOL,
-    base="BTC",
-    quote="USDT",
-    tick=parse("0.01"),
-    lot=parse("0.00001"),
-    quantity_min=parse("0.00001"),
-    quantity_max=parse("1000"),
-    notional_min=parse("5"),
-)
+RULES: Final = rules(SYMBOL)
 
 
 class Wanted(NamedTuple):

@@ -2,11 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 import localnode
+from operatorbench.space import Server, Space, account, kubeconfig_for, namespace_of
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +25,22 @@ def api_server() -> Iterator[localnode.NodeInfo]:
         pytest.skip(f"NO API SERVER, nothing was judged: {error}")
     yield found
     localnode.down(name, purge=True)
+
+
+@pytest_asyncio.fixture
+async def space(
+    api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
+) -> AsyncIterator[Space]:
+    """A namespace with an operator that is ready."""
+    async with namespace_of(api_server, request.node.name) as (client, name):
+        token = await account(client, name)
+        found = Space(client, name, kubeconfig_for(api_server, token, tmp_path / "kubeconfig"), unused_tcp_port)
+        await found.start()
+        try:
+            await found.ready()
+            yield found
+        finally:
+            await found.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,11 @@ import json
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from operatorbench.space import UNOWNED, Server, Space, account, eventually, kubeconfig_for, namespace_of, system
@@ -29,22 +28,6 @@ from ringfence_operator.limits import gate_limits
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio, pytest.mark.timeout(180)]
-
-
-@pytest_asyncio.fixture
-async def space(
-    api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
-) -> AsyncIterator[Space]:
-    """A namespace with an operator that is ready."""
-    async with namespace_of(api_server, request.node.name) as (client, name):
-        token = await account(client, name)
-        found = Space(client, name, kubeconfig_for(api_server, token, tmp_path / "kubeconfig"), unused_tcp_port)
-        await found.start()
-        try:
-            await found.ready()
-            yield found
-        finally:
-            await found.stop()
 
 
 def expected_children() -> set[tuple[str, str]]:

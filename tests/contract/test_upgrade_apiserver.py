@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
-from operatorbench.space import Server, Space, account, eventually, kubeconfig_for, namespace_of, system
+from operatorbench.space import Space, eventually, system
 from ringfence.kube import resources
 from ringfence.kube.errors import NotFound
 from ringfence.runtime import config
@@ -22,22 +20,6 @@ pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio, pytest.mark.timeout(24
 OLD, NEW = "ringfence.local/platform:test", "ringfence.local/platform:next"
 ADDRESSES = {"sim-execution": "127.0.0.11", "sim-paper": "127.0.0.12", "portfolio": "127.0.0.13"}
 GATES = ("sim-execution", "sim-paper")
-
-
-@pytest_asyncio.fixture
-async def space(
-    api_server: Server, request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int
-) -> AsyncIterator[Space]:
-    """A namespace with an operator that is ready."""
-    async with namespace_of(api_server, request.node.name) as (client, name):
-        token = await account(client, name)
-        found = Space(client, name, kubeconfig_for(api_server, token, tmp_path / "kubeconfig"), unused_tcp_port)
-        await found.start()
-        try:
-            await found.ready()
-            yield found
-        finally:
-            await found.stop()
 
 
 class Cluster:

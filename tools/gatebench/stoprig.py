@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gatebench.ordinary import rules
 from ringfence.execution.cancelproof import CancelProof
 from ringfence.execution.changes import Changes
 from ringfence.execution.flatten import SLICE_GAP_NS, Flatten
@@ -12,7 +13,6 @@ from ringfence.execution.outputs import Cancel, Output
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import Slot
 from ringfence.model.approved import Approved
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import notional
 from ringfence.model.money import parse as money
 from ringfence.model.orders import (
@@ -53,19 +53,6 @@ LIMITS = Limits(
     market_quote_stale_ms=2000,
     market_book_stale_ms=1000,
 )
-
-
-def rules(symbol: str) -> Instrument:
-    return Instrument(
-        symbol=symbol,
-        base=symbol.removesuffix("USDT"),
-        quote="USDT",
-        tick=money("0.01"),
-        lot=money("0.00001"),
-        quantity_min=money("0.00001"),
-        quantity_max=money("1000"),
-        notional_min=money("5"),
-    )
 
 
 class Rig:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gatebench.ordinary import rules
 from ringfence.execution.changes import Changes
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -12,7 +13,6 @@ from ringfence.execution.outcomes import CLOCK_ERROR_NS
 from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Replace
 from ringfence.execution.reconcile import entries
 from ringfence.execution.stopping import protective
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
 from ringfence.model.orders import (
     Accepted,
@@ -52,16 +52,7 @@ LOT = money("0.1")
 PRICE = money("50000")
 STOP = money("49000")
 TARGET = money("51000")
-RULES = Instrument(
-    symbol=SYMBOL,
-    base="BTC",
-    quote="USDT",
-    tick=money("0.01"),
-    lot=money("0.00001"),
-    quantity_min=money("0.00001"),
-    quantity_max=money("1000"),
-    notional_min=money("5"),
-)
+RULES = rules(SYMBOL)
 LIMITS = Limits(
     order_value_max=money("50000"),
     order_collar_bps=money("500"),

@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
+from gatebench.ordinary import rules
 from ringfence.execution.caps import UNLIMITED, caps
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate, allocation_of, limits_text, verified
 from ringfence.execution.ids import LENGTH_MAX, make, parse, prefix, revision_mark
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.config import ALLOCATION_KEY, LIMITS_KEY, Allocation, Handover, HandoverMode, Limits, Track
@@ -18,16 +18,7 @@ from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
 WALL = 1_700_000_000_000_000_000
 MONO = 5_000_000_000_000
 SYMBOL = "BTCUSDT"
-RULES = Instrument(
-    symbol=SYMBOL,
-    base="BTC",
-    quote="USDT",
-    tick=money("0.01"),
-    lot=money("0.00001"),
-    quantity_min=money("0.00001"),
-    quantity_max=money("1000"),
-    notional_min=money("5"),
-)
+RULES = rules(SYMBOL)
 LIMITS = Limits(
     order_quantity_max=money("1"),
     order_value_max=money("50000"),

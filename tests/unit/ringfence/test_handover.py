@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from gatebench.ordinary import rules
 from ringfence.execution import capacity
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -15,7 +16,6 @@ from ringfence.execution.outputs import Cancel, Output
 from ringfence.execution.state import FOREIGN
 from ringfence.execution.state import Track as GateTrack
 from ringfence.model.approved import Approved
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
 from ringfence.model.orders import Accepted, Canceled, Filled, OrderType, Side, TimeInForce
 from ringfence.model.records import Entry
@@ -29,16 +29,7 @@ MONO = 5_000_000_000_000
 SYMBOL = "BTCUSDT"
 LOT = money("0.1")
 BID, ASK = money("50000"), money("50001")
-RULES = Instrument(
-    symbol=SYMBOL,
-    base="BTC",
-    quote="USDT",
-    tick=money("0.01"),
-    lot=money("0.00001"),
-    quantity_min=money("0.00001"),
-    quantity_max=money("1000"),
-    notional_min=money("5"),
-)
+RULES = rules(SYMBOL)
 LIMITS = Limits(
     order_value_max=money("50000"),
     order_collar_bps=money("50"),

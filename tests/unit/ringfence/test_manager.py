@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gatebench.ordinary import rules
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import parse as parse_id
@@ -15,7 +16,6 @@ from ringfence.execution.outputs import Cancel, Output, Query, Reconcile, Refuse
 from ringfence.execution.reconcile import Reconciler, entries
 from ringfence.execution.state import FOREIGN
 from ringfence.model.approved import Approved
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse as money
 from ringfence.model.orders import (
     Accepted,
@@ -47,16 +47,7 @@ VALIDITY = 5 * SECOND
 SYMBOL = "BTCUSDT"
 LOT = money("0.1")
 PRICE = money("50000")
-RULES = Instrument(
-    symbol=SYMBOL,
-    base="BTC",
-    quote="USDT",
-    tick=money("0.01"),
-    lot=money("0.00001"),
-    quantity_min=money("0.00001"),
-    quantity_max=money("1000"),
-    notional_min=money("5"),
-)
+RULES = rules(SYMBOL)
 LIMITS = Limits(
     order_value_max=money("50000"),
     order_collar_bps=money("50"),
