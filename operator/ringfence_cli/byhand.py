@@ -7,7 +7,8 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from ringfence.wire.byhand import HAND_PATH, HandAnswer, HandRequest, signed_hand
+from ringfence.wire.byhand import HAND_PATH, HandAnswer, HandRequest
+from ringfence.wire.kill import signed
 
 REQUEST_TIMEOUT_S: Final = 5.0
 
@@ -40,7 +41,7 @@ async def ask(gates: Mapping[str, bytes], request: HandRequest) -> list[Told]:
 
 
 async def _one(session: aiohttp.ClientSession, gate: str, token: bytes, request: HandRequest) -> Told:
-    body, headers = signed_hand(token, request)
+    body, headers = signed(token, request)
     try:
         async with session.post(f"http://{gate}{HAND_PATH}", data=body, headers=headers) as response:
             text = await response.read()

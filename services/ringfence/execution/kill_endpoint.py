@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -21,6 +21,9 @@ from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import micro_time
 from ringfence.wire.byhand import HAND_PATH, HandAnswer, HandRequest, opened_hand
 from ringfence.wire.kill import BODY_MAX, KILL_PATH, SIGNATURE_HEADER, STATE_PATH, KillAnswer, Severity, opened
+
+RequestT = TypeVar("RequestT")
+Opener = Callable[[bytes, bytes, str, int], RequestT | str]
 
 
 class Owner(Protocol):
@@ -52,35 +55,32 @@ class KillEndpoint:
 
     async def kill(self, request: web.Request) -> web.Response:
         arrived = self._clock.monotonic_ns()
-        body = await request.read()
-        token = await self._token()
-        if isinstance(token, web.Response):
-            return token
-        found = opened(token, body, request.headers.get(SIGNATURE_HEADER, ""), self._clock.wall_ns())
-        if isinstance(found, str):
-            self.refused += 1
-            return web.json_response({"error": found}, status=403)
+        found = await self._opened(request, opened)
+        if isinstance(found, web.Response):
+            return found
         self.accepted += 1
         self._owner.observe(lambda now: self._owner.guard.pushed(found, now))
         answer = self.answer((self._clock.monotonic_ns() - arrived) / 1e6)
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
-    async def _token(self) -> bytes | web.Response:
+    async def _opened(self, request: web.Request, opener: Opener[RequestT]) -> RequestT | web.Response:
+        """What was signed with the token that is mounted now, or the refusal."""
+        body = await request.read()
         try:
-            return (await asyncio.to_thread(self._token_file.read_bytes)).strip()
+            token = (await asyncio.to_thread(self._token_file.read_bytes)).strip()
         except OSError as error:
             return web.json_response({"error": f"the kill token cannot be read: {error.strerror}"}, status=503)
-
-    async def hand(self, request: web.Request) -> web.Response:
-        """One order cancelled or one position closed, by a person."""
-        body = await request.read()
-        token = await self._token()
-        if isinstance(token, web.Response):
-            return token
-        found = opened_hand(token, body, request.headers.get(SIGNATURE_HEADER, ""), self._clock.wall_ns())
+        found = opener(token, body, request.headers.get(SIGNATURE_HEADER, ""), self._clock.wall_ns())
         if isinstance(found, str):
             self.refused += 1
             return web.json_response({"error": found}, status=403)
+        return found
+
+    async def hand(self, request: web.Request) -> web.Response:
+        """One order cancelled or one position closed, by a person."""
+        found = await self._opened(request, opened_hand)
+        if isinstance(found, web.Response):
+            return found
         if self._hand is None:
             return web.json_response({"error": "this gate takes no requests by hand"}, status=404)
         self.accepted += 1

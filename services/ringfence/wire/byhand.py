@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from ringfence.wire.kill import CLOCK_TOLERANCE_NS, SIGNATURE_HEADER, sign, verify
+from ringfence.wire.kill import opened_as
 
 HAND_PATH: Final = "/hand"
 
@@ -41,22 +41,9 @@ class HandAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Client ids of the orders that were cancelled, or sent to close."""
 
 
-def signed_hand(token: bytes, request: HandRequest) -> tuple[bytes, dict[str, str]]:
-    """Body and headers."""
-    body = msgspec.json.encode(request)
-    return body, {SIGNATURE_HEADER: sign(token, body), "Content-Type": "application/json"}
-
-
 def opened_hand(token: bytes, body: bytes, signature: str, now: int) -> HandRequest | str:
     """The request, or in one sentence why it is refused."""
-    if not verify(token, body, signature):
-        return f"the {SIGNATURE_HEADER} header does not match the body"
-    try:
-        request = msgspec.json.decode(body, type=HandRequest)
-    except msgspec.MsgspecError as error:
-        return f"the body is no request by hand: {error}"
-    if abs(now - request.ts) > CLOCK_TOLERANCE_NS:
-        return f"ts is {abs(now - request.ts) / 1e9:.1f} s away from this gate's clock; at most 30 s are allowed"
-    if not request.reason.strip() or not request.by.strip():
+    request = opened_as(HandRequest, "request by hand", token, body, signature, now)
+    if isinstance(request, HandRequest) and not (request.reason.strip() and request.by.strip()):
         return "a request by hand says who asks and why"
     return request

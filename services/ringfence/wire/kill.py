@@ -6,7 +6,7 @@ word can never mean two things. Pure: neither opens a socket nor reads a clock.
 
 import hashlib
 import hmac
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -37,6 +37,7 @@ __all__ = [
     "keeps_protective",
     "of_switch",
     "opened",
+    "opened_as",
     "scope_at",
     "sign",
     "signed",
@@ -128,20 +129,35 @@ def verify(token: bytes, body: bytes, signature: str) -> bool:
     return bool(token) and hmac.compare_digest(sign(token, body).encode(), signature.encode())
 
 
-def signed(token: bytes, request: KillRequest) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of a push. Strip the token file's trailing newline before use."""
+class Stamped(Protocol):
+    """A request that says when it was made, so that it cannot be kept and sent again."""
+
+    @property
+    def ts(self) -> int: ...
+
+
+RequestT = TypeVar("RequestT", bound=Stamped)
+
+
+def signed(token: bytes, request: Stamped) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of a request. Strip the token file's trailing newline before use."""
     body = msgspec.json.encode(request)
     return body, {SIGNATURE_HEADER: sign(token, body), "Content-Type": "application/json"}
 
 
 def opened(token: bytes, body: bytes, signature: str, now: int) -> KillRequest | str:
     """The request, or in one sentence why it is refused."""
+    return opened_as(KillRequest, "kill request", token, body, signature, now)
+
+
+def opened_as(kind: type[RequestT], called: str, token: bytes, body: bytes, signature: str, now: int) -> RequestT | str:
+    """A signed and fresh request of any kind, or in one sentence why it is refused."""
     if not verify(token, body, signature):
         return f"the {SIGNATURE_HEADER} header does not match the body"
     try:
-        request = msgspec.json.decode(body, type=KillRequest)
+        request = msgspec.json.decode(body, type=kind)
     except msgspec.MsgspecError as error:
-        return f"the body is no kill request: {error}"
+        return f"the body is no {called}: {error}"
     if abs(now - request.ts) > CLOCK_TOLERANCE_NS:
         return f"ts is {abs(now - request.ts) / 1e9:.1f} s away from this gate's clock; at most 30 s are allowed"
     return request

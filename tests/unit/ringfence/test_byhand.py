@@ -7,8 +7,8 @@ from ringfence.execution.byhand import by_hand
 from ringfence.execution.outputs import Cancel
 from ringfence.model.approved import Approved
 from ringfence.model.orders import OrderType, Side
-from ringfence.wire.byhand import HandRequest, opened_hand, signed_hand
-from ringfence.wire.kill import SIGNATURE_HEADER
+from ringfence.wire.byhand import HandRequest, opened_hand
+from ringfence.wire.kill import SIGNATURE_HEADER, signed
 
 NOW = 1_700_000_000_000_000_000
 TOKEN = b"secret"
@@ -31,14 +31,14 @@ def request(**fields: object) -> HandRequest:
 def test_a_request_without_token_time_or_reason_is_refused(
     asked: HandRequest, token: bytes, now: int, sentence: str
 ) -> None:
-    body, headers = signed_hand(TOKEN, asked)
+    body, headers = signed(TOKEN, asked)
     found = opened_hand(token, body, headers[SIGNATURE_HEADER], now)
     assert isinstance(found, str)
     assert sentence in found
 
 
 def test_a_good_request_is_read() -> None:
-    body, headers = signed_hand(TOKEN, request())
+    body, headers = signed(TOKEN, request())
     assert opened_hand(TOKEN, body, headers[SIGNATURE_HEADER], NOW) == request()
 
 
