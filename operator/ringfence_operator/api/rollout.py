@@ -63,7 +63,6 @@ LibraryMetric = Literal[
 ]
 """Metrics that need no query: their queries come with the operator, their rules from `rollout.library`."""
 _LIBRARY: Final = "[" + ", ".join(f"'{name}'" for name in LibraryMetric.__args__) + "]"  # type: ignore[attr-defined]
-_STATISTICS: Final = "(has(self.total) || has(self.compare) ? 1 : 0)"
 
 
 class ThresholdRange(Spec):

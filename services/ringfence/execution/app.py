@@ -22,7 +22,7 @@ from ringfence.execution.gate import STATUS_STALE_NS, Gate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Refuse, Replace
 from ringfence.execution.protection import Protection
-from ringfence.execution.reconcile import Reconciler
+from ringfence.execution.reconcile import NOTE_ADJUSTMENT, Reconciler
 from ringfence.execution.status import Proof, StatusWriter
 from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
 from ringfence.execution.versions import Versions
@@ -466,7 +466,7 @@ class Execution:
         """A person released the system's switch: what waited for a person goes on."""
         if self.reconciler.breaks:
             accepted = self.reconciler.accept(self.clock.wall_ns())
-            self._note("adjustment", accepted)
+            self._note(NOTE_ADJUSTMENT, accepted)
             log.warning("break accepted by release", adjustment=accepted)
         self.observe(lambda now: self.guard.drop("overfill", now))
 

@@ -11,9 +11,6 @@ from ringfence.runtime.config import COUNTED_LIMITS, FLOORS, SCALED_LIMITS, Limi
 UNLIMITED: Final = 1 << 120
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
-WEEK_S: Final = 7 * 24 * 3600
-MONDAY_S: Final = 4 * 24 * 3600
-"""1970-01-05 was the first Monday."""
 Span = tuple[int, int]
 
 

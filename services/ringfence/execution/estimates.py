@@ -79,7 +79,7 @@ class Estimates:
             return
         buying = event.side is Side.BUY
         levels = market.asks if buying else market.bids
-        if not walk(levels, event.quantity, buying=buying, limit=event.price).filled:
+        if not walk(levels, 1, buying=buying, limit=event.price).filled:
             return  # it rests, or there is no book to judge by
         totals = self.totals.setdefault((track, event.symbol), Totals())
         taking = Taking(totals, buying, event.quantity, event.price, levels, market.bid + market.ask)

@@ -43,7 +43,6 @@ HOLD: Final = "platform"
 ROUTES_EVERY: Final = 20
 """Steps between two tellings of who belongs where."""
 SECOND_NS: Final = 1_000_000_000
-GRANTS_KEPT: Final = 256
 
 
 class ReconcileLoop:
@@ -408,8 +407,3 @@ class AllocationKeeper:
             self.grants[name] = str(error)
         except OSError as error:
             log.warning("grant not cached", grant=name, reason=str(error))
-
-
-def encode_allocation(allocation: Allocation) -> str:
-    """The text of the allocation ConfigMap."""
-    return msgspec.json.encode(allocation).decode()

@@ -71,16 +71,13 @@ class Reconciler:
     # --- notes
 
     def restore(self, kind: str, body: str) -> None:
-        match kind:
-            case "baseline":
-                self.baseline = msgspec.json.decode(body, type=Baseline)
-                self.cursors = dict(self.baseline.cursors)
-            case "cursors":
-                self.cursors |= msgspec.json.decode(body, type=dict[str, str])
-            case "adjustment":
-                self._book(msgspec.json.decode(body, type=dict[str, int]))
-            case _:
-                pass
+        if kind == NOTE_BASELINE:
+            self.baseline = msgspec.json.decode(body, type=Baseline)
+            self.cursors = dict(self.baseline.cursors)
+        elif kind == NOTE_CURSORS:
+            self.cursors |= msgspec.json.decode(body, type=dict[str, str])
+        elif kind == NOTE_ADJUSTMENT:
+            self._book(msgspec.json.decode(body, type=dict[str, int]))
 
     def first_look(self, balances: dict[str, VenueBalance], trades: dict[str, tuple[TradeReport, ...]]) -> Baseline:
         """The first start on this account: what was there before is the owner's, not ours."""

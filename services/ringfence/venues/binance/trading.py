@@ -110,11 +110,6 @@ class BinanceTrading:
     def venue_now_ns(self) -> int:
         return self._rest.venue_now_ns()
 
-    @property
-    def clock_error_ns(self) -> int:
-        """Bound on the error of `venue_now_ns`; 0 while the venue has not been asked yet."""
-        return self._venue_clock.error_ns
-
     def used_weight(self) -> int:
         """Request weight used in this minute, as far as known; for metrics."""
         return self._rest.budget.used_weight(self.venue_now_ns())
