@@ -139,6 +139,7 @@ def _words(value: tuple[str, ...]) -> tuple[str, ...]:
 
 _CONVERTED: Final[Mapping[str, Callable[[Any], Any]]] = {
     "account.feeToken": str,
+    "position.sectors": dict,
     "rules.types": _words,
     "rules.timesInForce": _words,
     "rules.restricted": _words,

@@ -68,7 +68,8 @@ def document(
     )
     spec["strategy"] |= {"image": images.strategy, "parameters": parameters} | strategy
     spec["limits"]["order"]["valueMax"] = "4000"
-    spec["limits"]["position"] = {"perInstrument": "4000", "gross": "10000", "concentrationPercent": "100"}
+    unbound = {"concentrationPercent": "100", "sectorPercent": "100"}
+    spec["limits"]["position"] = {"perInstrument": "4000", "gross": "10000"} | unbound
     # an average that crosses all the time loses most of its trades, and that is not what is shown here
     spec["limits"]["breakers"] = {"consecutiveLosses": 1000, "repeatedExecutions": 100_000}
     spec["rollout"] = {"stages": copy.deepcopy(list(stages)), "handover": "Adopt"}

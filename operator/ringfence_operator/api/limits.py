@@ -14,19 +14,19 @@ from ringfence_operator.api.meta import (
     PositiveAmount,
     PositiveBps,
     PositivePercent,
-    PositiveRatio,
     Scales,
     Share,
     Spec,
     cel,
     rule,
 )
+from ringfence_operator.api.position_limits import PositionLimits
 from ringfence_operator.api.trading_rules import TradingRules
 
 Preset = Literal["conservative", "moderate", "full"]
 PRESETS: Final[tuple[Preset, ...]] = get_args(Preset)
 _HIGHER, _LOWER = Looser.WHEN_HIGHER, Looser.WHEN_LOWER
-_BY_WEIGHT, _COUNT = Scales.BY_WEIGHT, Scales.COUNT
+_BY_WEIGHT = Scales.BY_WEIGHT
 
 
 def _same(value: str | int) -> tuple[str | int, str | int, str | int]:
@@ -165,105 +165,6 @@ class OrderLimits(Spec):
         Limit("ms", "order", "NOT_SENT", "the approval has expired", presets=_same(50)),
     ] = None
     """An approved order that has not left after this time is dropped, milliseconds, 1 to 1,000."""
-
-
-class PositionLimits(Spec):
-    """Limits of positions at worst case: what is held, and all that is working, in flight or unknown."""
-
-    model_config = ConfigDict(
-        json_schema_extra=cel(
-            rule(
-                "!has(self.perInstrument) || !has(self.gross)"
-                " || quantity(self.perInstrument).compareTo(quantity(self.gross)) <= 0",
-                "perInstrument must not exceed gross",
-                says="'perInstrument (' + self.perInstrument + ') must not exceed gross (' + self.gross + ')'",
-                at=".perInstrument",
-            )
-        )
-    )
-
-    per_instrument: Annotated[
-        PositiveAmount | None,
-        _HIGHER,
-        Limit(
-            "currency",
-            "track, account",
-            "POSITION_EXCEEDED",
-            "track=stable worst=2600 limit=2500",
-            presets=(Share("10"), Share("25"), Share("50")),
-            scales=_BY_WEIGHT,
-            soft=True,
-        ),
-    ] = None
-    """Largest value of one instrument's position, in spec.currency, above 0 and at most gross."""
-    gross: Annotated[
-        PositiveAmount | None,
-        _HIGHER,
-        Limit(
-            "currency",
-            "track, account",
-            "GROSS_EXCEEDED",
-            "worst=10100 limit=10000",
-            presets=(Share("50"), Share("100"), Share("200")),
-            scales=_BY_WEIGHT,
-            soft=True,
-        ),
-    ] = None
-    """Largest value of all positions together, long and short added, in spec.currency, above 0."""
-    net: Annotated[
-        PositiveAmount | None,
-        _HIGHER,
-        Limit(
-            "currency",
-            "track, account",
-            "NET_EXCEEDED",
-            "track=stable worst=10100 limit=10000",
-            presets=(Share("50"), Share("100"), Share("200")),
-            scales=_BY_WEIGHT,
-            soft=True,
-        ),
-    ] = None
-    """Largest value of all positions together, short taken from long, on either side at worst case, in spec.currency,
-    above 0."""
-    open_positions: Annotated[
-        Annotated[int, Strict(), Field(ge=1, le=100)] | None,
-        _HIGHER,
-        Limit(
-            "count",
-            "track, account",
-            "OPEN_POSITIONS_EXCEEDED",
-            "track=stable open=5 limit=5",
-            presets=(2, 5, 5),
-            scales=_COUNT,
-        ),
-    ] = None
-    """Instruments in which there may be a position or an order that opens one, 1 to 100."""
-    leverage: Annotated[
-        PositiveRatio | None,
-        _HIGHER,
-        Limit(
-            "ratio",
-            "track, account",
-            "LEVERAGE_EXCEEDED",
-            "track=stable worst=10100 limit=10000 equity=10000",
-            presets=("1", "1", "2"),
-            soft=True,
-        ),
-    ] = None
-    """Gross value at worst case over the equity that is allocated, above 0 and below 10,000."""
-    concentration_percent: Annotated[
-        PositivePercent | None,
-        _HIGHER,
-        Limit(
-            "% of allocated equity",
-            "track, account",
-            "CONCENTRATION_EXCEEDED",
-            "symbol=BTCUSDT worst=2600 limit=2500 equity=10000",
-            presets=("15", "25", "50"),
-            soft=True,
-        ),
-    ] = None
-    """Largest share of the allocated equity in one instrument, percent, above 0 and at most 100."""
 
 
 class LossLimits(Spec):

@@ -34,7 +34,7 @@ def grant(limits: config.Limits) -> str:
 def granted(found: str | None, name: str) -> config.Limits | None:
     """The limits revision of that hash; None where it is not there, or is not what its name says."""
     limits = _decoded(found, config.Limits)
-    return limits if limits is not None and grant(limits) == name else None
+    return limits if found is not None and short_hash(found) == name else None
 
 
 def revision_maps(plan: Plan) -> tuple[Manifest, ...]:

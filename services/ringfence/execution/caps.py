@@ -2,7 +2,7 @@
 before an order comes. Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ringfence.model.money import SCALE
@@ -11,6 +11,7 @@ from ringfence.runtime.config import COUNTED_LIMITS, FLOORS, SCALED_LIMITS, Limi
 UNLIMITED: Final = 1 << 120
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
+UNKNOWN_SECTOR: Final = "unknown"
 Span = tuple[int, int]
 
 
@@ -32,6 +33,8 @@ def _stricter(name: str, one: Any, other: Any) -> Any:
             return tuple(sorted({*one, *other}))
         case "account_fee_token":
             return other
+        case "position_sectors":
+            return _together(one, other)
         case _:
             return max(one, other) if name in FLOORS else min(one, other)
 
@@ -39,6 +42,21 @@ def _stricter(name: str, one: Any, other: Any) -> Any:
 def _common(one: Iterable[Span], other: tuple[Span, ...]) -> tuple[Span, ...]:
     both = ((max(a, c), min(b, d)) for a, b in one for c, d in other)
     return tuple(sorted((since, until) for since, until in both if since < until))
+
+
+def _together(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Instruments that either puts into one sector are in one; what either does not know is known by neither. A name
+    means the same to both."""
+    names = {
+        symbol: {one.get(symbol, UNKNOWN_SECTOR), other.get(symbol, UNKNOWN_SECTOR)} for symbol in {**one, **other}
+    }
+    groups: list[set[str]] = [{UNKNOWN_SECTOR}]
+    for found in names.values():
+        touching = [group for group in groups if group & found]
+        groups = [group for group in groups if not group & found] + [found.union(*touching)]
+    sectors = {name: UNKNOWN_SECTOR if UNKNOWN_SECTOR in group else min(group) for group in groups for name in group}
+    joined = {symbol: sectors[min(found)] for symbol, found in names.items()}
+    return {symbol: sector for symbol, sector in joined.items() if sector != UNKNOWN_SECTOR}
 
 
 def weighted(limits: Limits, weight: int) -> Limits:
@@ -102,6 +120,8 @@ class Caps:
         "rate",
         "restricted",
         "ruled",
+        "sector",
+        "sectors",
         "sessions",
         "settle_ns",
         "slippage_bps",
@@ -141,6 +161,9 @@ class Caps:
         self.leverage = _or_unlimited(limits.position_leverage)
         """Scaled by 1e-8."""
         self.concentration = _or_unlimited(limits.position_concentration_percent)
+        self.sector = _or_unlimited(limits.position_sector_percent)
+        self.sectors = limits.position_sectors
+        """By symbol."""
         self.loss = limits.loss_day
         self.quote_stale_ns = limits.market_quote_stale_ms * MILLISECOND_NS
         self.book_stale_ns = limits.market_book_stale_ms * MILLISECOND_NS
@@ -170,9 +193,14 @@ class Caps:
         found = min(self.position, self.gross, self.net)
         if self.leverage != UNLIMITED:
             found = min(found, self.leverage * equity // SCALE)
-        if self.concentration != UNLIMITED:
-            found = min(found, self.concentration * equity // (100 * SCALE))
+        share = min(self.concentration, self.sector)
+        if share != UNLIMITED:
+            found = min(found, share * equity // (100 * SCALE))
         return found
+
+    def sector_of(self, symbol: str) -> str:
+        """Instruments that nobody has put into a sector are one: what is not known is no diversification."""
+        return self.sectors.get(symbol, UNKNOWN_SECTOR)
 
 
 def _or_unlimited(limit: int | None) -> int:

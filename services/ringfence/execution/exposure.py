@@ -1,5 +1,5 @@
-"""Limits of positions at worst case: in value, gross, net, number, leverage and concentration, and of the cash that is
-left. Pure; for orders that make a worst case larger.
+"""Limits of positions at worst case: in value, gross, net, number, leverage, concentration and sectors, and of the cash
+that is left. Pure; for orders that make a worst case larger.
 
 Each is held against the track's share and against the account, which counts all tracks and foreign orders and nets
 none of them. Values are at the ask; a product of two scaled numbers is divided once, so amounts round down by 1e-8.
@@ -24,6 +24,8 @@ class Totals(NamedTuple):
     """On the order's side."""
     positions: int
     """Instruments in which there is or may be a position."""
+    sector: int
+    """Of the instruments in the order's sector, as this owner's limits say it."""
 
 
 def exposure(
@@ -35,31 +37,30 @@ def exposure(
     short = slot.short if signed > 0 else slot.short - signed
     after = max(long, short, slot.worst)
     value, before = after * ask // SCALE, slot.worst * ask // SCALE
-    mine = _of(track.slots.values(), slot, signed, value - before)
+    held = [(one.market, one) for one in track.slots.values()]
+    mine = _totals(track.caps, held, market, signed, value - before, opens=not slot.worst)
     _owner(f"track={track.name} ", track.caps, track.equity, market.symbol, value, mine, found)
     total = (market.worst + after - slot.worst) * ask // SCALE
-    opens = not market.worst
-    gross, net, positions = value - before, abs(signed) * ask // SCALE, int(opens)
-    for other in markets:
-        price = other.ask
-        if other.worst:
-            positions += 1
-            gross += other.worst * price // SCALE
-            net += (other.long if signed > 0 else other.short) * price // SCALE
-    everything = Totals(gross, net, positions if opens else 0)
+    everyone = [(one, one) for one in markets]
+    everything = _totals(account.caps, everyone, market, signed, value - before, opens=not market.worst)
     _owner("", account.caps, account.equity, market.symbol, total, everything, found)
 
 
-def _of(slots: Iterable[Slot], slot: Slot, signed: int, grown: int) -> Totals:
-    opens = not slot.worst
-    gross, net, positions = grown, abs(signed) * slot.market.ask // SCALE, int(opens)
-    for other in slots:
-        if other.worst:
-            price = other.market.ask
+def _totals(
+    caps: Caps, held: Iterable[tuple[Market, Market | Slot]], market: Market, signed: int, grown: int, *, opens: bool
+) -> Totals:
+    """Of what one owner holds before the order, and what the order adds to it."""
+    among = caps.sector_of(market.symbol)
+    gross, net, positions, sector = grown, abs(signed) * market.ask // SCALE, int(opens), grown
+    for other, one in held:
+        if one.worst:
+            value = one.worst * other.ask // SCALE
             positions += 1
-            gross += other.worst * price // SCALE
-            net += (other.long if signed > 0 else other.short) * price // SCALE
-    return Totals(gross, net, positions if opens else 0)
+            gross += value
+            net += (one.long if signed > 0 else one.short) * other.ask // SCALE
+            if caps.sector_of(other.symbol) == among:
+                sector += value
+    return Totals(gross, net, positions if opens else 0, sector)
 
 
 def _owner(who: str, caps: Caps, equity: int, symbol: str, value: int, totals: Totals, found: list[str]) -> None:
@@ -79,6 +80,10 @@ def _owner(who: str, caps: Caps, equity: int, symbol: str, value: int, totals: T
     if caps.concentration != UNLIMITED and value * _HUNDRED > caps.concentration * equity:
         limit = text(max(0, caps.concentration * equity // _HUNDRED))
         found.append(f"CONCENTRATION_EXCEEDED {where}worst={text(value)} limit={limit} equity={text(equity)}")
+    if caps.sector != UNLIMITED and totals.sector * _HUNDRED > caps.sector * equity:
+        limit = text(max(0, caps.sector * equity // _HUNDRED))
+        told = f"sector={caps.sector_of(symbol)} worst={text(totals.sector)} limit={limit} equity={text(equity)}"
+        found.append(f"SECTOR_EXCEEDED {who}{told}")
 
 
 def fits(market: Market, track: Track, account: Track, markets: Iterable[Market], slot: Slot, signed: int) -> int:

@@ -97,7 +97,8 @@ def unbind(found: Caps) -> None:
     """Tracks on paper share no account: each has all of the limits, and none takes any away from another."""
     found.quantity = found.value = found.working = found.loss = UNLIMITED
     found.position = found.gross = found.net = found.open_positions = UNLIMITED
-    found.leverage = found.concentration = found.participation = found.volume_day = UNLIMITED
+    found.leverage = found.concentration = found.sector = UNLIMITED
+    found.participation = found.volume_day = UNLIMITED
     found.rate, found.message_ns = UNLIMITED, 0
     found.balance_floor = found.fee_token_floor = 0
 

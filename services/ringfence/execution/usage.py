@@ -1,6 +1,7 @@
 """How much of each limit is used, which soft levels are judged by. Pure; for metrics, never on the order path."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ringfence.execution.caps import UNLIMITED
@@ -33,11 +34,14 @@ def usages(gate: Gate, ledger: LossLedger, streaks: Mapping[str, int]) -> Iterat
 
 
 def _owner(
-    track: Track, held: Iterable[tuple[Market, Market | Slot]], ledger: LossLedger, name: str, streak: int
+    track: Track, held: Sequence[tuple[Market, Market | Slot]], ledger: LossLedger, name: str, streak: int
 ) -> Iterator[Usage]:
     """``name``: of its page of the ledger."""
     caps, limits, equity, lost = track.caps, track.caps.limits, max(0, track.equity), ledger.owner(name)
     values = [one.worst * market.ask // SCALE for market, one in held]
+    sectors = Counter[str]()
+    for (market, _), value in zip(held, values, strict=True):
+        sectors[caps.sector_of(market.symbol)] += value
     long = sum(one.long * market.ask // SCALE for market, one in held)
     short = sum(one.short * market.ask // SCALE for market, one in held)
     gross, largest = sum(values), max(values, default=0)
@@ -48,6 +52,7 @@ def _owner(
         ("position_net", max(long, short), caps.net),
         ("position_leverage", gross * SCALE, _of(caps.leverage, equity)),
         ("position_concentration_percent", largest * 100 * SCALE, _of(caps.concentration, equity)),
+        ("position_sector_percent", max(sectors.values(), default=0) * 100 * SCALE, _of(caps.sector, equity)),
         ("loss_day", lost.loss("day"), limits.loss_day),
         ("loss_week", lost.loss("week"), limits.loss_week),
         ("loss_month", lost.loss("month"), limits.loss_month),

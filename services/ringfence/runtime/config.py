@@ -281,6 +281,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     position_open_positions: int | None = None
     position_leverage: int | None = None
     position_concentration_percent: int | None = None
+    position_sector_percent: int | None = None
+    position_sectors: dict[str, str] = {}
+    """By symbol; what is not named is in the sector "unknown"."""
     loss_day: int
     """Quote currency lost since 00:00 UTC, realised and unrealised and fees."""
     loss_week: int | None = None

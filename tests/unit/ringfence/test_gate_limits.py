@@ -212,6 +212,43 @@ class TestExposure:
         assert codes(made, quantity=money("0.4999")) == []
         assert codes(made, quantity=money("0.5001")) == ["CONCENTRATION_EXCEEDED", "CONCENTRATION_EXCEEDED"]
 
+    def test_sector(self) -> None:
+        """Long and short added, at worst case; what nobody has put into a sector is one sector, and limited too."""
+        limits: dict[str, Any] = {"position_sector_percent": money("40")}
+        made = gate(**limits)
+        holding(made, money("-0.3"), symbol=OTHER)
+        assert codes(made, quantity=money("0.4999")) == []
+        assert codes(made, quantity=money("0.5001")) == ["SECTOR_EXCEEDED", "SECTOR_EXCEEDED"]
+        refused = made.check(intent(quantity=money("0.6")), WALL, MONO)[1]
+        assert refused.startswith("SECTOR_EXCEEDED sector=unknown worst=45000.009 limit=40000 equity=100000")
+        apart = gate(**limits, position_sectors={SYMBOL: "payments"})
+        holding(apart, money("-0.3"), symbol=OTHER)
+        assert codes(apart, quantity=money("0.79")) == []
+        assert codes(apart, quantity=money("0.81")) == ["SECTOR_EXCEEDED", "SECTOR_EXCEEDED"]
+        together = gate(**limits, position_sectors={SYMBOL: "layer-one", OTHER: "layer-one"})
+        holding(together, 0, symbol=OTHER, buys=money("0.3"))
+        assert codes(together, quantity=money("0.51")) == ["SECTOR_EXCEEDED", "SECTOR_EXCEEDED"]
+        holding(together, money("0.9"))
+        assert codes(together, **SELL, quantity=money("0.9")) == [], "reducing"
+
+    @pytest.mark.parametrize(
+        ("granted", "wanted", "held_to"),
+        [
+            ({"A": "one", "B": "one"}, {"A": "one", "B": "two"}, {"A": "one", "B": "one"}),
+            ({"A": "one", "B": "two"}, {"A": "one", "B": "one"}, {"A": "one", "B": "one"}),
+            ({"A": "one", "B": "two"}, {"A": "two", "B": "one"}, {"A": "one", "B": "one"}),
+            ({"A": "one", "B": "two"}, {"A": "one"}, {"A": "one"}),
+            ({}, {"A": "one"}, {}),
+            ({"A": "one", "B": "one"}, {"A": "one"}, {}),
+        ],
+    )
+    def test_what_grant_or_spec_puts_together_is_one_sector(
+        self, granted: dict[str, str], wanted: dict[str, str], held_to: dict[str, str]
+    ) -> None:
+        """To divide them otherwise needs a new grant; to put more together acts at once."""
+        old, new = (msgspec.structs.replace(BASE, position_sectors=found) for found in (granted, wanted))
+        assert stricter(new, old).position_sectors == held_to
+
     def test_what_must_be_left_of_the_currency(self) -> None:
         """All buys at the ask, and fees; a balance that nobody has told is none."""
         made = gate(account_balance_floor=money("100"))

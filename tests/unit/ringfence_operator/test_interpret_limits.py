@@ -16,6 +16,7 @@ from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster.apply import Ref
 from ringfence_operator.cluster.observe import Seen
 from ringfence_operator.desired import config as documents
+from ringfence_operator.desired.labels import short_hash
 from ringfence_operator.limits import gate_limits
 from ringfence_operator.rollout.state import Stage, TrackState
 
@@ -72,3 +73,17 @@ def test_a_grant_that_cannot_be_read_or_is_not_what_its_name_says_granted_nothin
     forged = documents.text(msgspec.structs.replace(text, order_value_max=parse("1000000")))
     other = replace(seen, live={where: {"data": {config.LIMITS_KEY: forged}}})
     assert interpret.observation(system("200", grant), other).looser == ("limits",)
+
+
+def test_a_grant_that_was_written_before_a_limit_existed_still_counts() -> None:
+    """Its name is the hash of the text that was granted, not of what a newer operator would write."""
+    _, seen = granted("100")
+    ((where, found),) = seen.live.items()
+    text = msgspec.json.decode(found["data"][config.LIMITS_KEY])
+    del text["position_sector_percent"]
+    earlier = msgspec.json.encode(text).decode()
+    grant = short_hash(earlier)
+    where = where._replace(name=f"momentum-limits-{grant}")
+    kept = replace(seen, live={where: {"data": {config.LIMITS_KEY: earlier}}})
+    assert interpret.observation(system("100", grant), kept).looser == (), "a limit that is added only tightens"
+    assert interpret.observation(system("200", grant), kept).looser == ("limits.order.valueMax",)

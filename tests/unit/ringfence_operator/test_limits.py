@@ -266,3 +266,12 @@ def test_fewer_hours_are_tighter_and_a_blackout_that_grows_too() -> None:
     less = msgspec.structs.replace(was, rules_sessions=((60, 120), (300, 600)), rules_blackouts=((50, 300),))
     assert looser(was, less) == ()
     assert looser(less, was) == ("limits.rules.sessions", "limits.rules.blackouts")
+
+
+def test_every_change_of_sectors_is_looser() -> None:
+    """Which of two ways to divide instruments is stricter depends on what is held; also the first division loosens,
+    for until then all of them were one sector."""
+    whole = gate_limits(api.Limits(), CAPITAL)
+    divided = gate_limits(api.Limits.parse({"position": {"sectors": {"BTCUSDT": "payments"}}}), CAPITAL)
+    assert divided.position_sectors == {"BTCUSDT": "payments"}
+    assert looser(whole, divided) == looser(divided, whole) == ("limits.position.sectors",)

@@ -1,5 +1,6 @@
 """The admission policies as they are built: complete, from the models, and of one mind with what runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -37,7 +38,8 @@ def test_a_direction_fits_its_type() -> None:
     for leaf in limits.DIRECTED:
         assert (leaf.looser is Looser.WHEN_LATER) == bool(leaf.words), leaf
         listed = leaf.looser in {Looser.WHEN_MORE, Looser.WHEN_FEWER}
-        assert leaf.words or (get_origin(leaf.type) is tuple if listed else leaf.type in {int, str}), leaf
+        mapped = leaf.looser is Looser.WHEN_CHANGED and get_origin(leaf.type) is Mapping
+        assert leaf.words or mapped or (get_origin(leaf.type) is tuple if listed else leaf.type in {int, str}), leaf
 
 
 @pytest.mark.parametrize("policy", policies.POLICIES, ids=lambda policy: policy.name)
