@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +15,15 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from gatebench.bench import SYMBOL, WAIT_S, Bench, furnished
+from gatebench.bench import QUANTITY, SYMBOL, WAIT_S, Bench, furnished
 from gatebench.fakeapi import MAPS, SYSTEM
 from ringfence.model.money import parse
-from ringfence.model.orders import Denied, Side
+from ringfence.model.orders import Denied, ModifyRejected, OrderType, Rejected, Side, TimeInForce
+from ringfence.simulator.faults import Fault
+from ringfence.wire.messages import Intent, PairIntent, ReplaceIntent
+
+REJECTS = {"breakers_reject_percent": parse("5"), "breakers_reject_min": 6}
+REJECTED = {"kind": "http_status", "status": 400, "code": -2010, "count": 1_000}
 
 
 @pytest_asyncio.fixture
@@ -90,3 +96,49 @@ async def test_orders_and_refused_intents_explain_themselves(live: Bench) -> Non
     assert "PRICE_PRECISION" in told
     code, told = await explain("nothing")
     assert (code, "no order 'nothing'" in told) == (1, True)
+
+
+def leg(name: str, kind: OrderType, price: int, stop_price: int) -> Intent:
+    now = time.time_ns()
+    return Intent(name, "stable", SYMBOL, Side.SELL, kind, TimeInForce.GTC, QUANTITY, price, True, now, stop_price)
+
+
+async def rejected_until_it_trips(bench: Bench) -> str:
+    """The breaker's evidence, once it has halted the gate; and what the revision's own evidence says of its orders."""
+    found = await state_until(bench, lambda state: "rejects" in state["breakers"]["open"])
+    assert found["latches"]["breaker/rejects"]["severity"] == "Halt"
+    told: str = found["breakers"]["open"]["rejects"]["evidence"]
+    return told
+
+
+@pytest.mark.asyncio
+async def test_a_venue_that_rejects_pairs_trips_the_breaker_and_each_leg_counts(live: Bench) -> None:
+    bought = live.intent(Side.BUY, 0, 10 * QUANTITY, market=True)
+    await live.until(lambda: live.state_of(bought) == "FILLED")
+    live.api.put(f"{MAPS}/momentum-allocation", live.allocation(2, **REJECTS))
+    live.simulator.gateway.fault(Fault(**REJECTED, name="orderList.place.oco"))
+    whole, bid = 1_000_000, live.quotes[-1].bid
+    for number in range(3):
+        target = leg(f"target-{number}", OrderType.LIMIT_MAKER, bid * 102 // 100 // whole * whole, 0)
+        live.pusher.send(
+            PairIntent(target, leg(f"stop-{number}", OrderType.STOP_LOSS, 0, bid * 98 // 100 // whole * whole))
+        )
+    await live.until(lambda: len(live.events(Rejected)) == 6)
+    assert "of=" in await rejected_until_it_trips(live)
+    assert 'track_intents_total{revision="abc123def0",track="stable"} 7.0' in await live.metrics()
+
+
+@pytest.mark.asyncio
+async def test_a_venue_that_rejects_replacements_trips_the_breaker(live: Bench) -> None:
+    """The order that was to give way works on; what was to take its place is a rejected order like any other."""
+    (name,) = await live.resting(1)
+    live.api.put(f"{MAPS}/momentum-allocation", live.allocation(2, **REJECTS))
+    live.simulator.gateway.fault(Fault(**REJECTED, name="order.cancelReplace"))
+    price = live.quotes[-1].bid * 97 // 100 // 1_000_000 * 1_000_000
+    for number in range(6):
+        live.pusher.send(ReplaceIntent(f"new-{number}", name, "stable", QUANTITY, price, 0, time.time_ns()))
+        await live.until(lambda number=number: len(live.events(ModifyRejected)) == number + 1)
+    assert len(live.events(Rejected)) == 6
+    assert "percent=" in await rejected_until_it_trips(live)
+    assert live.state_of(name) == "ACCEPTED"
+    assert 'track_intents_total{revision="abc123def0",track="stable"} 7.0' in await live.metrics()

@@ -154,9 +154,7 @@ class Execution:
             self.counters.checks.observe(self.clock.monotonic_ns() - mono)
             if outputs:
                 self.perform(outputs)
-            track = self.gate.tracks.get(body.track)
-            if track is not None and track.key == sender_key:
-                self.evidence.asked(body.track, passed=bool(outputs) and type(outputs[-1]) is Approved)
+            self._judged(body.track)
             return
         manager, wall, mono = self.manager, self.clock.wall_ns(), self.clock.monotonic_ns()
         match body:
@@ -168,12 +166,19 @@ class Execution:
                 self.perform(manager.reduce_intent(body, sender_key, wall, mono))
             case ReplaceIntent() if not self.draining:
                 self.perform(manager.replace_intent(body, sender_key, wall, mono))
+                self._judged(body.track)
             case PairIntent() if not self.draining:
                 self.perform(manager.pair_intent(body, sender_key, wall, mono))
+                self._judged(body.first.track)
             case Hello():
                 self._hello(body, sender_key)
             case _:
                 pass
+
+    def _judged(self, track: str) -> None:
+        found = self.gate.tracks.get(track)
+        if found is not None:
+            self.evidence.judged(found)
 
     def on_other_version(self, version: int, sender_key: str) -> None:
         """A message of another wire version. What it says cannot be known, so nothing of it is done."""
@@ -282,11 +287,7 @@ class Execution:
     async def _send(self, order: Approved) -> None:
         refused = self.may_send(order)
         outcome = api.NotSent(refused) if refused else await self.venue.submit(order, self.may_send)
-        traffic = self.protection.traffic
-        if not isinstance(outcome, api.NotSent):
-            traffic.request(failed=isinstance(outcome, api.Unknown))
-            traffic.orders += 1
-            traffic.rejected += isinstance(outcome, api.Refused)
+        self.protection.traffic.sent(outcome)
         self.perform(
             self.manager.submitted(order.client_order_id, outcome, self.clock.wall_ns(), self.clock.monotonic_ns())
         )
@@ -298,6 +299,7 @@ class Execution:
             outcomes = await self.venue.submit_pair(pair.first, pair.second, self.may_send)
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
         for order, outcome in zip((pair.first, pair.second), outcomes, strict=True):
+            self.protection.traffic.sent(outcome)
             self.perform(self.manager.submitted(order.client_order_id, outcome, wall, mono))
 
     async def _replace(self, wanted: Replace) -> None:
@@ -305,18 +307,21 @@ class Execution:
         outcome: tuple[api.CancelOutcome, api.SubmitOutcome] = (api.NotSent(refused or ""), api.NotSent(refused or ""))
         if not refused:
             outcome = await self.venue.replace(wanted.replaced, wanted.order, self.may_send, untouched=wanted.untouched)
+        canceled, placed = outcome
+        self.protection.traffic.changed(canceled)
+        self.protection.traffic.sent(placed)
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
         self.perform(self.manager.replaced(wanted.replaced, wanted.order.client_order_id, outcome, wall, mono))
 
     async def _amend(self, wanted: Amend) -> None:
         outcome = await self.venue.amend(wanted.symbol, wanted.client_order_id, wanted.quantity)
+        self.protection.traffic.changed(outcome)
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
         self.perform(self.manager.amended(wanted.client_order_id, outcome, wall, mono))
 
     async def _cancel(self, symbol: str, client_order_id: str) -> None:
         outcome = await self.venue.cancel(symbol, client_order_id)
-        if not isinstance(outcome, api.NotSent):
-            self.protection.traffic.request(failed=isinstance(outcome, api.Unknown))
+        self.protection.traffic.changed(outcome)
         wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
         self.perform(self.manager.canceled(client_order_id, outcome, wall, mono))
 

@@ -40,6 +40,7 @@ class Changes(Manager):
             return []
         wrong = _pair_errors(first, second)
         refused = [wrong + self.gate.check(leg, wall, mono) for leg in (first, second)]
+        self._judged(track, first.symbol, any(refused), intents=2)
         if any(refused):
             reasons = [reason or ["PAIR_REFUSED with its other leg"] for reason in refused]
             legs = zip((first, second), reasons, strict=True)
@@ -63,8 +64,11 @@ class Changes(Manager):
             self._count(self.refusals, "REPLACE_NOTHING_WORKING")
             return []
         intent = _replacement(live.order, wanted)
-        busy = _busy(live.order)
-        refused = [busy] if busy else self._checked_without(live, intent, wall, mono)
+        if early := _early(live.order):  # a race with the venue's answer, of which the gate judges nothing
+            return self._deny(intent, track, [early], wall, mono)
+        paired = _paired(live.order)
+        refused = [paired] if paired else self._checked_without(live, intent, wall, mono)
+        self._judged(track, intent.symbol, refused)
         if refused:
             return self._deny(intent, track, refused, wall, mono)
         entries, approved = self._send(intent, track, wall, mono, replaces=live.order.client_order_id)
@@ -87,7 +91,7 @@ class Changes(Manager):
             return []
         order = live.order
         name = order.client_order_id
-        reason = _busy(order) or self._reduction_error(live, wanted.quantity)
+        reason = _early(order) or _paired(order) or self._reduction_error(live, wanted.quantity)
         if reason:
             return self._fold(ModifyRejected(client_order_id=name, ts=wall, reason=reason))
         pending = PendingUpdate(client_order_id=name, ts=wall, quantity=wanted.quantity, price=order.price)
@@ -188,9 +192,13 @@ class Changes(Manager):
         return ("" if rules is None else rules.quantity_error(quantity)) or ""
 
 
-def _busy(order: Order) -> str:
+def _early(order: Order) -> str:
     if order.update is not None or order.unknown or not order.venue_order_id:
         return f"REPLACE_TOO_EARLY state={order.state} client_order_id={order.client_order_id}"
+    return ""
+
+
+def _paired(order: Order) -> str:
     return "REPLACE_OF_A_PAIR cancel it and place another" if order.group else ""
 
 

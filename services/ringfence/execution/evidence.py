@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from ringfence.execution.state import FOREIGN, Market
+from ringfence.execution.state import FOREIGN, Market, Track
 from ringfence.model.money import BPS, SCALE
 from ringfence.model.orders import Filled, Initialized, Rejected, Submitted
 from ringfence.model.records import Entry
@@ -129,6 +129,8 @@ class Evidence:
         self.records: OrderedDict[Owner, Record] = OrderedDict()
         self.self_matches = 0
         """Trades of which both sides were ours."""
+        self._judged: dict[str, tuple[int, int]] = {}
+        """By track: of its counts of intents and of refused ones, how much is in the records."""
         self._sent: OrderedDict[str, Sent] = OrderedDict()
         self._trades: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._pending: deque[Pending] = deque(maxlen=PENDING_MAX)
@@ -147,11 +149,15 @@ class Evidence:
             if track != FOREIGN and self._revision_of(track):
                 self.record(self._owner(track))
 
-    def asked(self, track: str, passed: bool) -> None:
-        """An intent that its own strategy sent was checked."""
-        record = self.record(self._owner(track))
-        record.intents += 1
-        record.refused += not passed
+    def judged(self, track: Track) -> None:
+        """The gate has judged intents of this track: what it counted since the last call is its revision's of now."""
+        checked, failed = self._judged.get(track.name, (0, 0))
+        if track.checked == checked:
+            return
+        self._judged[track.name] = track.checked, track.failed
+        record = self.record(self._owner(track.name))
+        record.intents += track.checked - checked
+        record.refused += track.failed - failed
 
     def entries(self, entries: Iterable[Entry], mono: int) -> None:
         """What was journaled, as it happens; not what is replayed."""

@@ -66,16 +66,21 @@ class Manager(Outcomes):
             # not journaled: a stranger must not be able to fill the disk
             self._count(self.refusals, "SENDER_NOT_ALLOWED")
             return []
-        # what a stop refuses, of all or of this part, says nothing of the strategy
-        guard = self.guard
-        active = guard.worst is Severity.NONE or guard.severity_of(intent.track, intent.symbol) is Severity.NONE
-        track.checked += active
         refused = self.gate.check(intent, wall, mono)
+        self._judged(track, intent.symbol, refused)
         if refused:
-            track.failed += active
             return self._deny(intent, track, refused, wall, mono)
         entries, approved = self._send(intent, track, wall, mono)
         return [*entries, approved]
+
+    def _judged(self, track: Track, symbol: str, refused: object, intents: int = 1) -> None:
+        """Count what the gate has said of intents. What a stop refuses, of all or of this part, says nothing of the
+        strategy."""
+        guard = self.guard
+        if guard.worst is Severity.NONE or guard.severity_of(track.name, symbol) is Severity.NONE:
+            track.checked += intents
+            if refused:
+                track.failed += intents
 
     def _send(
         self, intent: Intent, track: Track, wall: int, mono: int, *, mark: str = "", group: str = "", replaces: str = ""

@@ -164,7 +164,7 @@ def _breakers(app: Execution) -> Iterable[Metric]:
 
 
 _COUNTS: Final = (
-    ("intents", "Intents of this revision's strategy that were checked"),
+    ("intents", "Intents of this revision's strategy that were checked while no stop held"),
     ("refused", "Those of them that were refused"),
     ("orders", "Orders handed to the wire"),
     ("rejected", "Orders that the venue refused"),

@@ -26,6 +26,7 @@ from ringfence.execution.state import FOREIGN, Track
 from ringfence.execution.thresholds import SECOND_NS
 from ringfence.execution.valuation import percent
 from ringfence.model.money import SCALE, text
+from ringfence.venues import api
 from ringfence.wire.kill import Severity
 
 NOTE_BREAKERS: Final = "breakers"
@@ -54,6 +55,18 @@ class Traffic:
 
     def request(self, *, failed: bool) -> None:
         self.unanswered = self.unanswered + 1 if failed else 0
+
+    def changed(self, outcome: api.CancelOutcome) -> None:
+        """How a cancel or a reduction ended. A refused one is no rejected order: most come too late for a fill."""
+        if not isinstance(outcome, api.NotSent):
+            self.request(failed=isinstance(outcome, api.Unknown))
+
+    def sent(self, outcome: api.SubmitOutcome) -> None:
+        """How the sending of an order ended: on its own, as the leg of a pair, or in the place of another."""
+        self.changed(outcome)
+        if not isinstance(outcome, api.NotSent):
+            self.orders += 1
+            self.rejected += isinstance(outcome, api.Refused)
 
 
 class Protection:

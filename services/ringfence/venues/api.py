@@ -35,7 +35,8 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class NotSent(msgspec.Struct, frozen=True):
-    """Nothing reached the wire: ``may_send`` said no at the socket, or the rate limit had no room in time."""
+    """It was never asked of the venue's matching: ``may_send`` said no at the socket, the rate limit had no room in
+    time, or what had to be done first in the same request was not done. Says nothing of the order."""
 
     reason: str
 
@@ -122,7 +123,7 @@ class TradingVenue(Protocol):
     async def replace(
         self, replaced: str, order: Approved, may_send: MaySend, *, untouched: bool
     ) -> tuple[CancelOutcome, SubmitOutcome]:
-        """Cancel one order and place another in one request. Where the cancel fails nothing is placed.
+        """Cancel one order and place another in one request. Where the cancel fails nothing is placed: NotSent.
 
         ``untouched``: the cancel is to fail if anything of the old order has filled.
         """

@@ -9,7 +9,7 @@ import pytest
 from ringfence.model.approved import Approved
 from ringfence.model.money import parse
 from ringfence.model.orders import OrderType, Side, TimeInForce, Triggered, Updated
-from ringfence.venues.api import Accepted, Refused, Unknown
+from ringfence.venues.api import Accepted, NotSent, Refused, Unknown
 from ringfence.venues.binance import codec, stream
 
 NOW = 1_700_000_000_000_000_000
@@ -134,7 +134,7 @@ PARTLY: dict[str, Any] = {"code": -2021, "msg": "Order cancel-replace partially 
                     "newOrderResponse": None,
                 }
             },
-            (Refused(-2011, "Unknown order sent."), Refused(-2022, "not attempted: the cancel had failed")),
+            (Refused(-2011, "Unknown order sent."), NotSent("not attempted: the cancel had failed")),
         ),
         (
             409,

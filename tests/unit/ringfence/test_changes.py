@@ -346,12 +346,31 @@ def test_a_replacement_whose_cancel_failed_leaves_the_old_order_as_it_was(refusa
     rig = Rig()
     old = rig.place(rig.intent(Side.BUY))
     new = rig.replace("i1")[-1].order.client_order_id  # type: ignore[union-attr]
-    placed = api.Refused(-2022, "not attempted") if isinstance(refusal, api.Refused) else refusal
-    rig.keep(rig.manager.replaced(old, new, (refusal, placed), WALL, MONO))
+    rig.keep(rig.manager.replaced(old, new, (refusal, api.NotSent("not attempted")), WALL, MONO))
     assert rig.state(old) == "ACCEPTED"
     assert rig.manager.orders[new].closed
     assert rig.slot() == (0, LOT, 0)
     rig.same_after_replay()
+
+
+def test_the_gates_refusals_of_pairs_and_replacements_are_counted_like_any_and_races_are_not() -> None:
+    rig = Rig()
+    rig.hold()
+    track = rig.gate.tracks["stable"]
+    counted = track.checked
+    rig.pair()
+    assert (track.checked - counted, track.failed) == (2, 0)
+    rig.pair()
+    assert (track.checked - counted, track.failed) == (4, 2), "what is held is being sold already"
+    rig.place(rig.intent(Side.BUY))
+    target = f"i{rig.numbers}"
+    rig.replace(target, quantity=LOT // 2 + 1)
+    assert (track.checked - counted, track.failed) == (6, 3)
+    assert isinstance(rig.replace(target)[-1], Replace)
+    assert (track.checked - counted, track.failed) == (7, 3)
+    assert _denials(rig.replace(target))[0].startswith("REPLACE_TOO_EARLY")
+    assert rig.replace("gone") == []
+    assert (track.checked - counted, track.failed) == (7, 3)
 
 
 @pytest.mark.parametrize("done", [True, False])

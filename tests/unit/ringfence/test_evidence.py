@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.execution.evidence import EPISODE_GAP_NS, MARKOUT_NS, ORDERS_MAX, REVISIONS_MAX, SECOND_NS, Evidence
-from ringfence.execution.state import Market
+from ringfence.execution.state import Market, Track
 from ringfence.model.money import SCALE
 from ringfence.model.orders import Filled, Initialized, OrderType, Rejected, Side, Submitted, TimeInForce
 from ringfence.model.records import Entry
@@ -22,6 +22,7 @@ class Desk:
     def __init__(self) -> None:
         self.market = Market("BTCUSDT")
         self.revisions = {"candidate": "rev1"}
+        self.track = Track("candidate")
         self.evidence = Evidence({"BTCUSDT": self.market}, lambda track: self.revisions.get(track, ""))
         self.now = SECOND_NS
         self.orders = 0
@@ -61,6 +62,11 @@ class Desk:
             maker=maker,
         )
         self.evidence.entries([Entry("candidate", found)], self.now)
+
+    def judge(self, *, refused: bool) -> None:
+        self.track.checked += 1
+        self.track.failed += refused
+        self.evidence.judged(self.track)
 
     def after(self, seconds: float) -> None:
         self.now += round(seconds * SECOND_NS)
@@ -130,11 +136,12 @@ def test_counts_start_at_zero_and_stay_with_their_revision() -> None:
     assert [OWNER] == [*desk.evidence.records]
     assert 0 == desk.evidence.records[OWNER].orders
     order = desk.order()
+    desk.judge(refused=False)
     desk.revisions["candidate"] = "rev2"
     desk.evidence.entries([Entry("candidate", Rejected(client_order_id=order, ts=0, reason="no"))], desk.now)
-    desk.evidence.asked("candidate", passed=False)
+    desk.judge(refused=True)
     first, second = desk.evidence.records[OWNER], desk.evidence.records["candidate", "rev2"]
-    assert (1, 1, 0) == (first.orders, first.rejected, first.refused)
+    assert (1, 1, 1, 0) == (first.orders, first.rejected, first.intents, first.refused)
     assert (0, 1, 1) == (second.orders, second.intents, second.refused)
 
 
@@ -144,7 +151,7 @@ def test_nothing_grows_without_bound() -> None:
     desk.quote(10_000)
     for number in range(2 * REVISIONS_MAX):
         desk.revisions["candidate"] = f"rev{number}"
-        desk.evidence.asked("candidate", passed=True)
+        desk.judge(refused=False)
     assert REVISIONS_MAX == len(desk.evidence.records)
     first = desk.order()
     for _ in range(ORDERS_MAX):

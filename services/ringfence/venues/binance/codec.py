@@ -10,7 +10,16 @@ from ringfence.model.approved import Approved
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse, text
 from ringfence.model.orders import UNPRICED, OrderState, OrderType, Side, TimeInForce
-from ringfence.venues.api import Accepted, BookSnapshot, OrderReport, Refused, TradeReport, Unknown, VenueBalance
+from ringfence.venues.api import (
+    Accepted,
+    BookSnapshot,
+    NotSent,
+    OrderReport,
+    Refused,
+    TradeReport,
+    Unknown,
+    VenueBalance,
+)
 from ringfence.venues.binance.limits import Kind, Limit
 from ringfence.venues.binance.rules import Symbol, instrument
 from ringfence.venues.binance.signing import Sign
@@ -423,7 +432,7 @@ def listed(body: bytes) -> dict[str, str]:
     return {order.client_order_id: str(order.order_id) for order in decoded(_ORDER_LIST, body).orders}
 
 
-Half = Accepted | Refused | Unknown
+Half = Accepted | Refused | Unknown | NotSent
 
 
 def replaced(answer_ok: bool, body: bytes, failed: Failure | None) -> tuple[Half, Half]:
@@ -443,7 +452,7 @@ def _half(result: str, part: _Part | None, failed: Failure | None) -> Half:
         case "SUCCESS" if part is not None:
             return Accepted(str(part.order_id))
         case "NOT_ATTEMPTED":
-            return Refused(failed.code if failed else 0, "not attempted: the cancel had failed")
+            return NotSent("not attempted: the cancel had failed")
         case "FAILURE" if part is not None and part.code:
             return outcome(Failure(400, part.code, part.msg[:200]))
         case _:

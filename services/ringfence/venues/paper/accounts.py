@@ -83,7 +83,9 @@ class PaperAccounts:
     def submit_pair(self, first: Approved, second: Approved, now: int) -> tuple[Outcome, Outcome, Events]:
         return self._by_order(first.client_order_id).submit_pair(first, second, now)
 
-    def replace(self, replaced: str, order: Approved, now: int, *, untouched: bool) -> tuple[Outcome, Outcome, Events]:
+    def replace(
+        self, replaced: str, order: Approved, now: int, *, untouched: bool
+    ) -> tuple[Outcome, api.SubmitOutcome, Events]:
         return self._by_order(replaced).replace(replaced, order, now, untouched=untouched)
 
     def amend(self, client_order_id: str, quantity: int, now: int) -> tuple[Outcome, Events]:

@@ -300,12 +300,12 @@ class PaperEngine:
 
     def replace(
         self, replaced: str, order: Approved, now: int, *, untouched: bool
-    ) -> tuple[api.Accepted | api.Refused, api.Accepted | api.Refused, list[tuple[str, OrderEvent]]]:
+    ) -> tuple[api.Accepted | api.Refused, api.SubmitOutcome, list[tuple[str, OrderEvent]]]:
         """Cancel, and place only if that succeeded."""
         old = self.open.get(replaced)
         if old is None or (untouched and old.filled):
             refused = UNKNOWN_ORDER if old is None else NOT_NEW
-            return refused, api.Refused(refused.code, "not attempted: the cancel had failed"), []
+            return refused, api.NotSent("not attempted: the cancel had failed"), []
         canceled, events = self.cancel(replaced, now)
         placed, more = self.submit(order, now)
         return canceled, placed, events + more
