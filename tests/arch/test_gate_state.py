@@ -1,4 +1,4 @@
-"""What the gate's bounds are computed from is written in one module, by methods that count the change.
+"""What the gate's bounds are computed from is written in one module, by methods that void them.
 
 A writer that goes around them would leave bounds in force that no longer hold.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 EXECUTION = Path(__file__).parents[2] / "services" / "ringfence" / "execution"
 COUNTED = {
     "barred", "caps", "ceiling", "equity", "full_mono", "loss", "loss_latched", "losses", "ready_mono", "ungranted",
-    "valued", "version",
+    "valued",
 }  # fmt: skip
 """Of `state.Track` and `state.Market`."""
-PRICES = {"ask", "bid", "worst"}
+PRICES = {"ask", "bid", "crossed_mono", "sound_mono", "usable_until", "worst"}
 OTHERS = {
     ("grants.py", "found"): "numbers of `Caps`, before they are a track's",
     ("losses.py", "owner"): "of the loss ledger",

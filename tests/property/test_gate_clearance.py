@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatebench.ordinary import rules
 from gatebench.stoprig import BTC, ETH, LIMITS, ONE, PRICE, SECOND, WALL, Rig
 from ringfence.execution.grants import allocate
 from ringfence.model.money import SCALE
@@ -83,6 +84,20 @@ narrow = st.sampled_from(
     ]
 ).map(lambda found: msgspec.structs.replace(LIMITS, **found))
 """One limit that orders reach."""
+venue_rules = st.sampled_from(
+    [
+        {},
+        {"price_min": money("49900")},
+        {"price_max": money("50100")},
+        {"notional_max": money("9000")},
+        {"notional_min": money("20000")},
+        {"quantity_min": money("0.3")},
+        {"quantity_max": money("0.1")},
+        {"lot": money("0.001")},
+        {"tick": money("0.1")},
+    ]
+)
+"""One rule of the venue that orders reach."""
 steps = st.one_of(
     st.tuples(st.just("place"), tracks, symbols, sides, st.integers(1, 40_000), st.integers(1, 5000)),
     st.tuples(st.just("up"), tracks, symbols, sides, st.sampled_from([4, 7, 8, 8])),
@@ -98,6 +113,7 @@ steps = st.one_of(
     st.tuples(st.just("stop"), st.sampled_from(["None", "ReduceOnly", "Halt"]), st.sampled_from(["track", "symbol"])),
     st.tuples(st.just("hold"), st.sampled_from(["0", "30000", "1000000"])),
     st.tuples(st.just("slots"), tracks, symbols),
+    st.tuples(st.just("rules"), symbols, venue_rules),
     st.tuples(st.just("refuse"), tracks, st.sampled_from(["barred", "ungranted", "latched", "losses", ""])),
 )
 wanted = st.tuples(tracks, symbols, sides, distances, sizes, st.integers(0, 40))
@@ -219,6 +235,8 @@ class World(Rig):
                 one = self.gate.tracks[name]
                 one.permit("TRACK_NOT_ALLOWED x" * (why == "barred"), "GRANT_MISSING x" * (why == "ungranted"))
                 one.lost(one.equity, one.loss, why == "latched", ("DRAWDOWN_REDUCE x",) * (why == "losses"))
+            case ("rules", symbol, changes):
+                self.gate.markets[symbol].instrument = msgspec.structs.replace(rules(symbol), **changes)
             case ("slots", track, symbol):
                 self.gate.tracks[track].slot(self.gate.markets[symbol])
 

@@ -195,7 +195,10 @@ class Rig:
     def market_time(self) -> None:
         for market in self.gate.markets.values():
             if market.quote_mono:
-                market.quote_mono = market.book_mono = market.status_mono = self.mono
+                market.quote(Quote(market.symbol, 1, WALL, market.bid, ONE, market.ask, ONE), self.mono)
+                market.book_mono = self.mono
+                if not market.unusable:
+                    market.status(FeedStatus(market.symbol, WALL, True, ""), self.mono)
 
     def ended(self, order: Approved, filled: int) -> None:
         """The venue fills a part of an immediate-or-cancel order and expires the rest."""

@@ -18,11 +18,12 @@ from ringfence.execution.changes import Changes
 from ringfence.execution.counters import Counters
 from ringfence.execution.estimates import Estimates
 from ringfence.execution.evidence import Evidence
-from ringfence.execution.gate import STATUS_STALE_NS, Gate
+from ringfence.execution.gate import Gate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Refuse, Replace
 from ringfence.execution.protection import Protection
 from ringfence.execution.reconcile import NOTE_ADJUSTMENT, Reconciler
+from ringfence.execution.state import STATUS_STALE_NS
 from ringfence.execution.status import Proof, StatusWriter
 from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
 from ringfence.execution.versions import Versions

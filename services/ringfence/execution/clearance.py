@@ -5,9 +5,10 @@ So a bound may be stricter than the limits it stands for, never looser: whatever
 that take, a rule about sessions) is left out by making the bound empty.
 
 It is computed from what changes seldom: the terms of the track and of the account (limits, grant, equity, losses), the
-rules of the instrument, the reference of the static collar, the ceiling of the price, balances. Whoever writes one of
-them counts it (`Track.changed`), and bounds of another count are void. What changes often is read by the check itself:
-the quote, ages, counts, stops, unknown outcomes, the worst case of positions.
+rules of the instrument, the reference of the static collar, the ceiling of the price, balances, when a quote was
+crossed. Whoever writes one of them voids the bounds (`Track.changed`). What changes often is read by the check itself:
+the quote, ages, counts, stops, unknown outcomes, the worst case of positions. An ask lies between the ceiling and the
+next lower one (`Market.quote`), and a bid of a sound quote below it, so the check compares neither.
 """
 
 from typing import Final
@@ -28,23 +29,20 @@ class Clearance:
 
     __slots__ = (
         "account_room",
-        "account_version",
         "account_working",
         "buy_most",
         "ceiling",
         "instrument",
         "least",
         "lot",
-        "low",
         "most",
         "price_least",
         "price_most",
         "room",
         "sell_least",
-        "settle_ns",
+        "settled_mono",
         "stale_ns",
         "tick",
-        "version",
         "volatility_bps",
         "working",
     )
@@ -55,18 +53,17 @@ class Clearance:
         """``market`` must have an instrument. ``instruments``: how many the gate knows."""
         caps, whole, rules = track.caps, account.caps, market.instrument
         assert rules is not None  # noqa: S101 - what the caller promises; assertions stay on
-        self.version, self.account_version = track.version, account.version
         self.instrument = rules
         reference = market.tape.reference
         self.ceiling = ceiling = market.ceiling
 
         self.tick, self.lot = rules.tick, rules.lot
-        self.low = low = max(1, ceiling - (ceiling >> CEILING_SHIFT - 1))
-        """No bid below. Together with the ceiling it bounds everything that is measured from the quote."""
+        low = max(1, ceiling - (ceiling >> CEILING_SHIFT))
+        """No ask below. Together with the ceiling it bounds everything that is measured from the quote."""
         static, far = caps.static_bps, caps.far_bps
-        self.price_least = max(_SMALLEST, low >> 1, ceiling - far * ceiling // _BPS_SCALE)
+        self.price_least = max(_SMALLEST, rules.price_min, low >> 1, ceiling - far * ceiling // _BPS_SCALE)
         """Of any order: the far side of a buy, at the highest bid."""
-        self.price_most = min(ceiling, low + far * low // _BPS_SCALE)
+        self.price_most = min(rules.price_max, ceiling, low + far * low // _BPS_SCALE)
         """Of any order: the far side of a sell, at the lowest ask."""
         self.buy_most, self.sell_least = self.price_most, self.price_least
         """The static collar, beside the bounds of any order."""
@@ -75,9 +72,9 @@ class Clearance:
             self.sell_least = max(self.sell_least, reference - static * reference // _BPS_SCALE)
 
         self.least = max(_SMALLEST, rules.quantity_min, -(-rules.notional_min * SCALE // self.price_least))
-        self.most = min(rules.quantity_max, caps.quantity, whole.quantity)
+        self.most = min(rules.quantity_max, caps.quantity)
         if ceiling > 0:
-            self.most = min(self.most, min(caps.value, whole.value) * SCALE // ceiling)
+            self.most = min(self.most, min(rules.notional_max, caps.value) * SCALE // ceiling)
         self.room = track.tightest() * SCALE
         """What may be taken up before the order, at worst case and at ceilings, scaled twice: by all positions of the
         track, and (``account_room``) of everybody."""
@@ -94,7 +91,9 @@ class Clearance:
 
         self.working, self.account_working = caps.working, whole.working
         self.stale_ns = caps.quote_stale_ns
-        self.settle_ns, self.volatility_bps = caps.settle_ns, caps.volatility_bps
+        self.volatility_bps = caps.volatility_bps
+        self.settled_mono = market.tape.crossed_mono + caps.settle_ns
+        """Until then a crossed quote was too recent."""
 
 
 def _closed(owner: Track) -> bool:

@@ -20,7 +20,7 @@ import msgspec
 
 from ringfence.execution.accounting import Live
 from ringfence.execution.cancelproof import CancelProof
-from ringfence.execution.gate import REDUCING_COLLAR, STATUS_STALE_NS
+from ringfence.execution.gate import REDUCING_COLLAR
 from ringfence.execution.manager import Manager
 from ringfence.execution.reconcile import BREAK, WRITER, Reconciler
 from ringfence.execution.state import FOREIGN, Market, Slot, Track
@@ -212,7 +212,7 @@ class Flatten:
 
 def _not_fresh(market: Market, track: Track, mono: int) -> str:
     """Why a market is not to be traded on; empty if it is."""
-    if market.unusable or mono - market.status_mono > STATUS_STALE_NS:
+    if mono > market.usable_until:
         return market.unusable or "its status is stale"
     limit = track.caps.quote_stale_ns
     if not market.quote_mono or mono - market.quote_mono > limit:

@@ -30,8 +30,6 @@ from ringfence.wire.messages import Intent, Level
 from ringfence.wire.stops import Severity
 
 SECOND_NS: Final = 1_000_000_000
-STATUS_STALE_NS: Final = 3 * SECOND_NS
-"""Marketdata says once a second whether an instrument may be traded on."""
 FUTURE_NS: Final = SECOND_NS
 """An intent decided further in the future than this comes from a broken clock."""
 REDUCING_COLLAR: Final = 3
@@ -76,18 +74,15 @@ class Gate:
         except KeyError:
             return self.judge(intent, wall, mono)
         bounds, market, account = slot.clearance, slot.market, self.account
-        if (
-            bounds is None
-            or bounds.version != track.version
-            or bounds.account_version != account.version
-            or bounds.instrument is not market.instrument
-        ):
+        if bounds is None or bounds.instrument is not market.instrument:
             bounds = self._clearance(slot)
-        quantity, price, bid, ask = intent.quantity, intent.price, market.bid, market.ask
+            if bounds is None:
+                return self.judge(intent, wall, mono)
+        quantity = intent.quantity
+        price = intent.price
         if (
             # exact numbers and known words, and nothing that a plain limit order does not have
-            bounds is not None
-            and type(quantity) is int
+            type(quantity) is int
             and type(price) is int
             and type(intent.ts_decided) is int
             and intent.type is _LIMIT
@@ -107,25 +102,22 @@ class Gate:
             and track.ready_mono <= mono
             and account.ready_mono <= mono
             # the market
-            and not market.unusable
-            and mono - market.status_mono <= STATUS_STALE_NS
-            and market.quote_mono
-            and mono - market.quote_mono <= bounds.stale_ns
+            and mono <= market.usable_until
+            and mono - market.sound_mono <= bounds.stale_ns
             and _AHEAD_NS <= wall - intent.ts_decided <= bounds.stale_ns
             and market.tape.range_bps <= bounds.volatility_bps
-            and mono - market.tape.crossed_mono >= bounds.settle_ns
-            and bounds.low <= bid < ask <= bounds.ceiling
+            and bounds.settled_mono <= mono
             and bounds.least <= quantity <= bounds.most
             and not quantity % bounds.lot
             and not price % bounds.tick
             and (
                 bounds.price_least <= price <= bounds.buy_most
-                and price < ask
+                and price < market.ask
                 and not (slot.resting_sells and price >= min(slot.resting_sells.values()))
                 if intent.side is _BUY
                 else intent.side is _SELL
                 and bounds.sell_least <= price <= bounds.price_most
-                and price > bid
+                and price > market.bid
                 and not (slot.resting_buys and price <= max(slot.resting_buys.values()))
             )
             # positions at worst case, and the cash that is left
@@ -264,7 +256,7 @@ class Gate:
 
     def _market(self, market: Market, track: Track, mono: int, found: list[str]) -> None:
         """May its market be traded on?"""
-        if market.unusable or mono - market.status_mono > STATUS_STALE_NS:
+        if mono > market.usable_until:
             reason = market.unusable or "status is stale"
             found.append(f"MARKET_UNUSABLE symbol={market.symbol} reason={reason}")
         stale = track.caps.quote_stale_ns

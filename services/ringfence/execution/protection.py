@@ -20,7 +20,7 @@ from ringfence.execution.breakers import (
     duration_reading,
     ratio_reading,
 )
-from ringfence.execution.gate import STATUS_STALE_NS, Gate
+from ringfence.execution.gate import Gate
 from ringfence.execution.manager import Manager
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.execution.thresholds import SECOND_NS
@@ -214,8 +214,7 @@ class Protection:
         blind = [
             market.symbol
             for market in self._gate.markets.values()
-            if (market.unusable or mono - market.status_mono > STATUS_STALE_NS)
-            and (market.worst or market.resting_buys or market.resting_sells)
+            if mono > market.usable_until and (market.worst or market.resting_buys or market.resting_sells)
         ]
         lasted = self._blind.read(bool(blind), mono)
         yield duration_reading("market-data", lasted, caps.disconnected_ns, f" symbols={','.join(blind)}")

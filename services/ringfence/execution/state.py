@@ -24,6 +24,10 @@ FOREIGN: Final = "foreign"
 """The sub-ledger of what we did not send: the owner's own orders, and what nobody can explain."""
 CEILING_SHIFT: Final = 5
 """The ceiling of an ask is followed in steps of about 3 %: 1/32."""
+NEVER_MONO: Final = -1 << 62
+"""Before every moment, however short a time the machine has been up."""
+STATUS_STALE_NS: Final = 3 * SECOND_NS
+"""Marketdata says once a second whether an instrument may be traded on."""
 INTENTS_REMEMBERED: Final = 100_000
 """Far more than can be fresh: an older copy of an intent is refused as stale."""
 
@@ -51,11 +55,13 @@ class Market:
         "resting_sells",
         "short",
         "slots",
+        "sound_mono",
         "status_mono",
         "symbol",
         "tape",
         "unknown",
         "unusable",
+        "usable_until",
         "worst",
     )
 
@@ -70,12 +76,16 @@ class Market:
         self.ask = 0
         self.quote_mono = 0
         """0 = never: an old quote and no quote are the same to the gate."""
+        self.sound_mono = NEVER_MONO
+        """The same of best prices that have two sides and are not crossed; never, if the newest are not."""
         self.bids: tuple[Level, ...] = ()
         self.asks: tuple[Level, ...] = ()
         self.book_mono = 0
         self.unusable = "no market data yet"
         """Why marketdata says that it must not be traded on; empty while it may."""
         self.status_mono = 0
+        self.usable_until = NEVER_MONO
+        """How long marketdata's word holds that it may be traded on; never, if it says no or has said nothing."""
         self.unknown: set[str] = set()
         """Client ids of orders whose outcome is unknown."""
         self.resting_buys: dict[str, int] = {}
@@ -99,7 +109,9 @@ class Market:
         tape = self.tape
         reference = tape.reference
         tape.quote(quote.bid, quote.ask, mono)
-        if tape.reference is not reference:
+        sound = 0 < quote.bid < quote.ask
+        self.sound_mono = mono if sound else NEVER_MONO
+        if tape.reference is not reference or not sound:
             self.account.changed()
 
     def _raise_ceiling(self, ask: int) -> None:
@@ -120,6 +132,7 @@ class Market:
     def status(self, status: FeedStatus, mono: int) -> None:
         self.unusable = "" if status.usable else status.reason or "marked unusable"
         self.status_mono = mono
+        self.usable_until = mono + STATUS_STALE_NS if status.usable else NEVER_MONO
 
 
 class Slot:
@@ -161,6 +174,8 @@ class Slot:
         """Quantity of the taking orders approved in 10 s."""
         self._buys = 0
         market.slots.append(self)
+        track.bounded.append(self)
+        market.account.bounded.append(self)
 
     def settle(self) -> None:
         """After any change of position or leaves."""
@@ -182,7 +197,7 @@ class Track:
     """One track (or, as the gate's ``account``, all of them together).
 
     What a `Clearance` is computed from (``caps``, ``barred``, ``ungranted``, ``equity``, and the losses) is written by
-    ``limit``, ``permit``, ``lost`` and ``refuse`` only, which count it in ``version``.
+    ``limit``, ``permit``, ``lost`` and ``refuse`` only, which void it.
     """
 
     __slots__ = (
@@ -191,6 +206,7 @@ class Track:
         "_tightest_equity",
         "allocation",
         "barred",
+        "bounded",
         "breaker_caps",
         "caps",
         "checked",
@@ -211,7 +227,6 @@ class Track:
         "slots",
         "ungranted",
         "valued",
-        "version",
         "weight",
         "working",
     )
@@ -248,8 +263,8 @@ class Track:
         """When the message bucket will be full again, if nothing is sent. It holds one second's worth (F29)."""
         self.ready_mono = 0
         """When it holds one message again."""
-        self.version = 0
-        """Counts the changes of what a `Clearance` is computed from."""
+        self.bounded: list[Slot] = []
+        """Whose `Clearance` is computed from its terms."""
         self.valued = 0
         """Sum of worst case times ceiling, scaled twice: never less than the gross value at the asks."""
         self.loss = 0
@@ -282,8 +297,9 @@ class Track:
 
     def changed(self) -> None:
         """What was computed from the terms has to be computed again; of the account: for all tracks, and also when an
-        instrument, a ceiling, a reference price or the balances have changed."""
-        self.version += 1
+        instrument, a ceiling, a reference price or the balances have changed, or a quote was crossed."""
+        for slot in self.bounded:
+            slot.clearance = None
         self.ready_mono = self.full_mono + self.caps.message_ns - SECOND_NS
 
     def take_message(self, mono: int) -> None:

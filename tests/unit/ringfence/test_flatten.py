@@ -19,7 +19,7 @@ from ringfence.model.orders import (
 )
 from ringfence.model.records import Entry
 from ringfence.venues.api import VenueBalance
-from ringfence.wire.messages import Intent
+from ringfence.wire.messages import FeedStatus, Intent
 from ringfence.wire.stops import EVERYTHING, Scope, Severity
 
 
@@ -103,7 +103,7 @@ def test_no_fresh_two_sided_book_no_order(trouble: str) -> None:
         case "one side":
             market.asks = ()
         case "status":
-            market.unusable = "gap: resyncing"
+            market.status(FeedStatus(BTC, WALL, False, "gap: resyncing"), rig.mono)
         case _:
             market.quote_mono = 0
     assert rig.flatten.step(rig.balances, WALL, rig.mono) == []
