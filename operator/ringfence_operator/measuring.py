@@ -57,7 +57,7 @@ async def measure(
         readings: tuple[Reading, ...] = tuple(Reading(metric=one.name, at=now, error=told) for one in due)
     else:
         readings = await _measurer(world, now).readings(due, subject)
-    state_now = analysis.record(turn.present.metrics, turn.evaluation, readings, waiting.fraction(turn))
+    state_now = analysis.record(turn.present.metrics, turn.evaluation, readings, waiting.done(turn))
     return await _written(
         world, turn, seen, records.evaluation_object(system.metadata.name, found.name), state_now
     ), traded

@@ -122,3 +122,5 @@ def at_rest(world: World) -> Iterator[str]:
         yield "waits for nothing, and does not move"
     elif world.quality(world.revision).good and not world.lied and state.failure is None:
         yield f"good, and still {state.rising and state.rising.weight}: {outlook.waits_for}"
+    elif world.quality(world.revision).refused and not world.lied and state.failure is None:
+        yield f"refused throughout, and waited for: {outlook.waits_for}"

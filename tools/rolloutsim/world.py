@@ -34,7 +34,7 @@ from ringfence_operator.rollout.state import (
     TrackState,
 )
 from ringfence_operator.rollout.turn import Turn, evaluation_name
-from ringfence_operator.rollout.waiting import fraction
+from ringfence_operator.rollout.waiting import done
 
 T0: Final = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 PASS: Final = timedelta(seconds=15)
@@ -43,6 +43,7 @@ METRICS: Final = (
     MetricSpec(name="breaks", rule=Within(None, 0.0), interval_s=15, critical=True),
     MetricSpec(name="latency", rule=Within(None, 100.0), interval_s=15, failure_limit=2),
     MetricSpec(name="rejects", rule=Ratio(0.01), interval_s=30, min_samples=300),
+    MetricSpec(name="refusals", rule=Ratio(0.005), interval_s=30, min_samples=600),
     MetricSpec(name="profit", rule=Shown(), interval_s=60),
 )
 COMPARED: Final = (*METRICS, MetricSpec(name="slippage", rule=NonInferior(2.0), interval_s=30, min_samples=60))
@@ -77,6 +78,8 @@ class Quality:
     late: bool = False
     """Breaks only once it has all of the capital."""
     rejected: float = 0.0005
+    refused: bool = False
+    """The gate refuses all of its intents, so it has no orders."""
     worse_bps: float = 0.0
 
     @property
@@ -133,7 +136,7 @@ class World:
         active = self.stop.severity == "None"
         state = "Active" if active else "Halted"
         name = evaluation_name(self.state)
-        done = self._done()
+        traded = 0 if rising is not None and self.quality(rising.revision).refused else self._done()
         found = self.evaluations.get(name)
         return Observation(
             generation=1,
@@ -142,8 +145,8 @@ class World:
             gates=(GateSeen(pod="e", paper=False, state=state), GateSeen(pod="p", paper=True, state=state)),
             stop=self.stop,
             fresh=self.faults is False or self.rng.random() > 0.02,
-            orders=done * 2 if rising is not None else None,
-            episodes=done if not paper or rising is not None else None,
+            orders=traded * 2 if rising is not None else None,
+            episodes=traded if not paper or rising is not None else None,
             evaluation=EvaluationSeen(name=name, uid=f"uid-{name}", state=found) if found is not None else None,
             promotions=tuple(self.promotions.values()),
             adopts=None if self.faults and self.rng.random() < 0.02 else True,
@@ -174,7 +177,7 @@ class World:
             turn = Turn(spec=self.spec, seen=seen, now=now, state=self.state)
             metrics = turn.present.metrics
             readings = [self._reading(spec, now, rising.revision) for spec in analysis.due(metrics, known, now)]
-            found = analysis.record(metrics, known, readings, fraction(turn))
+            found = analysis.record(metrics, known, readings, done(turn))
             if self._dies():
                 return
             self.evaluations[name] = found
@@ -228,8 +231,10 @@ class World:
         if spec.name == "latency":
             return replace(plain, value=400.0 if quality.slow else 20.0)
         if spec.name == "rejects":
-            orders = done * 2.0
+            orders = 0.0 if quality.refused else done * 2.0
             return replace(plain, value=float(int(orders * quality.rejected)), total=orders)
+        if spec.name == "refusals":
+            return replace(plain, value=done * 5.0 if quality.refused else 0.0, total=done * 5.0)
         if spec.name == "slippage":
             return replace(plain, candidate=_sums(done, quality.worse_bps), stable=_sums(done, 0.0))
         return replace(plain, value=self.rng.gauss(0, 100))
@@ -262,6 +267,7 @@ def fresh_world(seed: int) -> World:
         Quality(breaks=True),
         Quality(slow=True),
         Quality(rejected=0.05),
+        Quality(refused=True),
         Quality(worse_bps=6.0),
     ]
     for number in range(1, 6):

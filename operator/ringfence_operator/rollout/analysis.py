@@ -3,6 +3,10 @@
 Counts and limits are judged at each measurement and fail at once. Statistics are judged at three fixed looks: the
 first two can only fail (by the O'Brien-Fleming bound), the last, at the end of the stage, decides. Looking more often
 would fail good candidates and pass bad ones.
+
+What can only fail follows the stage's time and the metric's own samples, not the stage's orders: a candidate whose
+every intent is refused gets no order, and would be waited for for ever. And once the time is over, while orders or an
+approval are waited for, every measurement may fail, by the strictest of the bounds.
 """
 
 from collections.abc import Iterable
@@ -34,6 +38,15 @@ KEPT: Final = 20
 """Measurements of a metric that are kept."""
 GRACE: Final = timedelta(seconds=60)
 """A verdict is good for two intervals and this; then it is no data."""
+
+
+class Done(NamedTuple):
+    """How much of its stage is done, 0 to 1."""
+
+    time: float
+    """Of its session time alone."""
+    all: float
+    """The least of time, orders and episodes."""
 
 
 class Said(NamedTuple):
@@ -71,17 +84,17 @@ def _next(spec: MetricSpec, state: EvaluationState, started: datetime) -> dateti
 
 
 def record(
-    metrics: Iterable[MetricSpec], state: EvaluationState, readings: Iterable[Reading], fraction: float
+    metrics: Iterable[MetricSpec], state: EvaluationState, readings: Iterable[Reading], done: Done
 ) -> EvaluationState:
-    """The evaluation with these readings folded in. ``fraction``: how much of the stage is done, 0 to 1; a look is
-    due at each third. A metric that is not specified any more goes; a reading older than the last is dropped."""
+    """The evaluation with these readings folded in. A look is due at each third of the stage.
+    A metric that is not specified any more goes; a reading older than the last is dropped."""
     found = {reading.metric: reading for reading in readings}
     folded = []
     for spec in metrics:
         known = replace(state.metric(spec.name), dry_run=not spec.judged)
         reading = found.get(spec.name)
         old = known.measurements and reading is not None and reading.at <= known.measurements[-1].at
-        folded.append(known if reading is None or old else _fold(spec, known, reading, fraction))
+        folded.append(known if reading is None or old else _fold(spec, known, reading, done))
     return replace(state, metrics=tuple(folded))
 
 
@@ -131,11 +144,11 @@ def _person(spec: MetricSpec, found: MetricState) -> str:
 # --- one measurement
 
 
-def _fold(spec: MetricSpec, before: MetricState, reading: Reading, fraction: float) -> MetricState:
+def _fold(spec: MetricSpec, before: MetricState, reading: Reading, done: Done) -> MetricState:
     said = _usable(spec, reading) or _judged(spec, reading)
     after, looks = said, before.looks
     if spec.statistical and said.verdict not in {Verdict.ERROR, Verdict.NO_DATA}:
-        after, looks = _looked(spec, before, reading, said, fraction)
+        after, looks = _looked(spec, before, reading, said, done)
     measurement = Measurement(
         at=reading.at,
         verdict=after.verdict,
@@ -264,14 +277,20 @@ def _mean(sums: Sums) -> float:
 
 
 def _looked(
-    spec: MetricSpec, before: MetricState, reading: Reading, said: Said, fraction: float
+    spec: MetricSpec, before: MetricState, reading: Reading, said: Said, done: Done
 ) -> tuple[Said, tuple[Look, ...]]:
     """What stands after this measurement, and the looks taken. Between looks it is shown and not judged."""
     samples = _samples(reading)
-    number = min(LOOKS, int(min(fraction, samples / spec.min_samples) * LOOKS + 1e-9))
+    sampled = samples / spec.min_samples
+    number = max(_third(min(done.all, sampled)), min(LOOKS - 1, _third(min(done.time, sampled))))
     taken = before.looks[-1].number if before.looks else 0
     enough = samples >= 2 or isinstance(spec.rule, Ratio)
     if number <= taken or not enough:
+        if enough and done.time >= 1 and sampled >= 1:
+            watched = _look(spec, reading, number=1)
+            if watched.verdict is Verdict.FAILED:
+                reason = f"after its time: {_judgement(watched)}"
+                return said._replace(verdict=Verdict.FAILED, reason=reason), before.looks
         if before.looks:
             last = before.looks[-1]
             return said._replace(verdict=last.verdict, reason=_look_reason(last)), before.looks
@@ -279,6 +298,11 @@ def _looked(
         return said._replace(reason=waits), before.looks
     look = _look(spec, reading, number)
     return Said(look.verdict, _look_reason(look), said.value, said.samples), (*before.looks, look)
+
+
+def _third(done: float) -> int:
+    """The number of the look that is due."""
+    return min(LOOKS, int(done * LOOKS + 1e-9))
 
 
 def _samples(reading: Reading) -> float:
@@ -330,13 +354,17 @@ def _range(spec: MetricSpec) -> tuple[float | None, float | None]:
 
 
 def _look_reason(look: Look) -> str:
+    return f"look {look.number} of {LOOKS}: {_judgement(look)}"
+
+
+def _judgement(look: Look) -> str:
     span = f"95 % bounds {_text(look.lower)} to {_text(look.upper)}"
     said = {
         Verdict.FAILED: "worse than allowed",
         Verdict.SUCCESSFUL: "good",
         Verdict.INCONCLUSIVE: "not shown to be good" if look.number == LOOKS else "no harm shown",
     }[look.verdict]
-    return f"look {look.number} of {LOOKS}: {said}, {span}"
+    return f"{said}, {span}"
 
 
 def _few(samples: float, needed: int) -> str:

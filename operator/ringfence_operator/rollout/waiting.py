@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from ringfence_operator.rollout.analysis import Done
 from ringfence_operator.rollout.evidence import Verdict
 from ringfence_operator.rollout.health import Problem
 from ringfence_operator.rollout.state import Mode, PromotionResult, PromotionSeen, StageSpec
@@ -49,20 +50,18 @@ def leaving(turn: Turn) -> tuple[str, ...]:
     return tuple(found)
 
 
-def fraction(turn: Turn) -> float:
-    """How much of the present step is done, 0 to 1: the least of time, orders and episodes. Looks follow it."""
+def done(turn: Turn) -> Done:
+    """How much of the present step is done. Looks follow it."""
     step, progress = turn.present, turn.state.progress
     if progress is None:
-        return 0.0
-    parts = [1.0]
-    for has, needs in (
-        (progress.session_ms / 1000, step.duration_s),
-        (turn.seen.orders, step.min_orders),
-        (turn.seen.episodes, step.min_episodes),
-    ):
-        if needs > 0:
-            parts.append(min(1.0, (has or 0) / needs))
-    return min(parts)
+        return Done(0.0, 0.0)
+    time = _share(progress.session_ms / 1000, step.duration_s)
+    orders = _share(turn.seen.orders, step.min_orders)
+    return Done(time, min(time, orders, _share(turn.seen.episodes, step.min_episodes)))
+
+
+def _share(has: float | None, needs: int) -> float:
+    return min(1.0, (has or 0) / needs) if needs > 0 else 1.0
 
 
 def entering(turn: Turn, step: StageSpec) -> Wait:

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from ringfence_operator.rollout import analysis, library
+from ringfence_operator.rollout.analysis import Done
 from ringfence_operator.rollout.evidence import (
     EvaluationState,
     MeanWithin,
@@ -27,6 +28,7 @@ LATENCY = MetricSpec(name="latency", rule=Within(None, 100.0))
 REJECTS = MetricSpec(name="rejects", rule=Ratio(0.01), min_samples=300)
 SLIPPAGE = MetricSpec(name="slippage", rule=NonInferior(2.0), min_samples=60)
 NOTHING = EvaluationState(started=T0)
+OVER = Done(1.0, 1.0)
 
 
 def reading(metric: str = "latency", at: datetime = T0, **parts: object) -> Reading:
@@ -36,7 +38,7 @@ def reading(metric: str = "latency", at: datetime = T0, **parts: object) -> Read
 def judged(spec: MetricSpec, *readings: Reading, fraction: float = 1.0) -> EvaluationState:
     state = NOTHING
     for one in readings:
-        state = analysis.record((spec,), state, (one,), fraction)
+        state = analysis.record((spec,), state, (one,), Done(fraction, fraction))
     return state
 
 
@@ -70,7 +72,9 @@ class TestFailOpenHoles:
     def test_hole_inconclusive_in_the_background_is_no_success(self) -> None:
         """However good the others are."""
         few = MetricSpec(name="few", rule=Within(None, 1.0), min_samples=10)
-        state = analysis.record((LATENCY, few), NOTHING, (reading(value=1.0), reading("few", value=0.0, samples=3)), 1)
+        state = analysis.record(
+            (LATENCY, few), NOTHING, (reading(value=1.0), reading("few", value=0.0, samples=3)), OVER
+        )
         assert analysis.assess((LATENCY, few), state, T0).verdict is Verdict.INCONCLUSIVE
 
     def test_hole_a_breach_while_waiting_at_a_gate_counts(self) -> None:
@@ -129,7 +133,7 @@ def test_too_few_samples_neither_pass_nor_fail() -> None:
 
 def test_the_worst_verdict_wins_and_dry_runs_do_not_count() -> None:
     wrong = MetricSpec(name="wrong", rule=Within(None, 0.0), dry_run=True)
-    state = analysis.record((LATENCY, wrong), NOTHING, (reading(value=1.0), reading("wrong", value=5.0)), 1)
+    state = analysis.record((LATENCY, wrong), NOTHING, (reading(value=1.0), reading("wrong", value=5.0)), OVER)
     found = analysis.assess((LATENCY, wrong), state, T0)
     assert found.verdict is Verdict.SUCCESSFUL
     assert {one.name: one.verdict for one in found.metrics}["wrong"] is Verdict.FAILED
@@ -187,6 +191,33 @@ class TestLooks:
         wild = reading("rejects", at=T0 + MINUTE, value=60.0, total=160.0)
         assert verdict(REJECTS, calm, wild, fraction=0.5, now=T0 + MINUTE) is Verdict.INCONCLUSIVE
 
+    def test_a_share_that_keeps_orders_from_coming_fails_by_time_and_its_own_total(self) -> None:
+        """Orders are what a look that may pass waits for; one that can only fail does not."""
+        refused = reading("rejects", value=110.0, total=110.0)
+        early = analysis.record((REJECTS,), NOTHING, (refused,), Done(time=0.3, all=0.0))
+        assert analysis.assess((REJECTS,), early, T0).verdict is Verdict.INCONCLUSIVE
+        state = analysis.record((REJECTS,), NOTHING, (refused,), Done(time=0.4, all=0.0))
+        assert analysis.assess((REJECTS,), state, T0).verdict is Verdict.FAILED
+        few = reading("rejects", value=90.0, total=90.0)
+        state = analysis.record((REJECTS,), NOTHING, (few,), Done(time=1.0, all=0.0))
+        assert analysis.assess((REJECTS,), state, T0).verdict is Verdict.INCONCLUSIVE
+        good = reading("rejects", value=0.0, total=900.0)
+        state = analysis.record((REJECTS,), NOTHING, (good,), Done(time=1.0, all=0.9))
+        assert analysis.assess((REJECTS,), state, T0).verdict is Verdict.INCONCLUSIVE, "orders are missing"
+
+    @pytest.mark.parametrize("all_", [0.9, 1.0])
+    def test_a_share_that_turns_bad_after_its_looks_fails_while_others_are_waited_for(self, all_: float) -> None:
+        """For orders, whose last look may never come, or for a person after it."""
+        state = analysis.record((REJECTS,), NOTHING, (reading("rejects", value=0.0, total=400.0),), Done(1.0, all_))
+        assert len(state.metrics[0].looks) == 1
+        bad = reading("rejects", at=T0 + MINUTE, value=60.0, total=460.0)
+        during = analysis.record((REJECTS,), state, (bad,), Done(0.99, 0.9))
+        assert analysis.assess((REJECTS,), during, T0 + MINUTE).verdict is not Verdict.FAILED
+        after = analysis.record((REJECTS,), state, (bad,), Done(1.0, all_))
+        found = analysis.assess((REJECTS,), after, T0 + MINUTE)
+        assert found.verdict is Verdict.FAILED
+        assert "after its time: worse than allowed" in found.message
+
     def test_undecided_at_the_last_look_asks_for_a_person(self) -> None:
         state = judged(REJECTS, reading("rejects", value=3.0, total=300.0))
         found = analysis.assess((REJECTS,), state, T0)
@@ -216,7 +247,7 @@ def passes(random: Random, worse: float, episodes: int = 60, sd: float = 3.5) ->
         one = reading(
             "slippage", T0 + look * MINUTE, candidate=sums_of(candidate[:taken]), stable=sums_of(stable[:taken])
         )
-        state = analysis.record((SLIPPAGE,), state, (one,), look / 3)
+        state = analysis.record((SLIPPAGE,), state, (one,), Done(look / 3, look / 3))
     found = analysis.assess((SLIPPAGE,), state, T0 + 3 * MINUTE).verdict
     assert len(state.metrics[0].looks) == 3
     return found is Verdict.SUCCESSFUL, found is Verdict.FAILED

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from ringfence_operator import records
 from ringfence_operator.api import TradingSystem
-from ringfence_operator.rollout import staging
+from ringfence_operator.rollout import analysis, library, staging, waiting
 from ringfence_operator.rollout.evidence import (
     EvaluationState,
     Measurement,
     MetricSpec,
     MetricState,
     NonInferior,
+    Reading,
     Verdict,
     Within,
 )
@@ -42,7 +43,7 @@ from ringfence_operator.rollout.state import (
     Stop,
     TrackState,
 )
-from ringfence_operator.rollout.turn import evaluation_name
+from ringfence_operator.rollout.turn import Turn, evaluation_name
 
 SAMPLE = Path(__file__).parents[3] / "manifests" / "samples" / "momentum.yaml"
 T0 = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -262,6 +263,32 @@ def kept(state: State) -> State:
 
 
 HALTED = tuple(replace(gate, state="Halted") for gate in GATES)
+
+
+@pytest.mark.parametrize("good_for", [0, 200], ids=["from the start", "after the second look"])
+def test_a_candidate_whose_every_intent_is_refused_fails_for_that_and_is_not_waited_for(good_for: int) -> None:
+    """The stage asks for orders that will never come, since the gate refuses all intents."""
+    refusals = library.LIBRARY["gate-refusals"]
+    paper = StageSpec(
+        stage=Stage.PAPER, weight=0, duration_s=3600, min_orders=2000, min_episodes=5, metrics=(refusals,)
+    )
+    spec = replace(SPEC, stages=(paper, *SPEC.stages[1:]))
+    state, evidence = FIRST, EvaluationState(started=T0)
+    for minute_quarter in range(300):
+        now = T0 + timedelta(seconds=15 * minute_quarter)
+        intents, orders = 5.0 * minute_quarter, 5 * min(minute_quarter, good_for)
+        seen = look(state, orders=orders, episodes=orders)
+        measured = Reading(metric=refusals.name, at=now, value=intents - orders, total=intents, age_s=1.0)
+        done = waiting.done(Turn(spec=spec, seen=seen, now=now, state=state))
+        evidence = analysis.record((refusals,), evidence, (measured,), done)
+        seen = replace(seen, evaluation=EvaluationSeen(name=evaluation_name(state), uid="u1", state=evidence))
+        found = decide(spec, state, seen, now)
+        state = found.state
+        if state.failure is not None:
+            break
+    assert state.failure is not None, found.outlook.waits_for
+    assert (state.failure.reason, state.failure.message.split(":")[0]) == ("AnalysisFailed", "gate-refusals")
+    assert "AnalysisFailed" in [event.reason for event in found.events]
 
 
 @pytest.mark.parametrize(
