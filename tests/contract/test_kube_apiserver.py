@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +28,8 @@ class Server(Protocol):
     def kubeconfig(self) -> Path: ...
     @property
     def context(self) -> str: ...
+    @property
+    def pids(self) -> dict[str, int]: ...
 
 
 def thing(name: str, **data: str) -> Manifest:
@@ -117,6 +121,41 @@ async def test_watch(client: KubeClient, initial: Initial) -> None:
         await client.create(thing("a"))
         assert await following() == "added a"
         assert found.silent_s() < 10
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("name", ["", "a"])
+async def test_a_watch_is_fresh_within_seconds_of_a_frozen_servers_return(
+    client: KubeClient, api_server: Server, name: str
+) -> None:
+    """SIGSTOP for longer than the bound of its silence: it is not trusted meanwhile; then it has the state anew, and
+    follows it, without waiting for a bookmark (a minute)."""
+    bound_s = 3.0
+    await client.create(thing("a"))
+    found = watch(client, CONFIG_MAP.path(NAMESPACE), name=name, inactivity_timeout_s=bound_s)
+    news: asyncio.Queue[str] = asyncio.Queue()
+    task = asyncio.create_task(heard(found, news))
+    server = api_server.pids["kube-apiserver"]
+    try:
+        async with asyncio.timeout(10):
+            assert await news.get() == "listed a"
+        os.kill(server, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(2 * bound_s + 1)
+            assert found.silent_s() > bound_s
+            assert news.empty()
+        finally:
+            os.kill(server, signal.SIGCONT)
+        thawed = time.monotonic()
+        async with asyncio.timeout(15):
+            assert await news.get() == "listed a"
+            print(f"\nfresh {time.monotonic() - thawed:.2f} s after the thaw")
+            assert found.silent_s() < bound_s
+            await client.delete(CONFIG_MAP, "a", NAMESPACE)
+            while await news.get() not in ("deleted a", "listed "):
+                pass
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -3,6 +3,7 @@
 It never retries by itself: whoever calls has a queue or a loop that knows better.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -206,7 +207,8 @@ class KubeClient:
     async def stream(
         self, path: str, query: Mapping[str, str], silence_s: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Lines of an endless answer. Silence for longer than ``silence_s`` is RetryLater: the peer is gone."""
+        """Lines of an endless answer. Silence for longer than ``silence_s`` is RetryLater: the peer is gone. The answer
+        has to begin within the time of any request."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s)
         async with self._request("GET", path, query, None, "", timeout) as response:
             yield _lines(response.content)
@@ -225,12 +227,16 @@ class KubeClient:
         if data is not None:
             headers["Content-Type"] = content_type
         try:
-            async with self._opened().request(
-                method, self._access.server + path, params=query, data=data, headers=headers, timeout=limits
-            ) as response:
+            async with (
+                asyncio.timeout(limits.total or self._timeout_s) as beginning,
+                self._opened().request(
+                    method, self._access.server + path, params=query, data=data, headers=headers, timeout=limits
+                ) as response,
+            ):
                 if response.status >= 400:
                     after = response.headers.get("Retry-After")
                     raise from_answer(method, path, response.status, await response.read(), after)
+                beginning.reschedule(None)
                 yield response
         except TimeoutError as error:
             raise RetryLater(method, path, 0, f"timed out: {error}" if str(error) else "timed out") from error

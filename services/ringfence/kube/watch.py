@@ -1,4 +1,8 @@
-"""A watch that never gives up: initial state, changes, bookmarks; reconnects and lists again as needed.
+"""A watch that never gives up: initial state, changes, bookmarks; reconnects, and reads the state anew where needed.
+
+A watch that goes on from a resource version is silent until something changes or its first bookmark comes, up to a
+minute later. So it goes on only where that comes before the silence is too long for whoever relies on it; after any
+longer trouble it begins with the state, read from the server's latest version: proof at once that it is fresh.
 
 The initial state comes in one of three ways, because rights differ. A service account that is limited to
 resource names may get and watch but not list:
@@ -24,6 +28,8 @@ Initial = Literal["list", "stream", "get"]
 
 INACTIVITY_TIMEOUT_S: Final = 70.0
 """API servers send a bookmark every 60 s, so a longer silence means a dead connection."""
+BOOKMARK_S: Final = 65.0
+"""Within this time the first bookmark of a request comes: 60 s, and not to the second."""
 SERVER_TIMEOUT_S: Final = 290
 """After this the server ends the request in an orderly way and we go on from where we were."""
 BACKOFF_FIRST_S: Final = 0.05
@@ -121,10 +127,10 @@ class Watch:
             try:
                 async with aclosing(self._session()) as session:
                     async for event in session:
-                        heard = True
                         self.last_heard = asyncio.get_running_loop().time()
                         self.last_error = None
                         if not isinstance(event, Listed):  # a list may succeed for ever where the watch does not
+                            heard = True
                             self._failures = 0
                         yield event
                 if not heard:
@@ -150,6 +156,8 @@ class Watch:
 
     async def _session(self) -> AsyncGenerator[WatchEvent, None]:
         """From the initial state, or from where we were, to the orderly end of one request."""
+        if self.silent_s() + BOOKMARK_S > self._silence_s:
+            self._version = None
         if self._version is None and self._initial == "stream":
             async with aclosing(self._streamed()) as events:
                 async for event in events:

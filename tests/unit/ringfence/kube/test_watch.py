@@ -12,11 +12,25 @@ from aiohttp import web
 
 from ringfence.kube import errors, kubeconfig
 from ringfence.kube.client import KubeClient
-from ringfence.kube.watch import Added, Bookmark, Deleted, Initial, Listed, Modified, Watch, watch
+from ringfence.kube.watch import (
+    BACKOFF_FIRST_S,
+    BACKOFF_MAX_S,
+    BOOKMARK_S,
+    INACTIVITY_TIMEOUT_S,
+    Added,
+    Bookmark,
+    Deleted,
+    Initial,
+    Listed,
+    Modified,
+    Watch,
+    watch,
+)
 
 PATH = "/api/v1/namespaces/t/configmaps"
-Step = dict[str, Any] | str | int
-"""An object to send as one event; ``"hang"``, ``"drop"``; or an HTTP status to answer with."""
+Step = dict[str, Any] | str | float
+"""An object to send as one event; seconds of silence (a float); ``"hang"``, ``"drop"``, ``"end"``; or an HTTP status
+to answer with, 0 = never answer."""
 
 
 def thing(name: str, version: int) -> dict[str, Any]:
@@ -50,6 +64,8 @@ class Script:
         if "watch" not in request.query:
             return self._read(request)
         steps = self.sessions.pop(0) if self.sessions else ["hang"]
+        if steps[0] == 0:
+            await self.closing.wait()
         if isinstance(steps[0], int):
             return web.json_response({"kind": "Status", "message": "scripted"}, status=steps[0])
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -57,6 +73,10 @@ class Script:
         for step in steps:
             if step == "hang":
                 await self.closing.wait()
+            elif isinstance(step, float):
+                await asyncio.sleep(step)
+            elif step == "end":
+                break
             elif step == "drop":
                 assert request.transport is not None
                 request.transport.abort()
@@ -76,7 +96,12 @@ class Script:
 
 @asynccontextmanager
 async def scripted(
-    script: Script, *, silence_s: float = 5.0, name: str = "", initial: Initial | None = None
+    script: Script,
+    *,
+    silence_s: float = INACTIVITY_TIMEOUT_S,
+    name: str = "",
+    initial: Initial | None = None,
+    rng: random.Random | None = None,
 ) -> AsyncIterator[Watch]:
     application = web.Application()
     application.router.add_get("/{path:.*}", script.handle)
@@ -84,8 +109,10 @@ async def scripted(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
-    async with KubeClient(kubeconfig.Access(f"http://127.0.0.1:{port}")) as client:
-        yield watch(client, PATH, name=name, initial=initial, inactivity_timeout_s=silence_s, rng=random.Random(1))
+    access = kubeconfig.Access(f"http://127.0.0.1:{port}")
+    rng = rng or random.Random(1)
+    async with KubeClient(access, request_timeout_s=0.3) as client:
+        yield watch(client, PATH, name=name, initial=initial, inactivity_timeout_s=silence_s, rng=rng)
     script.closing.set()
     await runner.cleanup()
 
@@ -154,13 +181,68 @@ async def test_it_comes_back_after_anything(breaks: list[Step]) -> None:
         assert found.last_error is None
 
 
+class NoDelay(random.Random):
+    """Comes back at once, and notes within how many seconds it might have."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.ceilings: list[float] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.ceilings.append(b)
+        return a
+
+
+@pytest.mark.parametrize("name", ["", "b"])
 @pytest.mark.asyncio
-async def test_silence_is_a_dead_connection() -> None:
-    """No bookmark for longer than servers take between two: connect anew, from where we were."""
-    script = Script([], [[event("ADDED", "a", 11), "hang"], [event("ADDED", "b", 12), "hang"]])
-    async with scripted(script, silence_s=0.1) as found:
+async def test_silence_is_a_dead_connection_and_what_was_missed_is_read_anew(name: str) -> None:
+    """No bookmark for longer than servers take between two: the next word is a fresh state, not a bookmark's minute
+    later; an object that went in the silence is gone from it."""
+    begun: list[Step] = [event("ADDED", "b", 11), bookmark(11, initial=True), "hang"]
+    script = Script([], [begun, [bookmark(12, initial=True), "hang"]])
+    async with scripted(script, silence_s=0.1, name=name) as found:
+        assert (await first(found, 2 if name else 4))[-1] == "listed "
+        assert found.silent_s() < 0.1
+    assert {a.get("resourceVersion") for a in script.asked} <= {None, "10"}, "of a list, or none: never of before"
+
+
+@pytest.mark.asyncio
+async def test_a_short_trouble_goes_on_where_it_was() -> None:
+    """Heard of a moment ago: the first bookmark comes before the silence is too long, so nothing is read again."""
+    script = Script([], [[event("ADDED", "a", 11), "drop"], [503], [503], [event("ADDED", "b", 12), "hang"]])
+    async with scripted(script) as found:
         assert await first(found, 3) == ["listed ", "added a", "added b"]
-    assert script.asked[2]["resourceVersion"] == "11"
+    assert [a.get("resourceVersion") for a in script.asked] == [None, "10", "11", "11", "11"]
+
+
+@pytest.mark.parametrize("breaks", ["drop", "end"])
+@pytest.mark.asyncio
+async def test_where_a_bookmark_would_come_too_late_the_state_is_read_anew(breaks: str) -> None:
+    """Whether the last request broke off or ended in order: what counts is how long nothing has been heard."""
+    steps: list[Step] = [event("ADDED", "a", 11), 0.2, *(["drop"] if breaks == "drop" else [])]
+    script = Script([thing("a", 11)], [steps, ["hang"]])
+    async with scripted(script, silence_s=BOOKMARK_S + 0.1) as found:
+        assert await first(found, 3) == ["listed a", "added a", "listed a"]
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_is_never_answered_is_given_up() -> None:
+    """A connection from before the outage may take the request and lose it: seconds, and not the bound of a silence."""
+    script = Script([], [[0], [event("ADDED", "a", 11), "hang"]])
+    async with asyncio.timeout(2), scripted(script) as found:
+        assert await first(found, 2) == ["listed ", "added a"]
+
+
+@pytest.mark.parametrize("breaks", [[503], ["end"]])
+@pytest.mark.asyncio
+async def test_a_server_that_lists_and_does_not_watch_is_asked_ever_more_rarely(breaks: list[Step]) -> None:
+    """Each fresh list is trusted, and none of them is a reason to ask again sooner."""
+    rng = NoDelay()
+    script = Script([thing("a", 5)], [list(breaks) for _ in range(12)])
+    async with scripted(script, silence_s=1.0, rng=rng) as found:
+        assert await first(found, 10) == ["listed a"] * 10
+    assert rng.ceilings[:9] == [min(BACKOFF_FIRST_S * 2**n, BACKOFF_MAX_S) for n in range(9)]
+    assert rng.ceilings[8] == BACKOFF_MAX_S
 
 
 @pytest.mark.asyncio
