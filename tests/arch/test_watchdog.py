@@ -13,7 +13,7 @@ ORDERS: Final = re.compile(
     r"\b(Approved|submit|new_order|Intent|Pusher|pusher|TradingVenue|BinanceTrading|amend|replace_order)\b"
 )
 PACKAGES: Final = ("ringfence.watchdog", "ringfence.venues.cancelling", "ringfence.venues.binance.cancelling")
-MAY: Final = {"open", "close", "cancel_all", "open_orders", "balances", "instruments", "price"}
+MAY: Final = {"open", "close", "cancel_all", "open_orders", "balances", "instruments", "price", "price_at"}
 
 
 def reached(code: Code, *starts: str) -> dict[str, Module]:

@@ -43,6 +43,9 @@ from ringfence.venues.api import (
     Unknown,
     VenueError,
 )
+from ringfence.venues.binance.cancelling import BinanceCancelOnly
+
+MINUTE_NS = 60_000_000_000
 
 
 @pytest_asyncio.fixture(params=sorted(VENUES))
@@ -314,3 +317,26 @@ async def test_every_order_of_a_burst_arrives_once(simulated: tuple[Simulator, H
     assert len({event.client_order_id for event in at.listener.events}) == 60
     assert at.sent() == 60
     assert len(await at.venue.open_orders()) == 60
+
+
+@pytest.mark.asyncio
+async def test_what_a_price_was_is_the_venues_own_history(tmp_path: Path) -> None:
+    """The first that was paid from that moment on; of a time that the venue knows nothing of, nothing is said."""
+    clock = SystemClock()
+    async with serve_simulator(config()) as simulator:
+        (tmp_path / "api-key").write_text(simulator.credential.api_key)
+        (tmp_path / "api-secret").write_text(simulator.credential.api_secret)
+        venue = BinanceCancelOnly(simulator.address(), clock, tmp_path)
+        await venue.open()
+        try:
+            history = simulator.venue.instruments[SYMBOL].history
+            minute = clock.wall_ns() // MINUTE_NS * MINUTE_NS
+            async with asyncio.timeout(20):
+                while not (paid := [t.price for t in history.trades if t.ts >= minute]):
+                    await asyncio.sleep(0.05)
+                    simulator.gateway.advance()
+            assert await venue.price_at(SYMBOL, minute) == paid[0]
+            with pytest.raises(VenueError, match="no price of that time"):
+                await venue.price_at(SYMBOL, minute - 60 * MINUTE_NS)
+        finally:
+            await venue.close()

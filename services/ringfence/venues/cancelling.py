@@ -1,11 +1,14 @@
 """What a venue is to somebody who may only cancel and look: the watchdog. There is no way to an order in here."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from ringfence.model.instrument import Instrument
 from ringfence.venues.api import CancelOutcome, OrderReport, VenueBalance
+
+AT_MOST_S: Final = 300
+"""How much later than a moment a price may be that is called the price at it."""
 
 
 class Price(msgspec.Struct, frozen=True):
@@ -37,3 +40,7 @@ class CancelOnly(Protocol):
 
     async def price(self, symbol: str) -> Price:
         """Raises VenueError."""
+
+    async def price_at(self, symbol: str, ts: int) -> int:
+        """What was first paid at or after this moment (UTC nanoseconds), scaled. Raises VenueError, also where the
+        venue's history has nothing within `AT_MOST_S`."""

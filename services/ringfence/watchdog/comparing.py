@@ -1,6 +1,8 @@
 """Looks at the account every few seconds and holds it against execution's events: `dropcopy` with a venue."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -9,7 +11,7 @@ from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import WatchdogConfig
 from ringfence.venues.api import VenueError
 from ringfence.venues.cancelling import CancelOnly
-from ringfence.watchdog.dropcopy import Difference, DropCopy, Look
+from ringfence.watchdog.dropcopy import DAY_NS, Difference, DropCopy, Look
 from ringfence.watchdog.gate import GateLine
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import OrderUpdate
@@ -44,6 +46,9 @@ class Comparison:
         self._waiting: list[OrderUpdate] = []
         """Events that came before the instruments were known."""
         self._copy: DropCopy | None = None
+        self._day = -1
+        self._openings: dict[str, int] = {}
+        """The venue's prices when that day began, by symbol."""
 
     @property
     def loss(self) -> int:
@@ -110,13 +115,15 @@ class Comparison:
             price = await self._venue.price(symbol)
             if price.bid and price.ask:
                 prices[symbol] = (price.bid + price.ask) // 2
+        now = self._clock.wall_ns()
+        openings = await self._opened(copy.carried(now), now // DAY_NS)
         await asyncio.sleep(SETTLE_S)
         ids = frozenset(report.client_order_id for report in reports)
         self.open_orders = len(ids & {*copy.orders.open, *copy.orders.closed})
         if not (current and self.current):
             return
         held = {asset: balance.free + balance.locked for asset, balance in balances.items()}
-        look = Look(ts=self._clock.wall_ns(), open_ids=ids, balances=held, prices=prices)
+        look = Look(ts=now, open_ids=ids, balances=held, prices=prices, openings=openings)
         before, self.differences = self.differences, copy.look(look)
         self.foreign_orders = copy.foreign_orders
         self.looks += 1
@@ -124,6 +131,16 @@ class Comparison:
             log.warning("account compared", differences=[one.told for one in self.differences])
         if any(one.grave for one in self.differences):
             await self._halt("; ".join(one.told for one in self.differences if one.grave))
+
+    async def _opened(self, symbols: Iterable[str], day: int) -> Mapping[str, int]:
+        """Prices when the day began, each asked for until it is known; the comparison does without the rest."""
+        if day != self._day:
+            self._day, self._openings = day, {}
+        for symbol in symbols:
+            if symbol not in self._openings:
+                with suppress(VenueError):
+                    self._openings[symbol] = await self._venue.price_at(symbol, day * DAY_NS)
+        return self._openings
 
     async def _halt(self, reason: str) -> None:
         """Money that nothing explains: no new exposure until somebody has looked. Also where the gate is halted by

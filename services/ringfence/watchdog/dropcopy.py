@@ -4,6 +4,9 @@ Execution compares the same things itself; this is a second pair of eyes with an
 deceives itself is found. A difference is told only when it has been there, unchanged in kind, for several looks in a
 row. Between a fill and its event lies a moment in which the two differ; so the holdings are compared with every state
 of the books from before the question until after the answer, and agree if they agree with one of these.
+
+Nothing of the day's loss is kept here that a restart could forget: what was held when the day began follows from the
+journal's events by their own times, and what it was worth then from the venue's own history of prices.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,6 +38,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """Free and locked, by asset."""
     prices: Mapping[str, int]
     """Middle of the venue's best prices, by symbol; a symbol without a two-sided book is missing."""
+    openings: Mapping[str, int] = {}
+    """The venue's price when this day (UTC) began, by symbol; of those that `carried` names, where it is known."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -65,12 +70,16 @@ class DropCopy:
         self._states: list[dict[str, int]] = []
         """Cash by asset, in each state since `asked`."""
         self._day = -1
-        self._opening = 0
+        self._opened: dict[str, int] = {}
+        """Cash by asset when this day began."""
+        self._earlier = 0
+        """Lost on this day by the fills of a journal that is gone."""
         self.loss = 0
-        """Lost since the first look of this day, quote currency; negative = won."""
+        """Lost since this day (UTC) began, quote currency; negative = won."""
 
     def update(self, update: OrderUpdate) -> None:
         """Fold one event. Each once and in order: the feed sees to that."""
+        self._turn(update.event.ts)
         applied = self.orders.apply(update.event)
         if applied.order is None:
             self.unknown_fills += 1
@@ -93,12 +102,23 @@ class DropCopy:
         """The gate has begun another journal: its fills begin again, and so does what they explain."""
         self.orders = OrderTable()
         self.book = Book(cash={}, positions={}, fees={})
+        self._opened, self._earlier = {}, self.loss
         self.accept()
 
     def accept(self) -> None:
         """A person has accepted the account as it is."""
         self._baseline = None
         self._seen.clear()
+
+    def carried(self, ts: int) -> tuple[str, ...]:
+        """Symbols in which something was held when the day of this moment began."""
+        self._turn(ts)
+        return tuple(symbol for symbol, one in self._instruments.items() if self._opened.get(one.base))
+
+    def _turn(self, ts: int) -> None:
+        """The day begins with what was held before; a clock that is set back begins none."""
+        if ts // DAY_NS > self._day:
+            self._day, self._opened, self._earlier = ts // DAY_NS, dict(self.book.cash), 0
 
     def look(self, look: Look) -> tuple[Difference, ...]:
         """Compare, and return what has differed in as many looks in a row as it takes."""
@@ -127,18 +147,20 @@ class DropCopy:
             yield Difference(f"alive {name}", f"order {name} is over by the events, and open at the venue", grave=False)
 
     def _loss(self, look: Look) -> Iterable[Difference]:
-        """Value of what the fills have made, at the venue's own prices, since the first look of the day (UTC). Of all
-        fills that execution tells, whatever track; deposits and the owner's holdings do not move it."""
+        """Value of what the fills have made, at the venue's own prices, since the day (UTC) began. Of all fills that
+        execution tells, whatever track; deposits and the owner's holdings do not move it."""
+        self._turn(look.ts)
+        opening = self._value(self._opened, look.openings)
+        if opening is None:
+            told = "the price at the day's beginning is not known: only what this day's fills have lost is judged"
+            yield Difference("opening", told, grave=False)
+            opening = self._value(self._opened, look.prices)
         value = self._value(self.book.cash, look.prices)
-        if value is None:
+        if value is None or opening is None:
             return
-        if look.ts // DAY_NS != self._day:
-            self._day, self._opening = look.ts // DAY_NS, value
-        self.loss = self._opening - value
+        self.loss = self._earlier + opening - value
         if self.loss_max is not None and self.loss > self.loss_max:
-            told = (
-                f"lost {text(self.loss)} {self._currency} since this day's first look, more than {text(self.loss_max)}"
-            )
+            told = f"lost {text(self.loss)} {self._currency} since this day began, more than {text(self.loss_max)}"
             yield Difference("loss", told, grave=True)
 
     def _value(self, amounts: Mapping[str, int], prices: Mapping[str, int]) -> int | None:

@@ -217,12 +217,13 @@ class Story:
         self.held = {"USDT": parse("100000"), "BTC": parse("1")}
         self.ids: set[str] = set()
         self.price = PRICE
+        self.openings: dict[str, int] = {}
         self.ts = 1
-        self.sequence = 0
+        self.told: list[OrderUpdate] = []
 
     def tell(self, event: OrderEvent) -> None:
-        self.sequence += 1
-        self.copy.update(OrderUpdate("sim-execution", self.sequence, "stable", event))
+        self.told.append(OrderUpdate("sim-execution", len(self.told) + 1, "stable", event))
+        self.copy.update(self.told[-1])
 
     def order(self, name: str, side: Side = Side.BUY) -> None:
         self.tell(
@@ -265,7 +266,13 @@ class Story:
 
     def look(self) -> list[str]:
         found = self.copy.look(
-            Look(ts=self.ts, open_ids=frozenset(self.ids), balances=dict(self.held), prices={"BTCUSDT": self.price})
+            Look(
+                ts=self.ts,
+                open_ids=frozenset(self.ids),
+                balances=dict(self.held),
+                prices={"BTCUSDT": self.price},
+                openings=self.openings,
+            )
         )
         return [one.what for one in found]
 
@@ -337,7 +344,68 @@ def test_a_loss_beyond_the_limit_is_grave() -> None:
     story.price = parse("40000")
     assert story.look() == ["loss"]
     story.ts += 86_400 * S
+    story.openings = {"BTCUSDT": story.price}
     assert story.look() == []
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_restart_forgets_nothing_of_the_day(looked: bool) -> None:
+    """What was held when the day began follows from the events' own times, what it was worth from the venue: who has
+    just begun, and has the journal read to it, judges as who was there all along."""
+    story = Story(looks=1)
+    story.order("a")
+    story.at_venue()
+    story.fill("a")  # carried into the next day
+    story.ts += 86_400 * S
+    story.openings, story.price = {"BTCUSDT": parse("45000")}, parse("44000")
+    if looked:
+        assert story.look() == []
+        assert story.copy.loss == parse("100")
+    story.order("b")
+    story.at_venue()
+    story.fill("b")  # pays 50000, and 5 of fee
+    story.price = parse("39000")
+    if not looked:
+        story.copy = DropCopy([BTC], "USDT", 1)
+        story.copy.loss_max = parse("1000")
+        for update in story.told:
+            story.copy.update(update)
+    assert story.copy.carried(story.ts) == ("BTCUSDT",)
+    assert story.look() == ["loss"]
+    assert story.copy.loss == parse("600") + parse("1105")
+
+
+def test_without_a_price_of_the_days_beginning_it_says_so_and_judges_this_days_fills() -> None:
+    story = Story(looks=1)
+    story.order("a")
+    story.at_venue()
+    story.fill("a")
+    story.ts += 86_400 * S
+    story.order("b")
+    story.at_venue()
+    story.fill("b")
+    story.price = parse("42000")
+    assert story.look() == ["opening"]
+    assert story.copy.loss == parse("805")
+    story.price = parse("39000")
+    assert story.look() == ["loss", "opening"]
+
+
+def test_another_journal_does_not_end_the_day() -> None:
+    """Its fills begin again; what was lost today was lost."""
+    story = Story(looks=1)
+    story.order("a")
+    story.at_venue()
+    story.fill("a")
+    story.price = parse("45000")
+    assert story.look() == []
+    assert story.copy.loss == parse("505")
+    story.copy.restart()
+    assert story.look() == []
+    assert story.copy.loss == parse("505")
+    story.ts += 86_400 * S
+    assert story.look() == []
+    assert story.copy.loss == 0
 
 
 def test_without_a_price_the_loss_is_not_guessed() -> None:

@@ -15,12 +15,13 @@ from ringfence.venues.binance.credentials import CredentialFiles
 from ringfence.venues.binance.limits import Kind
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.rest import LostError, NotWrittenError, Rest
-from ringfence.venues.cancelling import Price
+from ringfence.venues.cancelling import AT_MOST_S, Price
 
 PATIENCE_NS: Final = 3_000_000_000
 SYNC_NS: Final = 30_000_000_000
 """How old the clock offset may become; a signed request asks for the time first."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -30,6 +31,8 @@ class _Ticker(msgspec.Struct, rename="camel"):
 
 
 _TICKER: Final = msgspec.json.Decoder(_Ticker)
+_CANDLES: Final = msgspec.json.Decoder(list[list[int | str]])
+"""Of each: when it opened, the first price, and more that is not read."""
 
 
 class BinanceCancelOnly:
@@ -75,6 +78,16 @@ class BinanceCancelOnly:
         request = codec.Request("GET", "/api/v3/ticker/bookTicker", query, Kind.QUERY, 2, signed=False)
         return _read(_price, await self._told(request))
 
+    async def price_at(self, symbol: str, ts: int) -> int:
+        start = ts // 1_000_000
+        span = [("startTime", str(start)), ("endTime", str(start + AT_MOST_S * 1000)), ("limit", "1")]
+        query = codec.encoded([("symbol", symbol), ("interval", "1m"), *span])
+        request = codec.Request("GET", "/api/v3/klines", query, Kind.QUERY, 2, signed=False)
+        found = _read(lambda body: codec.decoded(_CANDLES, body), await self._told(request))
+        if not found or len(found[0]) < 2:
+            raise VenueError(f"{symbol}: no price of that time")
+        return _read(codec.scaled, str(found[0][1]))
+
     async def _told(self, request: codec.Request) -> bytes:
         try:
             if request.signed:
@@ -104,8 +117,8 @@ def _price(body: bytes) -> Price:
     return Price(codec.scaled(found.bid_price), codec.scaled(found.ask_price))
 
 
-def _read(decode: Callable[[bytes], T], body: bytes) -> T:
+def _read(decode: Callable[[S], T], said: S) -> T:
     try:
-        return decode(body)
+        return decode(said)
     except ValueError as error:  # a ProtocolError, or a number that is none
         raise VenueError(str(error)) from None
