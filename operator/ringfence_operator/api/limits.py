@@ -289,7 +289,8 @@ class LossLimits(Spec):
             soft=True,
         ),
     ] = None
-    """Fall from the highest equity that halts trading until a person releases it, percent, above 0 and at most 100."""
+    """Fall from the highest equity at which the account halts, and a track takes no new exposure, until a person
+    releases it, percent, above 0 and at most 100."""
 
 
 class MarketLimits(Spec):
@@ -367,12 +368,13 @@ class AccountLimits(Spec):
 
 
 class BreakerLimits(Spec):
-    """When the gate stops by itself. What has tripped stays so until a person releases it."""
+    """When the gate stops by itself. What has tripped stays so until a person releases it. An account's breaker holds
+    the whole gate; a track's refuses new exposure of the revision that tripped it, and of no other."""
 
     window_seconds: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=3600)] | None,
         _LOWER,
-        Limit("s", "account", "-", presets=_same(60)),
+        Limit("s", "track, account", "-", presets=_same(60)),
     ] = None
     """Time over which executions, refusals and rejects are counted, seconds, 1 to 3,600."""
     consecutive_losses: Annotated[
@@ -411,7 +413,8 @@ class BreakerLimits(Spec):
             presets=_same("5"),
         ),
     ] = None
-    """Share of intents that the gate refused, of at least checkFailureMin, percent, above 0 and at most 100."""
+    """Share of intents that the gate refused while no stop held, of at least checkFailureMin, percent, above 0 and at
+    most 100."""
     check_failure_min: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=100_000)] | None,
         _HIGHER,
@@ -424,8 +427,8 @@ class BreakerLimits(Spec):
         Limit(
             "% in windowSeconds",
             "account",
-            "VENUE_REJECTS",
-            "percent=7 of=60 limit_percent=5",
+            "TRADING_HALTED",
+            "state=Halted reason=breaker rejects tripped: percent=7 of=60 limit_percent=5",
             presets=_same("5"),
         ),
     ] = None
@@ -433,23 +436,30 @@ class BreakerLimits(Spec):
     reject_min: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=100_000)] | None,
         _HIGHER,
-        Limit("count", "account", "VENUE_REJECTS", presets=_same(50)),
+        Limit("count", "account", "TRADING_HALTED", presets=_same(50)),
     ] = None
     """Fewest orders in the window that rejectPercent is judged on, 1 to 100,000."""
     disconnected_seconds: Annotated[
         Annotated[int, Strict(), Field(ge=1, le=3600)] | None,
         _HIGHER,
-        Limit("s", "account", "VENUE_DISCONNECTED", "seconds=31 limit=30", presets=(20, 30, 60)),
+        Limit(
+            "s",
+            "account",
+            "TRADING_HALTED, TRADING_REDUCE_ONLY",
+            "state=Halted reason=breaker connectivity tripped: seconds=31 limit=30",
+            presets=(20, 30, 60),
+        ),
     ] = None
-    """Time without the venue, seconds, 1 to 3,600."""
+    """Time without the venue (halts), or without market data for what is held or worked (only reducing passes),
+    seconds, 1 to 3,600."""
     position_breach_percent: Annotated[
         PositivePercent | None,
         _HIGHER,
         Limit(
             "% above position.perInstrument",
             "account",
-            "POSITION_BREACH",
-            "symbol=BTCUSDT value=2800 limit=2750",
+            "TRADING_HALTED",
+            "state=Cancel reason=breaker position tripped: symbol=BTCUSDT value=2800 limit=2750",
             presets=("5", "10", "20"),
         ),
     ] = None

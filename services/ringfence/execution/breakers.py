@@ -5,12 +5,13 @@ that one bad tick stops nobody; a hard one trips at once. Tripped, it is open (l
 acknowledgement closes it, never time and never a restart, and one whose condition still holds trips again. It keeps
 its evidence: the numbers that tripped it.
 
-A breaker of the account latches the guard at its severity. A breaker of one track refuses that track's new exposure
-and leaves the other alone.
+A breaker of the account latches the guard at its severity. A breaker of one track belongs to the revision that
+tripped it: it refuses that revision's new exposure on whatever track, and holds neither the other track nor a later
+revision of its own.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -19,6 +20,8 @@ from ringfence.model.money import SCALE, text
 from ringfence.wire.kill import Severity
 
 SECOND_NS: Final = 1_000_000_000
+GONE_KEPT: Final = 16
+"""Open breakers of revisions that trade no more."""
 LATCH: Final = "breaker/"
 """Prefix of a breaker's latch in the guard."""
 
@@ -57,10 +60,12 @@ class Reading(msgspec.Struct, frozen=True):
     """The numbers, as ``key=value``; needed where it holds."""
     track: str = ""
     """Whose; empty: the account's."""
+    revision: str = ""
+    """What trades on the track."""
 
     @property
     def key(self) -> str:
-        return f"{self.name}/{self.track}" if self.track else self.name
+        return _key(self.name, self.track, self.revision)
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,20 +77,31 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
     at: int
     """UTC nanoseconds."""
+    revision: str = ""
+    """Which tripped it; empty: the account's, or not known, and then it holds whatever trades on the track."""
 
     @property
     def key(self) -> str:
-        return f"{self.name}/{self.track}" if self.track else self.name
+        return _key(self.name, self.track, self.revision)
+
+    def holds(self, track: str, revision: str) -> bool:
+        """Whether it refuses this revision on this track."""
+        return bool(self.track) and (self.revision == revision if self.revision else self.track == track)
 
     @property
     def reason(self) -> str:
         whose = f" of track {self.track}" if self.track else ""
+        whose += f", revision {self.revision}," if self.revision else ""
         return f"breaker {self.name}{whose} tripped: {self.evidence}"
 
     @property
     def refusal(self) -> str:
         whose = f"track={self.track} " if self.track else ""
         return f"{RULES[self.name].code} {whose}{self.evidence}"
+
+
+def _key(name: str, track: str, revision: str) -> str:
+    return f"{name}/{revision or track}" if track else name
 
 
 class Breakers:
@@ -111,6 +127,7 @@ class Breakers:
                 found = Open(
                     name=reading.name,
                     track=reading.track,
+                    revision=reading.revision,
                     severity=rule.severity.word,
                     evidence=reading.evidence,
                     at=wall,
@@ -131,9 +148,15 @@ class Breakers:
             self._readings.pop(found.key, None)
         return closed
 
-    def refusals(self, track: str) -> tuple[str, ...]:
-        """Why this track may open nothing new."""
-        return tuple(found.refusal for found in self.open.values() if found.track == track)
+    def refusals(self, track: str, revision: str) -> tuple[str, ...]:
+        """Why this revision may open nothing new on this track."""
+        return tuple(found.refusal for found in self.open.values() if found.holds(track, revision))
+
+    def forget(self, trading: Collection[str]) -> None:
+        """Of revisions that do not trade any more, in case they come back, the last ones are kept."""
+        gone = [found for found in self.open.values() if found.revision and found.revision not in trading]
+        for found in sorted(gone, key=lambda found: found.at)[:-GONE_KEPT]:
+            del self.open[found.key]
 
 
 class Ratio:
@@ -157,7 +180,9 @@ class Ratio:
         self._samples.clear()
 
 
-def ratio_reading(name: str, of: tuple[int, int], limit: int, least: int, track: str = "") -> Reading:
+def ratio_reading(
+    name: str, of: tuple[int, int], limit: int, least: int, track: str = "", revision: str = ""
+) -> Reading:
     """``of``: all and bad ones; ``limit``: share of bad ones not to exceed, scaled, 0 = not watched; ``least``: fewer
     prove nothing."""
     every, bad = of
@@ -165,7 +190,7 @@ def ratio_reading(name: str, of: tuple[int, int], limit: int, least: int, track:
     evidence = (
         f"percent={text(bad * 100 * SCALE // every)} of={every} limit_percent={text(limit * 100)}" if holds else ""
     )
-    return Reading(name, holds, evidence, track)
+    return Reading(name, holds, evidence, track, revision)
 
 
 class Since:

@@ -154,12 +154,14 @@ def _losses(app: Execution) -> Iterable[Metric]:
 
 def _breakers(app: Execution) -> Iterable[Metric]:
     breakers = app.protection.breakers
-    opened = GaugeMetricFamily(P + "breaker_open", "1 while tripped and not acknowledged", labels=["breaker", "owner"])
+    opened = GaugeMetricFamily(
+        P + "breaker_open", "1 while tripped, not acknowledged, and in force", labels=["breaker", "owner"]
+    )
     trips = CounterMetricFamily(P + "breaker_trips", "Times that a breaker has tripped", labels=["breaker"])
     for name in RULES:
         trips.add_metric([name], breakers.trips.get(name, 0))
-    for one in breakers.open.values():
-        opened.add_metric([one.name, one.track or "account"], 1)
+    for name, owner in sorted({(one.name, o) for one in breakers.open.values() for o in app.protection.holding(one)}):
+        opened.add_metric([name, owner], 1)
     yield from (opened, trips)
 
 

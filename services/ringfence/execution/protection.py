@@ -31,6 +31,8 @@ from ringfence.wire.kill import Severity
 
 NOTE_BREAKERS: Final = "breakers"
 """All open breakers, whenever that changes."""
+NOTE_BEGAN: Final = "revision began"
+"""Track and revision: what is counted from fills is that revision's from here on."""
 NOTE_ACKNOWLEDGED: Final = "acknowledged"
 """A person let go: who, and of which breakers."""
 FROM_FILLS: Final = frozenset({"consecutive-losses", "repeated-executions"})
@@ -81,7 +83,8 @@ class Protection:
         self._guard = gate.guard
         self._manager = manager
         self._note = note
-        self._checks: dict[str, Ratio] = {}
+        self._checks: dict[tuple[str, str], Ratio] = {}
+        """By track and its present revision."""
         self._rejects = Ratio()
         self._disconnected = Since()
         self._blind = Since()
@@ -99,6 +102,7 @@ class Protection:
 
     def round(self, wall: int, mono: int) -> list[Open]:
         """Look at everything once; returns what has tripped."""
+        self._begin()
         tripped = self.breakers.read(self._readings(mono), wall)
         if tripped:
             self._note(NOTE_BREAKERS, tuple(self.breakers.open.values()))
@@ -127,7 +131,7 @@ class Protection:
         self.forget(self._manager, self.acknowledged)
         for one in closed:
             if one.name == "checks":
-                self._checks.pop(one.track, None)
+                self._checks.pop((one.track, one.revision), None)
             elif one.name == "rejects":
                 self._rejects.restart()
         self._refuse()
@@ -138,12 +142,28 @@ class Protection:
         if any(key.partition("/")[0] in FROM_FILLS for key in acknowledged.breakers):
             manager.trips.acknowledge()
 
+    def _begin(self) -> None:
+        """What was counted of a revision is not held against the next one on its track."""
+        began = [one for one in self._own() if one.revision and self._manager.trips.begins(one.name, one.revision)]
+        for track in began:
+            self._note(NOTE_BEGAN, (track.name, track.revision))
+        if began:
+            current = {(one.name, one.revision) for one in self._own()}
+            self._checks = {key: ratio for key, ratio in self._checks.items() if key in current}
+            self.breakers.forget({revision for _, revision in current})
+
     def _latch(self, one: Open, wall: int) -> None:
         self._guard.latch(LATCH + one.key, Severity.parse(one.severity, Severity.CANCEL), one.reason, wall)
 
+    def holding(self, one: Open) -> list[str]:
+        """What an open breaker stops now: tracks, or the account; nothing, while its revision does not trade here."""
+        if not one.track:
+            return ["account"]
+        return [track.name for track in self._own() if one.holds(track.name, track.revision)]
+
     def _refuse(self) -> None:
         for track in self._gate.tracks.values():
-            refusals = self.breakers.refusals(track.name)
+            refusals = self.breakers.refusals(track.name, track.revision)
             if refusals:
                 track.refuse(refusals)
 
@@ -166,14 +186,14 @@ class Protection:
         evidence = f"loss={text(account.loss)} limit={text(limit)}"
         yield Reading("loss-day", known and 0 < limit <= account.loss, evidence)
         for track in (account, *self._own()):
-            name = "" if track is account else track.name
+            name, revision = ("", "") if track is account else (track.name, track.revision)
             halt = track.loss_caps.drawdown_halt
             owner = self._manager.ledger.owner(name)
             evidence = (
                 f"percent={percent(owner.drawdown)} limit_percent={percent(halt)} "
                 f"equity={text(owner.equity)} high_water_mark={text(owner.peak)}"
             )
-            yield Reading("drawdown", known and 0 < halt <= owner.drawdown, evidence, name)
+            yield Reading("drawdown", known and 0 < halt <= owner.drawdown, evidence, name, revision)
 
     def _positions(self) -> Iterator[Reading]:
         """Fills that carried the account beyond its limit. What a price or a tighter limit did is no breach."""
@@ -220,20 +240,20 @@ class Protection:
         yield duration_reading("market-data", lasted, caps.disconnected_ns, f" symbols={','.join(blind)}")
         for track in self._own():
             limits = track.breaker_caps
-            ratio = self._checks.setdefault(track.name, Ratio())
+            ratio = self._checks.setdefault((track.name, track.revision), Ratio())
             of = ratio.read(track.checked, track.failed, limits.window_s, mono)
-            yield ratio_reading("checks", of, limits.checks, limits.checks_least, track.name)
+            yield ratio_reading("checks", of, limits.checks, limits.checks_least, track.name, track.revision)
 
     def _counts(self, track: Track) -> Iterator[Reading]:
         caps, trips = track.loss_caps, self._manager.trips
         streak = trips.streak(track.name)
         evidence = f"losses={streak} limit={caps.streak}"
-        yield Reading("consecutive-losses", 0 < caps.streak <= streak, evidence, track.name)
+        yield Reading("consecutive-losses", 0 < caps.streak <= streak, evidence, track.name, track.revision)
         repeated = trips.repeated(track.name, caps.repeated, caps.repeated_ns)
         evidence = (
             f"executions={caps.repeated} limit={caps.repeated} seconds={caps.repeated_ns // SECOND_NS} on={repeated!r}"
         )
-        yield Reading("repeated-executions", bool(repeated), evidence, track.name)
+        yield Reading("repeated-executions", bool(repeated), evidence, track.name, track.revision)
 
 
 def document(protection: Protection) -> dict[str, Any]:
@@ -242,7 +262,14 @@ def document(protection: Protection) -> dict[str, Any]:
     last = protection.acknowledged
     return {
         "open": {
-            key: {"severity": one.severity, "evidence": one.evidence, "at": one.at}
+            key: {
+                "severity": one.severity,
+                "evidence": one.evidence,
+                "at": one.at,
+                "track": one.track,
+                "revision": one.revision,
+                "holds": protection.holding(one),
+            }
             for key, one in sorted(breakers.open.items())
         },
         "trips": {name: breakers.trips.get(name, 0) for name in RULES},

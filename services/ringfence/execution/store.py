@@ -19,7 +19,7 @@ from ringfence.execution.checkpoint import Noted
 from ringfence.execution.grants import verified
 from ringfence.execution.handover import NOTE_OPENED, NOTE_TRANSFER, Handovers
 from ringfence.execution.losses import LossLedger
-from ringfence.execution.protection import NOTE_ACKNOWLEDGED, NOTE_BREAKERS, Acknowledged, Protection
+from ringfence.execution.protection import NOTE_ACKNOWLEDGED, NOTE_BEGAN, NOTE_BREAKERS, Acknowledged, Protection
 from ringfence.execution.reconcile import Reconciler
 from ringfence.model.instrument import Instrument
 from ringfence.model.records import Entry
@@ -143,6 +143,8 @@ def fold(
             noted.latched_at = record.ts
         elif record.kind == NOTE_BREAKERS:
             noted.breakers = msgspec.json.decode(record.body, type=tuple[Open, ...])
+        elif record.kind == NOTE_BEGAN:
+            manager.trips.begins(*msgspec.json.decode(record.body, type=tuple[str, str]))
         elif record.kind == NOTE_ACKNOWLEDGED:
             Protection.forget(manager, msgspec.json.decode(record.body, type=Acknowledged))
         elif record.kind == NOTE_FENCE:

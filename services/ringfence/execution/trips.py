@@ -3,7 +3,8 @@
 A round trip is a position from flat to flat (less than a lot) or through it; its result is what was realised less
 fees. A win ends the streak. Executions repeat when orders of one track, in one instrument, on one side, are filled
 again and again (RTS 6 Article 15(3)). Both are rebuilt from the journal, so that no restart and no midnight forgets
-them; a person's acknowledgement, which is in the journal too, starts both anew.
+them; a person's acknowledgement starts both anew, and so does another revision on the track: it has lost nothing yet.
+Both are in the journal too.
 """
 
 from collections import deque
@@ -31,6 +32,8 @@ class Trips:
     def __init__(self) -> None:
         self.streaks: dict[str, int] = {}
         """Losing round trips in a row by track."""
+        self.revisions: dict[str, str] = {}
+        """Whose counts these are, by track."""
         self.completed = 0
         self._open: dict[tuple[str, str], Trip] = {}
         self._times: dict[tuple[str, str, Side], deque[int]] = {}
@@ -85,6 +88,17 @@ class Trips:
             if name == track and 0 < count <= len(times) and times[-1] - times[-count] <= window_ns:
                 return f"{symbol} {side}"
         return ""
+
+    def begins(self, track: str, revision: str) -> bool:
+        """A revision trades on this track. Returns whether that is news; the first one is taken to have done all that
+        the journal tells of its track."""
+        before = self.revisions.get(track)
+        self.revisions[track] = revision
+        if before not in (None, revision):
+            self.streaks.pop(track, None)
+            for key in [key for key in self._times if key[0] == track]:
+                del self._times[key], self._last[key]
+        return before != revision
 
     def acknowledge(self) -> None:
         """A person has looked."""

@@ -57,8 +57,8 @@ def test_an_acknowledged_breaker_whose_condition_holds_trips_again() -> None:
 def test_a_breaker_of_one_track_refuses_that_track_alone() -> None:
     breakers = Breakers()
     breakers.read([Reading("consecutive-losses", True, "losses=8 limit=8", "candidate")], WALL)
-    assert breakers.refusals("candidate") == ("LOSSES_CONSECUTIVE track=candidate losses=8 limit=8",)
-    assert breakers.refusals("stable") == ()
+    assert breakers.refusals("candidate", "") == ("LOSSES_CONSECUTIVE track=candidate losses=8 limit=8",)
+    assert breakers.refusals("stable", "") == ()
     breakers.read([Reading("consecutive-losses", True, "losses=9 limit=8", "stable")], WALL)
     assert set(breakers.open) == {"consecutive-losses/candidate", "consecutive-losses/stable"}
 

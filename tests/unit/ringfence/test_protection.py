@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from ringfence.execution.breakers import GONE_KEPT
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.handover import Handovers
@@ -51,7 +52,7 @@ LIMITS = Limits(
 class Rig:
     """A gate whose notes go to a real journal; ``again`` is the next process."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **revisions: str) -> None:
         self.path = path
         self.guard = Guard("s", {}, [], WALL)
         self.gate = Gate(self.guard, (SYMBOL,))
@@ -63,19 +64,23 @@ class Rig:
         self.generation = 0
         self.switch()
         self.guard.reconciled(1, WALL)
-        tracks = tuple(
-            Track(name=name, revision=name, stage="Live", weight=50, grant="g", key=name)
-            for name in ("stable", "candidate")
-        )
-        allocation = Allocation(epoch=1, tracks=tracks, limits=LIMITS)
-        allocate(self.gate.tracks, self.gate.account, allocation, {"g": LIMITS}, paper=False)
+        self.allocate(**revisions)
         self.protection = Protection(self.gate, self.manager, self.note)
         self.protection.restored(store.breakers, WALL)
         self.mono = 0
 
-    def again(self) -> "Rig":
+    def allocate(self, **revisions: str) -> None:
+        """The revision of each track, where it is not called like it."""
+        tracks = tuple(
+            Track(name=name, revision=revisions.get(name, name), stage="Live", weight=50, grant="g", key=name)
+            for name in ("stable", "candidate")
+        )
+        allocation = Allocation(epoch=1, tracks=tracks, limits=LIMITS)
+        allocate(self.gate.tracks, self.gate.account, allocation, {"g": LIMITS}, paper=False)
+
+    def again(self, **revisions: str) -> "Rig":
         self.journal.close()
-        return Rig(self.path)
+        return Rig(self.path, **revisions)
 
     def note(self, kind: str, body: object) -> None:
         self.journal.note(kind, WALL, body)
@@ -166,6 +171,61 @@ def test_one_tracks_losing_streak_stops_that_track_until_a_person_has_looked(tmp
     assert rig.manager.trips.streak("candidate") == 0
     assert rig.rounds() == []
     assert rig.gate.tracks["candidate"].losses == ()
+
+
+def test_a_candidates_breaker_holds_its_revision_on_every_track_and_no_other_revision(tmp_path: Path) -> None:
+    """The next candidate has done nothing yet. The evidence stays, and the revision that tripped it never escapes."""
+    rig = Rig(tmp_path / "j", candidate="first")
+    rig.rounds(1)
+    rig.manager.trips.streaks |= {"candidate": 3, "stable": 2}
+    rig.gate.tracks["candidate"].checked, rig.gate.tracks["candidate"].failed = 100, 6
+    assert set(rig.rounds()) == {"consecutive-losses/first", "checks/first"}
+    for _ in range(2):
+        rig.allocate(candidate="second")
+        assert rig.rounds() == []
+        assert rig.gate.tracks["candidate"].losses == ()
+        assert (rig.manager.trips.streak("candidate"), rig.manager.trips.streak("stable")) == (0, 2)
+        kept = document(rig.protection)["open"]["consecutive-losses/first"]
+        assert (kept["evidence"], kept["track"], kept["holds"]) == ("losses=3 limit=3", "candidate", [])
+        rig = rig.again(candidate="second")
+        rig.manager.trips.streaks["stable"] = 2
+    rig.allocate(stable="first")
+    rig.rounds(1)
+    assert [told.split()[0] for told in rig.gate.tracks["stable"].losses] == ["LOSSES_CONSECUTIVE", "CHECK_FAILURES"]
+    rig.release()
+    rig.rounds(1)
+    assert document(rig.protection)["open"] == {}
+    assert rig.gate.tracks["stable"].losses == ()
+
+
+def test_a_breaker_of_the_account_holds_the_next_candidate_too(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "j", candidate="first")
+    rig.lose("candidate", "300")
+    assert rig.rounds() == ["loss-day"]
+    rig.allocate(candidate="second")
+    rig.rounds()
+    assert rig.guard.severity is Severity.REDUCE_ONLY
+
+
+def test_a_drawdown_that_goes_on_trips_for_the_next_revision_too(tmp_path: Path) -> None:
+    """No revision resets what its track has lost."""
+    rig = Rig(tmp_path / "j", candidate="first")
+    rig.rounds(1)
+    rig.lose("candidate", "600")
+    assert "drawdown/first" in rig.rounds()
+    rig.allocate(candidate="second")
+    assert rig.rounds() == ["drawdown/second"]
+
+
+def test_open_breakers_of_revisions_that_are_gone_are_bounded(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "j")
+    for number in range(2 * GONE_KEPT):
+        rig.allocate(candidate=f"r{number}")
+        rig.rounds(1)
+        rig.manager.trips.streaks["candidate"] = 3
+        assert rig.rounds() == [f"consecutive-losses/r{number}"]
+    assert len(rig.protection.breakers.open) <= GONE_KEPT + 1
+    assert rig.gate.tracks["candidate"].losses, "the last one trades, and is held"
 
 
 def test_a_storm_of_executions_disables_the_track_and_time_does_not_enable_it(tmp_path: Path) -> None:
