@@ -161,6 +161,21 @@ async def test_a_break_halts_the_account_and_is_seen_everywhere(live: Bench) -> 
     await live.until(lambda: live.state_of(name) == "CANCELED")
 
 
+async def test_a_trade_that_the_venue_busts_halts_while_in_doubt_and_is_then_taken_back(live: Bench) -> None:
+    """The venue says nothing of it: balances and its history do. Afterwards the books agree, and trading goes on."""
+    bought = live.intent(Side.BUY, 0, market=True)
+    await live.until(lambda: live.state_of(bought) == "FILLED")
+    assert live.simulator.gateway.fault(Fault(kind="bust", symbol=SYMBOL)) is None
+    live.simulator.gateway.fault(Fault(kind="drop_streams"))
+    await live.until(lambda: live.states[-1].state == "Halted" and "too young" in live.states[-1].reason)
+    await live.until(lambda: live.state_of(bought) == "CANCELED")
+    await live.active()
+    state, positions = await live.get("/state"), await live.get("/positions")
+    assert state["breaks"] == {}
+    assert positions["stable"]["positions"][SYMBOL]["quantity"] == "0"
+    assert live.simulator.venue.ledger.delta(TEST_CREDENTIAL.account) == {"BTC": 0, "USDT": 0}
+
+
 async def test_a_kill_and_release_cost_the_request_limit_little(live: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 6,000 a minute; everything asked for each time cost many hundreds."""
     api = live.simulator.api

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-from simrig import SECOND, Client, is_position, is_report, trading, user_stream
+from simrig import BALANCES, SECOND, Client, is_position, is_report, trading, user_stream
 
 from ringfence.model.money import SCALE, parse, text
 from ringfence.runtime.clock import SystemClock
@@ -326,6 +326,34 @@ async def test_an_answer_can_be_lost_while_the_order_is_done() -> None:
         assert status == 503
         status, _ = await client.call("GET", "order", {"symbol": "BTCUSDT", "origClientOrderId": "never"})
         assert status == 400
+
+
+@pytest.mark.asyncio
+async def test_trades_are_restated_and_busted_on_demand_and_only_lists_and_balances_show_it() -> None:
+    """The history has new figures under the old id, then nothing; the stream tells balances and no report."""
+    async with trading() as client, user_stream(client) as stream:
+        _, sold = await client.order("SELL", None, "1", newClientOrderId="sold")
+        await stream.until(is_report("TRADE", "sold"))
+        asked = {"symbol": "BTCUSDT", "orderId": sold["orderId"]}
+        _, (first, *others) = await client.call("GET", "myTrades", asked)
+        price = text(parse(first["price"]) - parse("1"))
+        fault = {"kind": "correct", "symbol": "BTCUSDT", "trade_id": first["id"], "price": price}
+        assert await client.control("faults", fault) == {"done": "correct"}
+        _, restated = await client.call("GET", "myTrades", asked)
+        assert restated[1:] == others
+        assert restated[0] | {name: first[name] for name in ("price", "quoteQty", "commission")} == first
+        assert parse(restated[0]["price"]) == parse(price)
+        for trade in restated:
+            fault = {"kind": "bust", "symbol": "BTCUSDT", "trade_id": trade["id"]}
+            assert await client.control("faults", fault) == {"done": "bust"}
+        assert await client.call("GET", "myTrades", asked) == (200, [])
+        _, found = await client.call("GET", "order", asked)
+        assert (found["status"], parse(found["executedQty"])) == ("CANCELED", 0)
+        assert "error" in await client.control("faults", fault)
+        since = len(stream.events)
+        await stream.until(lambda event: stream.balances()["BTC"][0] == BALANCES["BTC"])
+        assert {event["e"] for event in stream.events[since:]} == {"outboundAccountPosition"}
+        assert stream.balances()["USDT"][0] == BALANCES["USDT"]
 
 
 @pytest.mark.asyncio

@@ -31,6 +31,7 @@ def test_the_ledgers_agree_after_any_episode(first: int) -> None:
     assert {o.seed: o.wrong for o in outcomes if o.wrong} == {}
     assert sum(o.fills for o in outcomes) > 20, "episodes in which nothing happens prove nothing"
     assert sum(o.lives for o in outcomes) > 25
+    assert {kind for o in outcomes for kind in o.restated} == {"bust", "correct"}
 
 
 @pytest.mark.parametrize("seed", FOUND | GUARDED)

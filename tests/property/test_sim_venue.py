@@ -54,14 +54,18 @@ def places(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+restatements = st.tuples(st.integers(0, 30), st.integers(-4, 4), st.sampled_from((0, 1, 2)))
+"""Which trade, its new price in ticks from the old one, and how many halves of its quantity stay."""
 commands = st.lists(st.one_of(market_events(), places(), st.integers(0, 30)), min_size=5, max_size=60)
+restating = st.lists(st.one_of(market_events(), places(), st.integers(0, 30), restatements), min_size=5, max_size=60)
 relaxed = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @relaxed
-@given(commands)
+@given(restating)
 def test_nothing_is_made_or_lost_and_nothing_is_locked_twice(sequence: list[Any]) -> None:
-    """Totals by asset are constant, balances never negative, and what is locked is what open orders need."""
+    """Totals by asset are constant, balances never negative, and what is locked is what open orders need; also where
+    trades are busted and corrected."""
     market = iter([BookChange(START, ((MIDDLE - TICK, 10 * LOT),), ((MIDDLE + TICK, 10 * LOT),), reset=True)])
     venue = Venue({BTC: LISTED[BTC]}, {BTC: market}, Fees(parse("7.5"), parse("10")), START)
     for account in ACCOUNTS:
@@ -73,6 +77,8 @@ def test_nothing_is_made_or_lost_and_nothing_is_locked_twice(sequence: list[Any]
             orders = [order for account in ACCOUNTS for order in venue.open_orders(account)]
             if orders:
                 venue.cancel(orders[step % len(orders)], START, "c")
+        elif isinstance(step, tuple):
+            restate(venue, *step)
         elif isinstance(step, dict):
             fields = {key: value for key, value in step.items() if key != "account"}
             asked = Request(symbol=BTC, client_order_id=str(number), **fields)
@@ -84,6 +90,19 @@ def test_nothing_is_made_or_lost_and_nothing_is_locked_twice(sequence: list[Any]
         else:
             venue._run(instrument, instrument.engine.handle(step, START), START)
         check_books(venue)
+
+
+def restate(venue: Venue, pick: int, away: int, halves: int) -> None:
+    """One of the trades of these accounts; each order's executions still add up to it."""
+    made = [e for account in ACCOUNTS for e in venue.executions(account)]
+    if made:
+        one = made[pick % len(made)]
+        venue.restate(BTC, one.trade_id, one.price + away * TICK, one.quantity * halves // 2)
+    for order in {e.order_id: venue.find(e.account, BTC, e.order_id, None) for e in made}.values():
+        assert order is not None
+        executions = venue.executions_of(order)
+        assert sum(e.quantity for e in executions) == order.filled
+        assert sum(e.amount for e in executions) == order.amount
 
 
 def check_books(venue: Venue) -> None:

@@ -25,6 +25,7 @@ def main() -> int:
     began, failed = time.monotonic(), 0  # sim-ok: the rate that is printed, nothing that an episode sees
     lives = orders = fills = 0
     anomalies: collections.Counter[str] = collections.Counter()
+    restated: collections.Counter[str] = collections.Counter()
     for number in range(chosen.episodes):
         seed = chosen.first + number
         try:
@@ -35,6 +36,7 @@ def main() -> int:
             return 1
         lives, orders, fills = lives + outcome.lives, orders + outcome.orders, fills + outcome.fills
         anomalies.update(outcome.anomalies)
+        restated.update(outcome.restated)
         failed += _told(outcome)
         done = number + 1
         if done % 100 == 0 or done == chosen.episodes or failed >= chosen.failures:
@@ -42,6 +44,7 @@ def main() -> int:
             print(f"{done} episodes, {rate:.1f}/s, {lives} lives, {orders} orders, {fills} fills, {failed} failed")
         if failed >= chosen.failures:
             break
+    print("taken back or restated by the venue:", dict(restated))
     print("irregular at the venue, and in order here:", dict(anomalies))
     return 1 if failed else 0
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from ringfence.execution.state import FOREIGN
 from ringfence.model.instrument import Instrument
+from ringfence.model.order_table import fold
 from ringfence.model.orders import CLOSED, Denied, Filled, Initialized, Order, OrderState, PendingUpdate
 from ringfence.model.positions import Book
 from ringfence.model.records import Entry
@@ -23,6 +24,8 @@ STATES: Final = {
     Status.EXPIRED: OrderState.EXPIRED,
     Status.EXPIRED_IN_MATCH: OrderState.EXPIRED,
 }
+EXPLAINED: Final = ("LATE_FILL", "UNASKED_UPDATE", "LATE_UPDATE", "FILL_BUSTED", "FILL_CORRECTED")
+"""Irregularities that the venue has made; whether rightly booked, the comparison shows."""
 _FILL: Final = ("trade_id", "price", "quantity", "commission", "commission_asset", "maker")
 
 
@@ -47,7 +50,8 @@ class OurBooks:
 
     def __init__(self, entries: Sequence[Entry], instrument: Instrument) -> None:
         self.orders: dict[str, Order] = {}
-        self.fills: list[tuple[str, Filled]] = []
+        self.fills: dict[tuple[str, str], Filled] = {}
+        """By order and trade id, as they stand."""
         self.book = Book(cash={}, positions={}, fees={})
         self.wrong: list[str] = []
         self.denied: set[str] = set()
@@ -66,21 +70,19 @@ class OurBooks:
             if name not in self.orders:
                 self.wrong.append(f"{type(event).__name__} of {name}, which was never initialized")
                 continue
-            anomaly = self.orders[name].apply(event)
-            if anomaly is not None and not anomaly.startswith(("LATE_FILL", "UNASKED_UPDATE", "LATE_UPDATE")):
+            order = self.orders[name]
+            fill, undone, anomaly = fold(order, event)
+            if anomaly is not None and not anomaly.startswith(EXPLAINED):
                 self.wrong.append(f"{name}: {anomaly}")
             if isinstance(event, PendingUpdate):
                 self.asked.add((name, event.quantity))
-            if isinstance(event, Filled):
-                self.fills.append((name, event))
-                self.book.fill(
-                    instrument,
-                    self.orders[name].side,
-                    event.quantity,
-                    event.price,
-                    event.commission,
-                    event.commission_asset,
-                )
+            for one, book in ((undone, self.book.undo), (fill, self.book.fill)):
+                if one is not None:
+                    book(instrument, order.side, one.quantity, one.price, one.commission, one.commission_asset)
+            if undone is not None:
+                del self.fills[name, undone.trade_id]
+            if fill is not None:
+                self.fills[name, fill.trade_id] = fill
             elif isinstance(event, Denied):
                 self.denied.add(name)
 
@@ -141,7 +143,7 @@ def _fills(venue: VenueBooks, ours: OurBooks) -> list[str]:
         return (one.client_order_id, str(one.trade_id), *(getattr(one, name) for name in _FILL[1:]))
 
     at_venue = Counter(theirs(one) for one in venue.executions)
-    here = Counter((name, *(getattr(fill, field) for field in _FILL)) for name, fill in ours.fills)
+    here = Counter((name, *(getattr(fill, field) for field in _FILL)) for (name, _), fill in ours.fills.items())
     return [
         *(f"fill not in the journal: {fill}" for fill in (at_venue - here)),
         *(f"fill not at the venue, or twice in the journal: {fill}" for fill in (here - at_venue)),

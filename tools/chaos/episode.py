@@ -14,13 +14,13 @@ from structlog.testing import capture_logs
 
 from chaos.compare import OurBooks, VenueBooks, differences
 from chaos.life import Killed, Life
-from chaos.plan import Change, Drop, Kill, Plan, Stop, Trouble, Want, changes, full_disk, plan
+from chaos.plan import Change, Drop, Kill, Plan, Restate, Stop, Trouble, Want, changes, full_disk, plan, restatements
 from chaos.process import CONFIG, KEY, SYMBOL, SYSTEM, Process, furnish
 from chaos.virtual import START_NS, Skewed, VirtualLoop
 from chaos.wire import Network
 from ringfence.execution.agenda import OURS
 from ringfence.execution.checkpointing import make
-from ringfence.model.money import parse
+from ringfence.model.money import parse, text
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.model.positions import Book
 from ringfence.model.records import Entry
@@ -76,6 +76,8 @@ class Outcome(msgspec.Struct):
     digest: str
     """Of the journal: the same seed gives the same."""
     fates: dict[str, int]
+    restated: dict[str, int]
+    """Trades that the venue has busted and corrected."""
     deaths: list[str]
     anomalies: dict[str, int]
     logs: list[dict[str, Any]]
@@ -112,6 +114,9 @@ class Episode:
         self.ended = False
         self.disk_full = False
         self.entries: list[Entry] = []
+        self.restated: dict[str, int] = {}
+        """Trades that the venue has busted and corrected."""
+        self.restatements = restatements(Random(seed), self.plan.length_s)  # sim-ok: the episode's seed
         self.figures = (0, 0)
         self.before: dict[str, int] = {}
         """What the account had gained before the gate came."""
@@ -226,7 +231,7 @@ class Episode:
 
     async def _play(self) -> None:
         done: list[tuple[float, int, Any]] = []
-        parts: list[Want | Drop | Change | Trouble | Kill | Stop] = [*self.plan.wants]
+        parts: list[Want | Drop | Change | Trouble | Kill | Stop | Restate] = [*self.plan.wants]
         parts += self.plan.drops
         parts += changes(Random(self.seed), self.plan)  # sim-ok: the episode's seed
         parts += self.plan.troubles
@@ -234,6 +239,7 @@ class Episode:
             parts.append(full_disk(self.rng, self.plan.length_s))
         parts += self.plan.kills
         parts += self.plan.stops
+        parts += (one for one in self.restatements if one.at_s < self.plan.length_s)
         for one in parts:
             done.append((one.at_s, len(done), one))
             if isinstance(one, Want) and one.again_s:
@@ -257,6 +263,8 @@ class Episode:
                 await self._kill(what)
             case Stop():
                 self._stop(what)
+            case Restate():
+                self._restate(what)
             case Trouble(_, "deaf"):
                 self.network.deaf = True
                 self.gateway.fault(Fault(kind="drop_streams"))
@@ -272,6 +280,21 @@ class Episode:
                 self._release()
             case ("over", Trouble(_, kind, _)):
                 self._over(kind)
+
+    def _restate(self, what: Restate) -> None:
+        """Of a trade of ours; the venue may refuse, where what it brought is spent."""
+        ours = [one for one in self.venue.executions(ACCOUNT) if not one.client_order_id.startswith("web_")]
+        if not ours:
+            return
+        trade = ours[what.pick % len(ours)]
+        quantity = trade.quantity * what.quantity_percent // 100 // RULES.lot * RULES.lot
+        kind = "correct" if quantity else "bust"
+        price = text(trade.price + what.away_ticks * RULES.tick)
+        refused = self.gateway.fault(
+            Fault(kind=kind, symbol=SYMBOL, trade_id=trade.trade_id, price=price, quantity=text(quantity))
+        )
+        if refused is None:
+            self.restated[kind] = self.restated.get(kind, 0) + 1
 
     def _disk(self, *, full: bool) -> None:
         self.disk_full = full
@@ -390,9 +413,12 @@ class Episode:
             self.process.life.end("killed")
         self.quiet = True
         deadline = self._now() + SETTLE_S
+        late = [one for one in self.restatements if one.at_s > self.plan.length_s]
         for _ in range(2):
             began = await self._settled(deadline, 0)
             await self._settled(deadline, began)
+            while late:
+                self._restate(late.pop())
             if self.plan.cancel_at_end:
                 for want in self.plan.wants:
                     message = CancelIntent(want.name, "stable", self.machine.wall_ns())
@@ -493,6 +519,7 @@ def run(seed: int, *, keep_logs: bool = False, afterwards: Callable[[Path], None
         seconds=(clock.now_ns - START_NS) / 1e9,
         digest=hashlib.sha256(msgspec.msgpack.encode(episode.entries)).hexdigest()[:16],
         fates=episode.network.fates,
+        restated=episode.restated,
         deaths=[life.last for life in episode.lives],
         anomalies=episode.anomalies,
         logs=list(map(dict, logs)) if keep_logs else [],

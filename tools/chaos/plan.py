@@ -60,6 +60,18 @@ class Trouble(msgspec.Struct, frozen=True):
     until_s: float
 
 
+class Restate(msgspec.Struct, frozen=True):
+    """The venue takes a past trade back, or restates it. After the end of the plan: when all had settled."""
+
+    at_s: float
+    pick: int
+    """Which of those that there are."""
+    quantity_percent: int
+    """What of the trade stays; 0 = it is busted."""
+    away_ticks: int
+    """The new price's distance from the old one."""
+
+
 class Kill(msgspec.Struct, frozen=True):
     """kill -9: at a moment, or at the n-th step that leaves the process after it."""
 
@@ -140,6 +152,19 @@ def changes(rng: Random, made: Plan) -> tuple[Change, ...]:
         away = rng.choice((1, 50, rng.randint(1, 20_000)))
         found.append(Change(at, kind, f"c{number}", want.name, rng.choice((Side.BUY, Side.SELL)), max(20, lots), away))
     return tuple(found)
+
+
+def restatements(rng: Random, length: float) -> tuple[Restate, ...]:
+    """Drawn apart, as changes are. Most come long after the trade, as at a venue."""
+    return tuple(
+        Restate(
+            at_s=length + 1 if rng.random() < 0.7 else rng.uniform(0.8, length),
+            pick=rng.randrange(1_000),
+            quantity_percent=rng.choice((0, 0, 50, 100)),
+            away_ticks=rng.choice((0, rng.randint(-5_000, 5_000))),
+        )
+        for _ in range(rng.choice((0, 0, 1, 1, 3)))
+    )
 
 
 def full_disk(rng: Random, length: float) -> Trouble:

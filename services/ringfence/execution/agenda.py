@@ -13,6 +13,7 @@ that we do not trade, and orders of ours in instruments that the configuration n
 | executions | on start | `EVERY_S`, on start, on reconnect, where a balance or an order says that one is missing |
 | balances, and so positions | 30 to 60 s | `EVERY_S`, and after each release |
 | what is not explained | 3 retries | a second look after the executions were read again, then a break (`reconcile`) |
+| executions taken back or restated | never | while balances are not explained: the latest ones once more (`restated`) |
 """
 
 from enum import IntFlag

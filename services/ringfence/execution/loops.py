@@ -120,7 +120,9 @@ class ReconcileLoop:
             await self._fills()
         if Look.BALANCES not in look:
             return None
-        activity, asked = app.manager.activity, app.clock.monotonic_ns()
+        activity = app.manager.activity
+        history = await self._history() if reconciler.doubtful else {}
+        asked = app.clock.monotonic_ns()
         app.balances = await app.venue.balances()
         agenda.succeeded(Look.BALANCES, asked)
         app.gate.hold(app.balances)
@@ -128,6 +130,9 @@ class ReconcileLoop:
         verdict = Verdict(sound=False, again=look)
         if drops != app.stream_drops or cycle != app.guard.cycle:
             return verdict  # the run began before what it was to prove
+        if restatements := reconciler.restatements(history, app.balances, activity, app.clock.wall_ns()):
+            app.perform(restatements)
+            return Verdict(sound=False, again=Look.BALANCES)
 
         def compare(now: int) -> None:
             nonlocal verdict
@@ -173,6 +178,13 @@ class ReconcileLoop:
         app.agenda.succeeded(Look.FILLS, asked)
         if reconciler.deferred != deferred:
             app.agenda.ask(OURS)
+
+    async def _history(self) -> dict[str, tuple[TradeReport, ...]]:
+        """The latest executions once more, for what the venue has since taken back or restated."""
+        reconciler, venue = self.app.reconciler, self.app.venue
+        return {
+            symbol: await venue.trades(symbol, reconciler.history_after(symbol)) for symbol in self.app.config.symbols
+        }
 
     async def _first_look(self) -> bool:
         """Take the account as we find it; False if it moved while we looked."""

@@ -5,13 +5,14 @@ twice give no new entry. What nobody can explain goes to the sub-ledger ``foreig
 explain is a break and halts trading. A break is confirmed by a second look with no fill in between, since lists of
 a venue are not taken at one instant. It ends when the difference does, or when a person engages and releases the
 system's KillSwitch: the difference is then booked as an adjustment (a deposit, a withdrawal), and kept on record.
+While one is suspected, executions that were taken in long ago are compared once more (`restated`).
 """
 
 from typing import Final
 
 import msgspec
 
-from ringfence.execution import ids
+from ringfence.execution import ids, restated
 from ringfence.execution.agenda import OURS, Look
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output, Query
@@ -63,6 +64,13 @@ class Reconciler:
         self._manager = manager
         self._guard = guard
         self._suspect: tuple[dict[str, int], int] | None = None
+        self._young: list[str] = []
+        """Executions that the venue seems to have restated, and that are too young for that to be believed."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the last balances were not explained: then the history is to be read again."""
+        return self._suspect is not None
 
     @property
     def foreign_orders(self) -> int:
@@ -193,6 +201,35 @@ class Reconciler:
         ]
         return made, entries
 
+    def history_after(self, symbol: str) -> str | None:
+        """From which execution on the venue is to list them once more; None = from its first."""
+        after = restated.known(self._manager, symbol)[1]
+        return after or (self.baseline.cursors.get(symbol) if self.baseline is not None else None)
+
+    def restatements(
+        self,
+        history: dict[str, tuple[TradeReport, ...]],
+        found: dict[str, VenueBalance],
+        activity_before: int,
+        wall: int,
+    ) -> list[Output]:
+        """Busts and corrections of executions long taken in, where history and balances prove them together.
+
+        ``history``: executions of each symbol as `history_after` says; ``activity_before``: from before it was read.
+        """
+        manager, self._young = self._manager, []
+        if manager.activity != activity_before:
+            return []
+        events = [
+            event
+            for symbol, reports in history.items()
+            for event in restated.compared(restated.known(manager, symbol)[0], reports, wall)
+        ]
+        if not events or restated.gained(manager, events) != self.differences(found):
+            return []
+        self._young = restated.young(manager, events, wall)
+        return [] if self._young else [output for event in events for output in manager.fold(event)]
+
     # --- balances
 
     def balances(self, found: dict[str, VenueBalance], activity_before: int, cycle: int, wall: int) -> Verdict:
@@ -213,8 +250,14 @@ class Reconciler:
         if self._suspect != (differences, manager.activity):
             self._suspect = (differences, manager.activity)
             return Verdict(sound=False, again=OURS)
-        self.breaks = differences
         told = ", ".join(f"{text(amount)} {asset}" for asset, amount in sorted(differences.items()))
+        if self._young:
+            self.breaks = {}  # nothing that a person should accept
+            executions = ", ".join(self._young[:10])
+            sentence = f"the account holds {told}, as if executions {executions} were restated; they are too young"
+            self._guard.hold(BREAK, Severity.HALT, f"{sentence} to be sure, so it is looked at again", wall)
+            return Verdict(sound=False, again=Look.BALANCES)
+        self.breaks = differences
         sentence = f"the account holds {told} that no order explains; engage and release the KillSwitch to accept it"
         self._guard.hold(BREAK, Severity.HALT, sentence, wall)
         return Verdict(sound=False)

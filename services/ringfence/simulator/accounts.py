@@ -105,3 +105,13 @@ class Ledger:
         self.balance(leg.account, leg.gets).free += leg.proceeds - leg.fee
         if leg.fee:
             self.balance(FEES, leg.gets).free += leg.fee
+
+    def restate(self, moves: dict[str, dict[str, int]]) -> bool:
+        """Take back what should not have moved. False, and nothing done, where a client no longer has it free."""
+        for account in moves.keys() - {MARKET, FEES}:
+            if any(self.balance(account, asset).free + amount < 0 for asset, amount in moves[account].items()):
+                return False
+        for account, changes in moves.items():
+            for asset, amount in changes.items():
+                self.balance(account, asset).free += amount
+        return True

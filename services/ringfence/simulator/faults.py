@@ -10,7 +10,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     kind: str
     """drop_streams, shutdown, http_status, cut, slow_answers, latency_ms, halt, silence, gap, lose_events,
-    repeat_events, swap_events, late_events, balance or clear."""
+    repeat_events, swap_events, late_events, balance, bust, correct or clear."""
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
     code: Annotated[int, msgspec.Meta(ge=-9_999, le=-1)] = -1000
     """Of http_status: what the answer's body says beside it."""
@@ -22,6 +22,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Of balance: the asset."""
     amount: str = "0"
     """Of balance: what the venue tells too much of the asset; a decimal, negative for too little."""
+    trade_id: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of bust and correct: which trade of ``symbol`` (`restating` says how that shows); 0 = the latest."""
+    price: str = ""
+    quantity: str = ""
+    """Of correct: decimals; empty = as it was. No more than was traded."""
     name: str = ""
     """Of http_status, cut and slow_answers: the one request that it hits, as the WebSocket API names it, such as
     order.place; empty = all that place or end orders."""

@@ -57,7 +57,7 @@ class Gateway:
 
     def fault(self, fault: Fault) -> str | None:
         """Make something go wrong; returns why the request makes no sense, or None."""
-        if fault.kind in {"halt", "silence", "gap"} and fault.symbol not in self.venue.instruments:
+        if fault.kind in {"halt", "silence", "gap", "bust", "correct"} and fault.symbol not in self.venue.instruments:
             return f"{fault.kind} needs a listed symbol, not {fault.symbol!r}"
         match fault.kind:
             case "http_status" | "cut":
@@ -70,6 +70,8 @@ class Gateway:
                 self.venue.instruments[fault.symbol].halted = fault.on
             case "balance":
                 return self._tell_wrongly(fault)
+            case "bust" | "correct":
+                return self._restate(fault)
             case "clear":
                 self.faults.clear()
                 self._in.latency_ns = self._out.latency_ns = self._configured_ns
@@ -108,6 +110,17 @@ class Gateway:
         except MoneyError as error:
             return str(error)
         return None
+
+    def _restate(self, fault: Fault) -> str | None:
+        try:
+            price = parse(fault.price) if fault.price else None
+            quantity = parse(fault.quantity) if fault.quantity else None
+        except MoneyError as error:
+            return str(error)
+        self.advance()
+        refusal = self.venue.restate(fault.symbol, fault.trade_id, price, 0 if fault.kind == "bust" else quantity)
+        self._publish()
+        return refusal
 
     def close(self) -> None:
         self._in.close()

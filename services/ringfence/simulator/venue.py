@@ -43,6 +43,7 @@ from ringfence.simulator.orders import (
     VenueEvent,
     VenueOrder,
 )
+from ringfence.simulator.restating import moves, restated
 from ringfence.simulator.traded import Instrument
 
 HISTORY_MAX: Final = 60_000
@@ -277,6 +278,49 @@ class Venue:
                 found.append(execution)
                 missing -= execution.quantity
         return found[::-1]
+
+    def restate(self, symbol: str, trade_id: int, price: int | None, quantity: int | None) -> str | None:
+        """Bust a past trade (quantity 0), or correct it; returns why that cannot be. 0 is the latest trade.
+
+        None leaves price or quantity as it is; more than was traded is never made of it.
+        """
+        found = [e for held in self._executions.values() for e in held if e.symbol == symbol]
+        trade_id = trade_id or max((e.trade_id for e in found), default=0)
+        old = [e for e in found if e.trade_id == trade_id]
+        if not old:
+            return f"no account has a trade {trade_id} of {symbol}"
+        price = old[0].price if price is None else price
+        quantity = old[0].quantity if quantity is None else quantity
+        if price <= 0 or not 0 <= quantity <= old[0].quantity:
+            return "a trade is restated to a price, and to no more than its quantity"
+        bps = {True: self.fees.maker_bps, False: self.fees.taker_bps}
+        changes = [(was, restated(was, price, quantity, bps[was.maker])) for was in old]
+        if not self.ledger.restate(moves(changes, self.instruments[symbol].listing)):
+            return f"what trade {trade_id} has brought is spent or locked"
+        for was, now in changes:
+            self._rewrite(was, now)
+        return None
+
+    def _rewrite(self, was: Execution, now: Execution) -> None:
+        """One end of a restated trade, in its account's history and its order."""
+        kept = self._executions[was.account]
+        place = kept.index(was)
+        if now.quantity:
+            kept[place] = now
+        else:
+            del kept[place]
+        order = self._orders.get(was.order_id)
+        if order is not None:
+            if order.open and now.quantity < was.quantity:
+                self.cancel(order, self.now_ns, "")
+            order.filled += now.quantity - was.quantity
+            order.amount += now.amount - was.amount
+            if order.status is Status.FILLED and order.filled < order.quantity:
+                order.status = Status.CANCELED
+        rules = self.instruments[was.symbol].listing.instrument
+        self.updated[was.account] = self.now_ns
+        balances = {asset: copy.copy(self.ledger.balance(was.account, asset)) for asset in (rules.base, rules.quote)}
+        self._events.append(AccountChange(account=was.account, balances=balances, ts=self.now_ns))
 
     def _quantity(self, instrument: Instrument, account: str, request: Request) -> int:
         if not request.quote_quantity:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from ringfence.model.money import SCALE, parse
+from ringfence.model.money import SCALE, bps_of, notional, parse
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.config import ConfigError, GeneratedMarket, RecordedMarket, SimulatorConfig
 from ringfence.simulator.accounts import Ledger, LedgerError
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.market import BookChange, MarketEvent, Print
-from ringfence.simulator.orders import Reason, Refusal, Request, Status, VenueOrder
+from ringfence.simulator.orders import AccountChange, Prevention, Reason, Refusal, Report, Request, Status, VenueOrder
 from ringfence.simulator.server import build_venue, read_credentials
 from ringfence.simulator.venue import Fees, Venue
 
@@ -179,3 +179,78 @@ def test_a_configuration_that_cannot_be_served_is_refused_with_the_reason(tmp_pa
     (empty / "api-secret").write_text("")
     with pytest.raises(ConfigError, match="empty"):
         read_credentials(empty)
+
+
+# --- trades taken back and restated
+
+
+def test_a_busted_trade_leaves_the_account_as_if_it_had_never_been() -> None:
+    """Balances and history; its order was full, and is canceled with so much less executed."""
+    at = venue(maker="7.5")
+    before = held(at, "BTC"), held(at, "USDT")
+    order = place(at, request(Side.BUY, "1.5"))
+    first, second = at.executions("a")
+    at.take_events()
+    assert at.restate(BTC, first.trade_id, None, 0) is None
+    assert list(at.executions("a")) == [second] == at.executions_of(order)
+    assert (order.status, order.filled, order.amount) == (Status.CANCELED, second.quantity, second.amount)
+    events = at.take_events()
+    assert [type(event) for event in events] == [AccountChange], "the stream tells balances, and nothing of the trade"
+    assert at.restate(BTC, 0, None, 0) is None, "the latest"
+    assert (held(at, "BTC"), held(at, "USDT")) == before
+    assert at.ledger.total("BTC") == parse("2")
+    assert order.filled == order.amount == 0
+    assert at.restate(BTC, first.trade_id, None, 0) == f"no account has a trade {first.trade_id} of {BTC}"
+
+
+def test_a_corrected_trade_keeps_its_id_and_time_and_has_new_figures() -> None:
+    """A higher price is paid for what was bought, and the fee of a sale follows it."""
+    at = venue()
+    bought, sold = place(at, request(Side.BUY, "1")), place(at, request(Side.SELL, "1"))
+    was = at.executions_of(sold)[0]
+    assert at.restate(BTC, at.executions_of(bought)[0].trade_id, parse("60010"), None) is None
+    assert at.restate(BTC, was.trade_id, parse("59990"), parse("0.5")) is None
+    now = at.executions_of(sold)[0]
+    assert (now.trade_id, now.ts, now.price, now.quantity) == (was.trade_id, was.ts, parse("59990"), parse("0.5"))
+    amount = notional(now.price, now.quantity)
+    assert (now.amount, now.commission) == (amount, bps_of(amount, parse("10")))
+    assert (bought.status, sold.status) == (Status.FILLED, Status.CANCELED)
+    assert at.ledger.delta("a") == {
+        "BTC": parse("1") - parse("0.001") - parse("0.5"),
+        "USDT": parse("-60010") + now.amount - now.commission,
+    }
+    assert at.ledger.total("USDT") == parse("200000")
+
+
+def test_an_open_order_whose_trade_is_busted_is_canceled() -> None:
+    """What the execution took off the book does not come back to it."""
+    at = venue()
+    order = place(at, request(Side.BUY, "1.5", "60001"))
+    assert (order.status, order.filled) == (Status.PARTIALLY_FILLED, parse("1"))
+    at.take_events()
+    assert at.restate(BTC, 0, None, 0) is None
+    assert (order.status, order.filled) == (Status.CANCELED, 0)
+    assert [event.kind for event in at.take_events() if isinstance(event, Report)] == ["CANCELED"]
+    assert held(at, "USDT") == (parse("200000"), 0)
+
+
+def test_both_ends_of_a_busted_self_trade_are_taken_back() -> None:
+    at = venue()
+    resting = place(at, request(Side.SELL, "1", "60000.5", client_order_id="maker"))
+    place(at, request(Side.BUY, "1", "60000.5", prevention=Prevention.NONE))
+    assert resting.filled == parse("1")
+    assert at.restate(BTC, 0, None, 0) is None
+    assert list(at.executions("a")) == []
+    assert (held(at, "BTC"), held(at, "USDT")) == ((parse("2"), 0), (parse("200000"), 0))
+
+
+def test_what_is_spent_cannot_be_taken_back_and_no_more_is_made_of_a_trade_than_it_was() -> None:
+    at = venue()
+    trade = at.executions_of(place(at, request(Side.BUY, "1")))[0]
+    place(at, request(Side.SELL, "2.5", "61000", client_order_id="locks it"))
+    books = held(at, "BTC"), held(at, "USDT")
+    assert at.restate(BTC, trade.trade_id, None, 0) == f"what trade {trade.trade_id} has brought is spent or locked"
+    assert at.restate(BTC, trade.trade_id, None, parse("1.1")) is not None
+    assert at.restate(BTC, trade.trade_id, 0, None) is not None
+    assert (held(at, "BTC"), held(at, "USDT")) == books
+    assert list(at.executions("a")) == [trade]
