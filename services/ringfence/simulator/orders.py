@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.orders import UNPRICED, OrderType, Side, TimeInForce
 from ringfence.simulator.accounts import Balance
 
 
@@ -127,6 +127,19 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
     @property
     def open(self) -> bool:
         return self.status in OPEN
+
+    def released(self) -> Request:
+        """What it asks for once its trigger was reached."""
+        return Request(
+            symbol=self.symbol,
+            client_order_id=self.client_order_id,
+            side=self.side,
+            type=OrderType.MARKET if self.type in UNPRICED else OrderType.LIMIT,
+            time_in_force=self.time_in_force,
+            price=self.price,
+            quantity=self.quantity,
+            prevention=self.prevention,
+        )
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -199,7 +199,7 @@ class Venue:
             order.working, order.updated = True, ts
             touched: dict[str, set[str]] = {}
             self._end_partner(instrument, order, touched)
-            asset, needed = self._needs(instrument, order.account, _request(order), order.quantity)
+            asset, needed = self._needs(instrument, order.account, order.released(), order.quantity)
             missing = needed - order.reserved
             if missing > 0 and not self.ledger.reserve(order.account, asset, missing):
                 self._close(instrument, order.order_id, Status.EXPIRED, "EXPIRED", touched)
@@ -593,19 +593,5 @@ def _command(order: VenueOrder) -> Place:
         price=order.price,
         quantity=order.quantity - order.filled,
         display=order.display,
-        prevention=order.prevention,
-    )
-
-
-def _request(order: VenueOrder) -> Request:
-    """A triggered order, to ask what it needs now."""
-    return Request(
-        symbol=order.symbol,
-        client_order_id=order.client_order_id,
-        side=order.side,
-        type=OrderType.MARKET if order.type in UNPRICED else OrderType.LIMIT,
-        time_in_force=order.time_in_force,
-        price=order.price,
-        quantity=order.quantity,
         prevention=order.prevention,
     )
