@@ -19,7 +19,7 @@ from ringfence.model.money import parse as money
 from ringfence.model.orders import FillBusted, OrderType, OutcomeUnknown, Side, TimeInForce
 from ringfence.runtime.config import Allocation, Limits, Track
 from ringfence.venues.api import VenueBalance
-from ringfence.wire.messages import FeedStatus, Intent, Quote
+from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
 
 TICK = money("0.01")
 TRACKS = ("stable", "candidate")
@@ -57,6 +57,7 @@ limits = st.fixed_dictionaries(
         "market_volatility_halt_bps": maybe(0, 200),
         "market_crossed_settle_ms": st.sampled_from([None, 500]),
         "account_balance_floor": maybe(1, 1_000_000),
+        "order_participation_percent": maybe(1, 20),
         "rules_restricted": st.sampled_from([(), (ETH,)]),
     }
 ).map(lambda found: msgspec.structs.replace(LIMITS, **found))
@@ -76,6 +77,9 @@ narrow = st.sampled_from(
         ),
         {"order_messages_per_second": 0},
         {"order_messages_per_second": 1},
+        {"order_slippage_bps": money("1")},
+        {"order_collar_bps": money("1")},
+        {"order_participation_percent": money("10")},
         {"order_working_orders": 2},
         {"position_open_positions": 0},
         {"position_open_positions": 1},
@@ -114,6 +118,8 @@ steps = st.one_of(
     st.tuples(st.just("hold"), st.sampled_from(["0", "30000", "1000000"])),
     st.tuples(st.just("slots"), tracks, symbols),
     st.tuples(st.just("rules"), symbols, venue_rules),
+    st.tuples(st.just("book"), symbols, st.sampled_from([-1, 0, 0, 0, 1, 3000]), st.sampled_from([1, 300, 10**7])),
+    st.tuples(st.just("trades"), symbols, st.sampled_from([0, 2, 10_000])),
     st.tuples(st.just("refuse"), tracks, st.sampled_from(["barred", "ungranted", "latched", "losses", ""])),
 )
 wanted = st.tuples(tracks, symbols, sides, distances, sizes, st.integers(0, 40))
@@ -155,21 +161,34 @@ class World(Rig):
             ts_decided=self.wall, **plain,
         )  # fmt: skip
 
+    def taking(self, track: str, symbol: str, side: Side, lots: int, kind: OrderType = OrderType.LIMIT) -> Intent:
+        """At the other side's best price, or at any."""
+        market = self.gate.markets[symbol]
+        price = 0 if kind is OrderType.MARKET else market.ask if side is Side.BUY else market.bid
+        plain = self.order(track, symbol, side, 1, lots, type=kind, time_in_force=TimeInForce.IOC)
+        return msgspec.structs.replace(plain, price=price)
+
     def ask_at_the_bounds(self, track: str, symbol: str) -> None:
-        """The largest and the smallest order at each end of the prices that are cleared, and right at the touch."""
+        """The largest and the smallest order at each end of the prices that are cleared, beside the touch and at it."""
         slot = self.gate.tracks[track].slots.get(symbol)
         bounds = slot.clearance if slot is not None else None
         market = self.gate.markets[symbol]
         if bounds is None or bounds.most <= 0:
             return
-        for side, least, most, touch in (
-            (Side.BUY, bounds.price_least, bounds.buy_most, market.ask - TICK),
-            (Side.SELL, bounds.sell_least, bounds.price_most, market.bid + TICK),
+        for side, least, most, *touch in (
+            (Side.BUY, bounds.price_least, bounds.buy_most, market.ask - TICK, market.ask),
+            (Side.SELL, bounds.sell_least, bounds.price_most, market.bid + TICK, market.bid),
         ):
-            for price in (-(-least // TICK) * TICK, most // TICK * TICK, touch):
+            for price in (-(-least // TICK) * TICK, most // TICK * TICK, *touch):
                 for quantity in (-(-bounds.least // 1000) * 1000, bounds.most // 1000 * 1000):
                     plain = self.order(track, symbol, side, 1, 1)
                     self.ask(msgspec.structs.replace(plain, price=price, quantity=quantity))
+
+    def book(self, symbol: str, off: int, lots: int) -> None:
+        """One level on each side, ``off`` ticks outside the quote."""
+        market = self.gate.markets[symbol]
+        bids, asks = ((market.bid - off * TICK, lots * 1000),), ((market.ask + off * TICK, lots * 1000),)
+        market.book(BookTop(symbol, 1, WALL, WALL, bids, asks), self.mono)
 
     def live(self, pick: int) -> str:
         names = list(self.manager.live)
@@ -237,6 +256,12 @@ class World(Rig):
                 one.lost(one.equity, one.loss, why == "latched", ("DRAWDOWN_REDUCE x",) * (why == "losses"))
             case ("rules", symbol, changes):
                 self.gate.markets[symbol].instrument = msgspec.structs.replace(rules(symbol), **changes)
+            case ("book", symbol, off, lots):
+                self.book(symbol, off, lots)
+            case ("trades", symbol, amount):
+                tape = self.gate.markets[symbol].tape
+                tape.trade(amount * SCALE, self.mono - 11 * SECOND)
+                tape.trade(amount * SCALE, self.mono)
             case ("slots", track, symbol):
                 self.gate.tracks[track].slot(self.gate.markets[symbol])
 
@@ -267,6 +292,8 @@ def test_what_is_cleared_passes_every_check(history: list[tuple[Any, Any]]) -> N
         world.do(step)
         world.ask(world.order(track, symbol, side, away, lots, **KINDS.get(kind, {})))
         world.ask(world.order(track, symbol, side, 5, 200))
+        world.ask(world.taking(track, symbol, side, 200))
+        world.ask(world.taking(track, symbol, side, 200, OrderType.MARKET))
         for one in TRACKS:
             world.ask_at_the_bounds(one, symbol)
 
@@ -282,19 +309,30 @@ KINDS: dict[int, dict[str, Any]] = {
     8: {"type": "LIMIT"},
     9: {"display": False},
     10: {"stop_price": 0.0},
+    11: {"time_in_force": TimeInForce.FOK},
+    12: {"type": OrderType.MARKET},
+    13: {"type": OrderType.LIMIT_MAKER, "time_in_force": TimeInForce.IOC},
 }
 
 
 def test_a_quiet_gate_clears_plain_orders() -> None:
     """Else the comparison above would compare the long way with itself."""
     world = World()
+    world.granted = msgspec.structs.replace(
+        LIMITS, order_participation_percent=money("10"), order_slippage_bps=money("5")
+    )
+    world.granted_again()
+    world.do(("trades", BTC, 10_000))
     for track in TRACKS:
         world.gate.tracks[track].slot(world.gate.markets[BTC])
     for away in range(1, 200):
         for track in TRACKS:
             for side in Side:
                 assert world.ask(world.order(track, BTC, side, away, 100 + away)) == []
-    assert world.asked == 4 * 199
+                assert world.ask(world.order(track, BTC, side, away, 100, type=OrderType.LIMIT_MAKER)) == []
+                assert world.ask(world.taking(track, BTC, side, 100 + away)) == []
+                assert world.ask(world.taking(track, BTC, side, 100 + away, OrderType.MARKET)) == []
+    assert world.asked == 4 * 4 * 199
     assert world.judged == 0
 
 

@@ -99,7 +99,6 @@ class Caps:
         "blackouts",
         "book_stale_ns",
         "collar_bps",
-        "collared",
         "concentration",
         "far_bps",
         "fee_token",
@@ -186,7 +185,6 @@ class Caps:
             or self.fee_token_floor
         )
         """There is something to look at that most systems do not have."""
-        self.collared = min(self.static_bps, self.far_bps) != UNLIMITED
 
     def tightest(self, equity: int) -> int:
         """The smallest of the limits on the value of positions, for an owner of that equity."""

@@ -13,11 +13,14 @@ next lower one (`Market.quote`), and a bid of a sound quote below it, so the che
 
 from typing import Final
 
-from ringfence.execution.state import CEILING_SHIFT, Market, Track
-from ringfence.execution.tape import SECOND_NS
+from ringfence.execution.conditions import participation
+from ringfence.execution.state import CEILING_SHIFT, Market, Slot, Track
 from ringfence.model.money import BPS, SCALE
+from ringfence.model.orders import Side
+from ringfence.wire.messages import Intent
 
 _BPS_SCALE: Final = SCALE * BPS
+_BUY = Side.BUY
 PARTS: Final = 8
 """An order is small if it takes no more than this part of the room that limits leave an empty book."""
 _SMALLEST: Final = 2
@@ -25,12 +28,13 @@ _SMALLEST: Final = 2
 
 
 class Clearance:
-    """Of passive limit orders of one track in one instrument. Money is scaled by 1e-8."""
+    """Of one track's plain orders in one instrument: limit, maker and market. Money is scaled by 1e-8."""
 
     __slots__ = (
         "account_room",
         "account_working",
         "buy_most",
+        "caps",
         "ceiling",
         "instrument",
         "least",
@@ -54,6 +58,7 @@ class Clearance:
         caps, whole, rules = track.caps, account.caps, market.instrument
         assert rules is not None  # noqa: S101 - what the caller promises; assertions stay on
         self.instrument = rules
+        self.caps = caps
         reference = market.tape.reference
         self.ceiling = ceiling = market.ceiling
 
@@ -72,7 +77,7 @@ class Clearance:
             self.sell_least = max(self.sell_least, reference - static * reference // _BPS_SCALE)
 
         self.least = max(_SMALLEST, rules.quantity_min, -(-rules.notional_min * SCALE // self.price_least))
-        self.most = min(rules.quantity_max, caps.quantity)
+        self.most = min(rules.quantity_max, rules.market_quantity_max, caps.quantity)
         if ceiling > 0:
             self.most = min(self.most, min(rules.notional_max, caps.value) * SCALE // ceiling)
         self.room = track.tightest() * SCALE
@@ -95,12 +100,41 @@ class Clearance:
         self.settled_mono = market.tape.crossed_mono + caps.settle_ns
         """Until then a crossed quote was too recent."""
 
+    def takes_little(self, intent: Intent, price: int, slot: Slot, mono: int) -> bool:
+        """Is an order that takes filled by the best level of a fresh book, inside the collar, for what it may cost, and
+        small beside what is traded? ``price``: its own, or of a market order the level's."""
+        market, caps = slot.market, self.caps
+        bid, ask = market.bid, market.ask
+        buying = intent.side is _BUY
+        levels = market.asks if buying else market.bids
+        if not levels or mono - market.book_mono > caps.book_stale_ns:
+            return False
+        level, visible = levels[0]
+        middle = bid + ask  # twice the mid
+        if buying:
+            sane = ask <= level <= price <= ask + ask * caps.collar_bps // _BPS_SCALE
+            lost = 2 * level - middle
+        else:
+            sane = bid - bid * caps.collar_bps // _BPS_SCALE <= price <= level <= bid
+            lost = middle - 2 * level
+        if not sane or intent.quantity > visible or lost * _BPS_SCALE > caps.slippage_bps * middle:
+            return False
+        refused: list[str] = []
+        participation(intent, market, slot, caps, mono, refused)
+        return not refused
+
+
+def taking_price(market: Market, side: Side) -> int:
+    """What an order for any price pays at the best level, and not less than the quote says; 0 = nobody offers."""
+    if side is _BUY:
+        return max(market.ask, market.asks[0][0]) if market.asks else 0
+    return min(market.bid, market.bids[0][0]) if market.bids else 0
+
 
 def _closed(owner: Track) -> bool:
-    """Is it refused, or refused new exposure? And has it a rate at all?"""
-    caps = owner.caps
-    refused = owner.barred or owner.ungranted or owner.losses or owner.loss_latched or owner.loss >= caps.loss
-    return bool(refused) or caps.message_ns > SECOND_NS
+    """Is it refused, or refused new exposure?"""
+    refused = owner.barred or owner.ungranted or owner.losses or owner.loss_latched or owner.loss >= owner.caps.loss
+    return bool(refused)
 
 
 def _crowded(track: Track, account: Track, instruments: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from ringfence.execution import conditional
 from ringfence.execution.caps import UNLIMITED, Caps
-from ringfence.execution.clearance import Clearance
+from ringfence.execution.clearance import Clearance, taking_price
 from ringfence.execution.collars import collars, triggers
 from ringfence.execution.conditions import allowed, calm, daily, fees, participation
 from ringfence.execution.exposure import cash, exposure, fits
@@ -44,6 +44,7 @@ _GTC = TimeInForce.GTC
 _ZERO: Final = 0
 """Compared by identity: there is one small zero, and another kind of zero is no number."""
 _LIMIT = OrderType.LIMIT
+_MAKER = OrderType.LIMIT_MAKER
 _MARKET = OrderType.MARKET
 
 
@@ -66,7 +67,7 @@ class Gate:
     def check(self, intent: Intent, wall: int, mono: int) -> list[str]:
         """All reasons to refuse; empty = it may become an order now.
 
-        Most orders are passive and far inside all limits: one condition clears them. What it does not is judged.
+        Most orders are plain and far inside all limits: one condition clears them. What it does not is judged.
         """
         try:
             track = self.tracks[intent.track]
@@ -78,15 +79,18 @@ class Gate:
             bounds = self._clearance(slot)
             if bounds is None:
                 return self.judge(intent, wall, mono)
+        kind = intent.type
         quantity = intent.quantity
         price = intent.price
+        if kind is _MARKET and price is _ZERO:
+            kind, price = _LIMIT, taking_price(market, intent.side)
         if (
-            # exact numbers and known words, and nothing that a plain limit order does not have
+            # exact numbers and known words, and nothing that a plain order does not have
             type(quantity) is int
             and type(price) is int
             and type(intent.ts_decided) is int
-            and intent.type is _LIMIT
-            and intent.time_in_force is _GTC
+            and (kind is _LIMIT or (kind is _MAKER and intent.time_in_force is _GTC))
+            and type(intent.time_in_force) is TimeInForce
             and intent.stop_price is _ZERO
             and intent.trailing_bps is _ZERO
             and intent.display is _ZERO
@@ -112,12 +116,12 @@ class Gate:
             and not price % bounds.tick
             and (
                 bounds.price_least <= price <= bounds.buy_most
-                and price < market.ask
+                and (price < market.ask or bounds.takes_little(intent, price, slot, mono))
                 and not (slot.resting_sells and price >= min(slot.resting_sells.values()))
                 if intent.side is _BUY
                 else intent.side is _SELL
                 and bounds.sell_least <= price <= bounds.price_most
-                and price > market.bid
+                and (price > market.bid or bounds.takes_little(intent, price, slot, mono))
                 and not (slot.resting_buys and price <= max(slot.resting_buys.values()))
             )
             # positions at worst case, and the cash that is left
@@ -294,9 +298,9 @@ class Gate:
             found.append(f"INTENT_STALE age_ms={age // 1_000_000} limit_ms={track.caps.quote_stale_ns // 1_000_000}")
         elif age < -FUTURE_NS:
             found.append(f"INTENT_FROM_THE_FUTURE ahead_ms={-age // 1_000_000}")
-        if not _token(track, mono):
+        if track.ready_mono > mono:
             found.append(f"RATE_TRACK_EXCEEDED track={track.name} limit_per_s={track.caps.rate}")
-        if not _token(self.account, mono):
+        if self.account.ready_mono > mono:
             found.append(f"RATE_ACCOUNT_EXCEEDED limit_per_s={self.account.caps.rate}")
 
     def _order(self, intent: Intent, market: Market, track: Track, reducing: bool, mono: int, found: list[str]) -> bool:
@@ -463,8 +467,3 @@ def _unreadable(intent: Intent) -> list[str]:
         if type(value) is not kind:
             found.append(f"{code} {name}={str(value)[:40]}")
     return found
-
-
-def _token(track: Track, mono: int) -> bool:
-    """Is one message left?"""
-    return track.ready_mono <= mono and track.caps.message_ns <= SECOND_NS

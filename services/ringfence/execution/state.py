@@ -262,7 +262,7 @@ class Track:
         self.full_mono = SECOND_NS
         """When the message bucket will be full again, if nothing is sent. It holds one second's worth (F29)."""
         self.ready_mono = 0
-        """When it holds one message again."""
+        """When it holds one message again; with a rate of nothing never."""
         self.bounded: list[Slot] = []
         """Whose `Clearance` is computed from its terms."""
         self.valued = 0

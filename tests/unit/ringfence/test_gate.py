@@ -58,6 +58,8 @@ def ready(*tracks: Track, limits: Limits = LIMITS, granted: Limits | str = LIMIT
     market.status(FeedStatus(SYMBOL, WALL, True, ""), MONO)
     allocation = Allocation(epoch=1, tracks=tracks or (track(),), limits=limits)
     allocate(gate.tracks, gate.account, allocation, {"g": granted}, paper=False)
+    for one in gate.tracks.values():
+        one.slot(market)  # as after its first order, from which on bounds may clear what is asked
     return gate
 
 
@@ -225,7 +227,7 @@ def test_positions_count_what_may_still_execute() -> None:
 def test_gross_counts_all_instruments() -> None:
     gate = ready()
     other = gate.markets["ETHUSDT"]
-    other.ask = money("2000")
+    other.quote(Quote("ETHUSDT", 1, WALL, money("1999"), money("1"), money("2000"), money("1")), MONO)
     slot = gate.tracks["stable"].slot(other)
     slot.position = money("-55")
     slot.settle()

@@ -67,6 +67,7 @@ def gate(*, weight: int = 100, **limits: Any) -> Gate:
     allocate(made.tracks, made.account, Allocation(epoch=1, tracks=(track,), limits=found), {"g": found}, paper=False)
     made.account.equity = money("100000")
     made.tracks["stable"].equity = money("100000") * weight // 100
+    made.tracks["stable"].slot(made.markets[SYMBOL])  # as after its first order: bounds may clear what is asked
     return made
 
 
