@@ -371,31 +371,3 @@ def test_a_price_that_rises_takes_up_room() -> None:
         for track in TRACKS if shared else TRACKS[:1]:
             world.ask_at_the_bounds(track, BTC)
         assert world.judged == world.asked > 0
-
-
-def test_a_new_reference_price_moves_the_static_collar() -> None:
-    """Up a percent when the old reference has lasted five minutes, and back: more than 1 % from the new one."""
-    world = World()
-    world.current = world.granted = msgspec.structs.replace(LIMITS, order_static_collar_bps=money("100"))
-    world.granted_again()
-    world.gate.tracks["stable"].slot(world.gate.markets[BTC])
-    assert world.ask(world.order("stable", BTC, Side.SELL, 1, 100)) == []
-    world.do(("time", 301_000))
-    for off in (500, -10):
-        world.do(("quote", BTC, off, 1))
-        world.do(("feed", BTC, True))
-    refused = world.ask(world.order("stable", BTC, Side.SELL, 1, 100))
-    assert [reason.partition(" ")[0] for reason in refused] == ["PRICE_BEYOND_STATIC_COLLAR"]
-
-
-def test_numbers_of_another_kind_are_never_cleared() -> None:
-    world = World()
-    world.gate.tracks["stable"].slot(world.gate.markets[BTC])
-    good = world.order("stable", BTC, Side.BUY, 5, 100)
-    assert world.ask(good) == []
-    for name in ("quantity", "price", "ts_decided"):
-        for value in (float(getattr(good, name)), True, str(getattr(good, name)), float("nan")):
-            refused = world.ask(msgspec.structs.replace(good, **{name: value}))
-            assert refused, (name, value)
-    for side in ("BUY", "SELL", "", None):
-        assert world.ask(msgspec.structs.replace(good, side=side))

@@ -23,8 +23,6 @@ _BPS_SCALE: Final = SCALE * BPS
 _BUY = Side.BUY
 PARTS: Final = 8
 """An order is small if it takes no more than this part of the room that limits leave an empty book."""
-_SMALLEST: Final = 2
-"""Of prices and quantities, in units of 1e-8. A truth value is smaller."""
 
 
 class Clearance:
@@ -35,7 +33,6 @@ class Clearance:
         "account_working",
         "buy_most",
         "caps",
-        "ceiling",
         "instrument",
         "least",
         "lot",
@@ -60,26 +57,21 @@ class Clearance:
         self.instrument = rules
         self.caps = caps
         reference = market.tape.reference
-        self.ceiling = ceiling = market.ceiling
+        ceiling = max(1, market.ceiling)  # without a quote nothing is cleared anyway
 
         self.tick, self.lot = rules.tick, rules.lot
-        low = max(1, ceiling - (ceiling >> CEILING_SHIFT))
+        low = ceiling - (ceiling >> CEILING_SHIFT)
         """No ask below. Together with the ceiling it bounds everything that is measured from the quote."""
         static, far = caps.static_bps, caps.far_bps
-        self.price_least = max(_SMALLEST, rules.price_min, low >> 1, ceiling - far * ceiling // _BPS_SCALE)
+        self.price_least = max(1, rules.price_min, low >> 1, ceiling - far * ceiling // _BPS_SCALE)
         """Of any order: the far side of a buy, at the highest bid."""
         self.price_most = min(rules.price_max, ceiling, low + far * low // _BPS_SCALE)
         """Of any order: the far side of a sell, at the lowest ask."""
-        self.buy_most, self.sell_least = self.price_most, self.price_least
+        self.buy_most = min(self.price_most, reference + static * reference // _BPS_SCALE)
         """The static collar, beside the bounds of any order."""
-        if reference > 0:
-            self.buy_most = min(self.buy_most, reference + static * reference // _BPS_SCALE)
-            self.sell_least = max(self.sell_least, reference - static * reference // _BPS_SCALE)
+        self.sell_least = max(self.price_least, reference - static * reference // _BPS_SCALE)
 
-        self.least = max(_SMALLEST, rules.quantity_min, -(-rules.notional_min * SCALE // self.price_least))
-        self.most = min(rules.quantity_max, rules.market_quantity_max, caps.quantity)
-        if ceiling > 0:
-            self.most = min(self.most, min(rules.notional_max, caps.value) * SCALE // ceiling)
+        self.least = max(1, rules.quantity_min, -(-rules.notional_min * SCALE // self.price_least))
         self.room = track.tightest() * SCALE
         """What may be taken up before the order, at worst case and at ceilings, scaled twice: by all positions of the
         track, and (``account_room``) of everybody."""
@@ -87,9 +79,9 @@ class Clearance:
         floor = whole.balance_floor and caps.balance_floor
         if floor:  # no buys cost more than twice the gross, and fees
             self.account_room = min(self.account_room, (balances.get(rules.quote, 0) - floor) * SCALE // 4)
-        if ceiling > 0:
-            self.most = min(self.most, min(self.room, self.account_room) // (PARTS * ceiling))
-        if caps.ruled or ceiling <= 0 or _closed(track) or _closed(account) or _crowded(track, account, instruments):
+        value = min(rules.notional_max * SCALE, caps.value * SCALE, self.room // PARTS, self.account_room // PARTS)
+        self.most = min(rules.quantity_max, rules.market_quantity_max, caps.quantity, value // ceiling)
+        if caps.ruled or _closed(track) or _closed(account) or _crowded(track, account, instruments):
             self.most = 0
         self.room -= self.most * ceiling
         self.account_room -= self.most * ceiling
