@@ -5,6 +5,7 @@ the proof: gates watch the switches themselves and write their own lines. A pass
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import aiohttp
@@ -17,11 +18,14 @@ from ringfence.wire import kill, stops
 from ringfence.wire.alerts import GateFacts, StopFacts, holding
 from ringfence_operator import interpret
 from ringfence_operator.api import Condition as ConditionModel
-from ringfence_operator.api import KillSwitchStatus
+from ringfence_operator.api import KillSwitchStatus, sentence
+from ringfence_operator.api.killswitch import LastStop
 from ringfence_operator.cluster.gates import Push, Target, push_all
 from ringfence_operator.cluster.observe import SwitchSeen, observe_switch, read_secret
 from ringfence_operator.cluster.report import write_events, write_status
 from ringfence_operator.desired import plan as names
+from ringfence_operator.records import written
+from ringfence_operator.rollout import stopped
 from ringfence_operator.rollout.health import Pod
 from ringfence_operator.rollout.state import Event
 from ringfence_operator.rollout.switch import Asked, Line, Summary, acknowledged, line, summarize
@@ -234,20 +238,25 @@ async def _report(
     status = seen.switch.get("status") or {}
     before = interpret.conditions_of(_models(status.get("conditions") or ()))
     summary = summarize(asked, gates, lines, before, now)
+    said = spoken(seen.switch, asked, written(now))
+    last = stopped.remembered(said, last_stop(status))
     wanted = KillSwitchStatus(
         observed_generation=asked.generation,
         conditions=interpret.condition_models(summary.conditions),
         gates_acknowledged=summary.gates_acknowledged or None,
         working_orders=summary.working_orders,
-        engaged_by=engaged_by(seen.switch) if asked.engaged else None,
+        state=stopped.state(said),
+        reason=sentence(stopped.sentence(said, last)),
+        last_stop=None if last is None else LastStop.model_validate(asdict(last)),
+        engaged_by=said.by if asked.engaged else None,
     ).dump()
     wanted.pop("gates", None)
     if await write_status(world.client, seen.switch, wanted, others=GATES_OWN):
-        await write_events(world.client, seen.switch, _events(before, summary, asked), now)
+        await write_events(world.client, seen.switch, _events(before, summary, stopped.sentence(said, last)), now)
     return summary
 
 
-def _events(before: Iterable[Any], summary: Summary, asked: Asked) -> Iterable[Event]:
+def _events(before: Iterable[Any], summary: Summary, released: str) -> Iterable[Event]:
     """A line in kubectl describe for each thing that became true, and for the release."""
     known = {c.type: c.status for c in before}
     for condition in summary.conditions:
@@ -255,16 +264,37 @@ def _events(before: Iterable[Any], summary: Summary, asked: Asked) -> Iterable[E
             level = "Warning" if condition.type == "Engaged" else "Normal"
             yield Event(type=level, reason=condition.type, message=condition.message)  # type: ignore[arg-type]
         if condition.type == "Engaged" and condition.status == "False" and known.get("Engaged") == "True":
-            yield Event(type="Normal", reason="Released", message=f"generation {asked.generation}")
+            yield Event(type="Normal", reason="Released", message=released)
 
 
-def engaged_by(switch: Manifest) -> str | None:
-    """The program that wrote ``spec.engaged`` last, as managedFields tell; who was behind it is in the audit log."""
+def spoken(switch: Manifest, asked: Asked, now: str) -> stopped.Spoken:
+    """The spec, with the program that wrote ``spec.engaged`` last, as managedFields tell, and when; who was behind
+    that program is in the audit log, but for a release, which names a person."""
+    spec = switch.get("spec")
+    known: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
+    field = "f:engaged" if asked.engaged or not asked.severity else "f:restrict"
+    by, at = "", now
     for entry in switch["metadata"].get("managedFields") or ():
-        spec = (entry.get("fieldsV1") or {}).get("f:spec") or {}
-        if "f:engaged" in spec and entry.get("subresource", "") == "":
-            return str(entry.get("manager", "")) or None
-    return None
+        wrote = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if field in wrote and entry.get("subresource", "") == "":
+            by, at = str(entry.get("manager") or ""), str(entry.get("time") or now)
+    person = str(known.get("releasedBy") or "") if not asked.severity else ""
+    return stopped.Spoken(
+        severity=asked.word,
+        engaged=asked.engaged,
+        reason=sentence(str(known.get("reason") or "")),
+        by=person or by,
+        at=at,
+    )
+
+
+def last_stop(status: Mapping[str, Any]) -> stopped.LastStop | None:
+    """As it was written; None where that cannot be read."""
+    try:
+        found = LastStop.parse(status["lastStop"])
+    except (KeyError, ValidationError):
+        return None
+    return stopped.LastStop(**found.model_dump())
 
 
 def _models(found: Iterable[Mapping[str, Any]]) -> Iterable[ConditionModel]:

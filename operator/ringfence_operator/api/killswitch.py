@@ -185,6 +185,23 @@ class Gate(Status):
     """When it wrote this line, RFC 3339 with microseconds."""
 
 
+class LastStop(Status):
+    """The present stop, or the last one, as the operator saw it."""
+
+    severity: Word = ""
+    """How hard it stops or stopped: ReduceOnly, Halt, Cancel or Flatten."""
+    reason: Text = ""
+    """Why, in the words of whoever engaged it."""
+    by: Word = ""
+    """The program that engaged it."""
+    since: Instant = ""
+    """When it was engaged, RFC 3339."""
+    released_by: Word = ""
+    """Who released it; empty while it holds."""
+    released_at: Instant = ""
+    """When it was released, RFC 3339; empty while it holds."""
+
+
 class KillSwitchStatus(Status):
     """What the gates did. The lines of `gates` are each gate's own; the rest is the operator's."""
 
@@ -198,6 +215,12 @@ class KillSwitchStatus(Status):
     """Gates that acknowledged of those that it covers, such as 1/1."""
     working_orders: Count | None = None
     """Orders of all covered systems that may still execute; absent where a gate does not know."""
+    state: Word | None = None
+    """Engaged, Restricted or Released."""
+    reason: Text | None = None
+    """Why it is in this state: what it is engaged for, or who released it when. spec.reason stays after a release."""
+    last_stop: LastStop | None = None
+    """What it stops for, or stopped for the last time."""
     engaged_by: Word | None = None
     """Who engaged it, as far as the object's managedFields tell: the program that wrote it."""
 
@@ -250,7 +273,8 @@ KIND: Final = Kind(
         Column("Action", ".spec.action", "string", "What engaged does."),
         Column("Gates", ".status.gatesAcknowledged", "string", "Gates that acknowledged, of all that it covers."),
         Column("Orders", ".status.workingOrders", "integer", "Orders that may still execute."),
-        Column("Reason", ".spec.reason", "string", "Why, in the words of whoever engaged it."),
+        Column("State", ".status.state", "string", "Engaged, Restricted or Released, as the operator has seen."),
+        Column("Reason", ".status.reason", "string", "Why it is in that state."),
         Column("By", ".status.engagedBy", "string", "The program that engaged it."),
         AGE,
         Column("Restrict", ".spec.restrict", "string", "The milder stop beside engaged.", priority=1),
