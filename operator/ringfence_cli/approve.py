@@ -36,7 +36,7 @@ class Offer:
 
 
 def offer(status: Mapping[str, Any]) -> Offer:
-    """What there is to approve. Pure. Raises NothingToApprove."""
+    """What waits for a person's approval. Pure. Raises NothingToApprove."""
     found = status.get("rollout") or {}
     step = str(found.get("next") or "")
     stage = step.split(" ", maxsplit=1)[0]
@@ -44,6 +44,9 @@ def offer(status: Mapping[str, Any]) -> Offer:
         raise NothingToApprove("no revision is on its way to a stage that takes an approval")
     if found.get("failure"):
         raise NothingToApprove(f"revision {found['revision']} does not go on: {found['failure'].get('message', '')}")
+    if found.get("approval") != "Required":
+        given = "is approved already" if found.get("approval") == "Given" else "takes no approval"
+        raise NothingToApprove(f"{step} {given}: it waits for {found.get('waitsFor') or 'the next pass'}")
     if not found.get("evaluationUid") and not found.get("evaluationUID"):
         raise NothingToApprove("there is no Evaluation yet: nothing was measured that could be approved")
     return Offer(

@@ -147,6 +147,7 @@ def rollout_status(
         revision=rising.revision if rising is not None and progress is not None else "",
         next=outlook.next,
         waits_for=sentence(outlook.waits_for),
+        approval=outlook.approval,
         verdict=None if outlook.verdict is None else outlook.verdict.value,
         metrics=tuple(_metric_status(found) for found in metrics),
         evaluation=evaluation.name if evaluation is not None else "",

@@ -361,6 +361,8 @@ class RolloutStatus(Status):
     """The next step, such as Canary 25%; empty where there is none."""
     waits_for: Text = ""
     """What the next step waits for, in one sentence."""
+    approval: Word = ""
+    """What the next step takes of a person: Required (nobody has approved it yet), Given, or Automatic; else empty."""
     verdict: Verdict | None = None
     """The worst of the metrics."""
     metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=METRICS_MAX, json_schema_extra=list_map("name"))] = ()

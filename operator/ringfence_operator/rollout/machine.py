@@ -8,7 +8,7 @@ Where there is no real money and nobody wrote stages, a revision is at once as f
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from ringfence_operator.rollout import conditions, moves, waiting
 from ringfence_operator.rollout.conditions import Why
@@ -372,9 +372,17 @@ def _outlook(turn: Turn) -> tuple[Outlook, Problem | None]:
         outlook = Outlook(next="end of the bake", waits_for="; ".join(reasons), verdict=assessment.verdict)
         return outlook, _person(turn)
     found = waiting.entering(turn, step)
-    outlook = Outlook(next=step.title, waits_for="; ".join(found.reasons), verdict=assessment.verdict)
+    outlook = Outlook(
+        next=step.title, waits_for="; ".join(found.reasons), approval=_approval(found), verdict=assessment.verdict
+    )
     problem = found.problem if found.problem is not None and found.problem.needs_somebody else None
     return outlook, problem or _person(turn)
+
+
+def _approval(found: waiting.Wait) -> Literal["Automatic", "Required", "Given"]:
+    if not found.asks:
+        return "Automatic"
+    return "Required" if found.approval is None else "Given"
 
 
 def _handing(turn: Turn) -> tuple[Outlook, Problem | None]:

@@ -349,6 +349,8 @@ class Outlook:
     """The next step, such as Canary 25%; empty where there is none."""
     waits_for: str = ""
     """In one sentence."""
+    approval: Literal["", "Automatic", "Required", "Given"] = ""
+    """What the next step takes of a person; empty where there is none."""
     verdict: Verdict | None = None
 
 

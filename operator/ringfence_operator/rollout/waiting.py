@@ -27,6 +27,8 @@ class Wait:
     reasons: tuple[str, ...] = ()
     problem: Problem | None = None
     """What will not get well by waiting."""
+    asks: bool = False
+    """Whether the step takes a person's approval."""
     approval: PromotionSeen | None = None
     """The Promotion that is used if the step is taken."""
     promotions: tuple[PromotionResult, ...] = field(default=())
@@ -79,14 +81,14 @@ def entering(turn: Turn, step: StageSpec) -> Wait:
     late = [found.name for found in turn.seen.workloads if not found.ready]
     if late:
         reasons.append(f"{late[0]} to be ready")
-    approval = None
-    if step.approval and not returning:
+    approval, asks = None, step.approval and not returning
+    if asks:
         approval = next((p for p in turn.seen.promotions if not _mismatch(turn, p, step)), None)
         if approval is None:
             reasons.append(_ask(turn, step))
     if turn.held:
         reasons.append(turn.held)
-    return Wait(reasons=tuple(reasons), problem=problem, approval=approval, promotions=answers(turn, step))
+    return Wait(reasons=tuple(reasons), problem=problem, asks=asks, approval=approval, promotions=answers(turn, step))
 
 
 def too_small(turn: Turn, step: StageSpec) -> Problem | None:

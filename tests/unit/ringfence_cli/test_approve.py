@@ -17,6 +17,7 @@ STATUS: dict[str, Any] = {
         "revision": "7f3a9c00",
         "next": "Live",
         "waitsFor": "a good verdict: NoData: drawdown: the query found nothing",
+        "approval": "Required",
         "verdict": "NoData",
         "evaluation": "7f3a9c00-canary25-3",
         "evaluationUID": "9d61a322-8359-4832-9bb8-5c217b1d5d8b",
@@ -111,6 +112,8 @@ def test_promote_shows_the_evidence_and_approves_exactly_that() -> None:
         STATUS["rollout"] | {"next": "end of the bake"},
         STATUS["rollout"] | {"evaluationUID": ""},
         STATUS["rollout"] | {"failure": {"message": "restarts"}},
+        STATUS["rollout"] | {"approval": "Automatic"},
+        STATUS["rollout"] | {"approval": "Given"},
     ],
 )
 def test_without_a_step_and_evidence_there_is_nothing_to_approve(rollout: dict[str, Any] | None) -> None:

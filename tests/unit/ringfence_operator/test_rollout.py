@@ -120,6 +120,21 @@ def test_the_first_revision_is_gated_too() -> None:
     assert answer(approved) == ("Used", "into Canary 5%")
 
 
+def test_the_status_says_what_the_next_step_takes_of_a_person() -> None:
+    """What is automatic is not offered to anybody, nor what was approved and waits for something else."""
+    paused = replace(SPEC, paused=True)
+    automatic = replace(SPEC, stages=(SPEC.stages[0], replace(SPEC.stages[1], approval=False), SPEC.stages[2]))
+    approved = look(FIRST, promotions=(approval(Stage.CANARY),))
+    found = [
+        decide(paused, FIRST, look(FIRST), T0),
+        decide(paused, FIRST, approved, T0),
+        decide(replace(automatic, paused=True), FIRST, look(FIRST), T0),
+        decide(SPEC, BAKING, look(BAKING), T0),
+    ]
+    assert [one.outlook.approval for one in found] == ["Required", "Given", "Automatic", ""]
+    assert records.rollout_status(FIRST, found[0].outlook, (), None).dump()["approval"] == "Required"
+
+
 @pytest.mark.parametrize(
     ("parts", "state", "said"),
     [
