@@ -151,6 +151,27 @@ def test_a_refused_change_is_told_with_its_reason(driver: Driver) -> None:
     ]
 
 
+@pytest.mark.parametrize("rest", ["0.00000999", "0.00008"], ids=["below a lot", "worth less than the venue takes"])
+def test_the_example_trades_again_when_a_rest_is_left_that_the_venue_does_not_take(rest: str) -> None:
+    """It asks for no exits of the rest, again and again; those of the next entry cover it."""
+    driver = Driver(GuardedPullback, {}, [BTC])
+    driver.quote(SYMBOL, bid="60000", ask="60000.01")
+    (entry,) = driver.quote(SYMBOL, bid="59600", ask="59600.01")
+    exits = driver.fill(entry)
+    for one in exits:
+        driver.accept(one)
+    driver.fill(exits[0], quantity=exits[0].quantity - units(rest))
+    assert driver.canceled(exits[0]) == []
+    assert driver.expire(exits[1]) == []
+    assert driver.context.position(SYMBOL) == units(rest)
+    driver.quote(SYMBOL, bid="60300", ask="60300.01")
+    (again,) = driver.quote(SYMBOL, bid="59900", ask="59900.01")
+    assert again.side is Side.BUY
+    exits = driver.fill(again)
+    held = again.quantity + units(rest)
+    assert [one.quantity for one in exits] == [held - held % BTC.lot] * 2
+
+
 def test_the_example_is_never_without_its_exits() -> None:
     """It buys a pullback, protects the fill, and protects again should the exits be refused."""
     driver = Driver(GuardedPullback, {}, [BTC])

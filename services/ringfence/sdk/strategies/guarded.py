@@ -4,7 +4,7 @@ What protects it rests at the venue as one pair, so it works while this process 
 engaged that keeps protective orders.
 """
 
-from ringfence.sdk import OrderChange, Quote, Strategy, amount, ceil_to, floor_to, number
+from ringfence.sdk import OrderChange, Quote, Strategy, amount, ceil_to, floor_to, notional, number
 
 __all__ = ["GuardedPullback"]
 
@@ -20,12 +20,12 @@ class GuardedPullback(Strategy):
     def on_start(self) -> None:
         self.highest = 0
         for symbol in self.context.symbols:
-            if self.context.position(symbol) > 0 and not self.context.working(symbol):
+            if self._holds(symbol) and not self.context.working(symbol):
                 self._protect(symbol)  # a restart between the fill and its exits
 
     def on_quote(self, quote: Quote) -> None:
         self.highest = max(self.highest, quote.bid)
-        busy = self.context.position(quote.symbol) or self.context.working(quote.symbol)
+        busy = self._holds(quote.symbol) or self.context.working(quote.symbol)
         if not busy and quote.bid <= _percent(self.highest, -self.pullback):
             self.context.buy(quote.symbol, self.size, quote.ask)
             self.highest = quote.bid
@@ -33,9 +33,18 @@ class GuardedPullback(Strategy):
     def on_order(self, change: OrderChange) -> None:
         """Once nothing works any more and something is held, it needs its exits: after the entry, and should the
         exits themselves be refused."""
-        held = self.context.position(change.symbol)
-        if change.closed and held > 0 and not self.context.working(change.symbol):
+        if change.closed and self._holds(change.symbol) and not self.context.working(change.symbol):
             self._protect(change.symbol)
+
+    def _holds(self, symbol: str) -> bool:
+        """Whether the venue would take the exits of what is held. A smaller rest, such as a fee leaves, is as good as
+        flat: it cannot be sold, and goes with the next entry's exits."""
+        rules, held = self.context.instrument(symbol), self.context.position(symbol)
+        if held <= 0:
+            return False
+        quantity = floor_to(held, rules.lot)
+        worth = notional(self.context.average(symbol), quantity)
+        return 0 < quantity >= rules.quantity_min and worth >= rules.notional_min
 
     def _protect(self, symbol: str) -> None:
         tick, entry = self.context.instrument(symbol).tick, self.context.average(symbol)
