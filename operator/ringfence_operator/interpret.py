@@ -416,6 +416,7 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
             taker_fee_bps=scaled(BINANCE_FEE_BPS),
             latency_ms=BINANCE_LATENCY_MS,
             paper_balances={spec.currency: scaled(spec.capital)},
+            time_zone=venue.time_zone,
         )
     simulator = venue.simulated
     address = f"{names.workload_name(name, f'{venue.name}-simulator')}:{config.SIMULATOR_PORT}"
@@ -436,6 +437,7 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
         taker_fee_bps=scaled(simulator.taker_fee_bps),
         latency_ms=simulator.latency_ms,
         paper_balances=balances,
+        time_zone=venue.time_zone,
         simulator=SimulatorPlan(
             market=market,
             balances=balances,

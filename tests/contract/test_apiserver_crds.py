@@ -165,6 +165,8 @@ class TestChanges:
         assert "currency never changes" in patch(server, "tsys/changes", {"spec": {"currency": "SDT"}})
         real = {"name": "sim", "type": "Binance", "binance": {"credentialsSecret": "keys"}}
         assert "a venue's type never changes" in patch(server, "tsys/changes", {"spec": {"venues": [real]}})
+        moved = {"name": "sim", "type": "Simulator", "timeZone": "America/New_York"}
+        assert "a venue's time zone never changes" in patch(server, "tsys/changes", {"spec": {"venues": [moved]}})
         assert patch(server, "tsys/changes", {"spec": {"goal": "Paper"}}) == ""
 
     def test_testnet_never_becomes_live(self, server: Server) -> None:

@@ -168,7 +168,8 @@ class OrderLimits(Spec):
 
 
 class LossLimits(Spec):
-    """Limits of losses. They are counted in a ledger that outlives revisions, restarts and the system itself."""
+    """Limits of losses. They are counted in a ledger that outlives revisions, restarts and the system itself. Days,
+    weeks and months begin at midnight in the venue's timeZone."""
 
     day: Annotated[
         PositiveAmount | None,
@@ -183,7 +184,7 @@ class LossLimits(Spec):
             soft=True,
         ),
     ] = None
-    """Largest loss since 00:00 UTC (realised, unrealised and fees), in spec.currency, above 0, at most the capital."""
+    """Largest loss since 00:00 (realised, unrealised and fees), in spec.currency, above 0, at most the capital."""
     week: Annotated[
         PositiveAmount | None,
         _HIGHER,
@@ -197,7 +198,7 @@ class LossLimits(Spec):
             soft=True,
         ),
     ] = None
-    """Largest loss since Monday 00:00 UTC, in spec.currency, above 0."""
+    """Largest loss since Monday 00:00, in spec.currency, above 0."""
     month: Annotated[
         PositiveAmount | None,
         _HIGHER,
@@ -211,7 +212,7 @@ class LossLimits(Spec):
             soft=True,
         ),
     ] = None
-    """Largest loss since the first of the month 00:00 UTC, in spec.currency, above 0."""
+    """Largest loss since the first of the month, 00:00, in spec.currency, above 0."""
     rolling_day: Annotated[
         PositiveAmount | None,
         _HIGHER,
@@ -238,7 +239,7 @@ class LossLimits(Spec):
             soft=True,
         ),
     ] = None
-    """Largest loss since 00:00 UTC as percent of the equity then, above 0 and at most 100."""
+    """Largest loss since 00:00 as percent of the equity then, above 0 and at most 100."""
     week_percent: Annotated[
         PositivePercent | None,
         _HIGHER,
@@ -251,7 +252,7 @@ class LossLimits(Spec):
             soft=True,
         ),
     ] = None
-    """Largest loss since Monday 00:00 UTC as percent of the equity then, above 0 and at most 100."""
+    """Largest loss since Monday 00:00 as percent of the equity then, above 0 and at most 100."""
     month_percent: Annotated[
         PositivePercent | None,
         _HIGHER,
@@ -264,7 +265,7 @@ class LossLimits(Spec):
             soft=True,
         ),
     ] = None
-    """Largest loss since the first of the month 00:00 UTC as percent of the equity then, above 0 and at most 100."""
+    """Largest loss since the first of the month, 00:00 as percent of the equity then, above 0 and at most 100."""
     drawdown_reduce_percent: Annotated[
         PositivePercent | None,
         _HIGHER,

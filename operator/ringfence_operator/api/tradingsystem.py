@@ -40,6 +40,7 @@ Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Flatten", "Starti
 VenueName = Annotated[str, Field(pattern=LABEL_PATTERN, min_length=1, max_length=VENUE_NAME_LENGTH_MAX)]
 
 _CLASS_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+_ZONE_PATTERN: Final = r"^[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*){0,2}$"
 _IMAGE_PATTERN: Final = r"^[A-Za-z0-9][-A-Za-z0-9._/:@+]*$"
 
 
@@ -183,6 +184,26 @@ class Venue(Spec):
         ),
     ]
     """Simulator (no real money) or Binance."""
+    time_zone: Annotated[
+        str,
+        Field(
+            pattern=_ZONE_PATTERN,
+            min_length=2,
+            max_length=64,
+            json_schema_extra=cel(
+                rule(
+                    "self != 'Local' && timestamp('2026-01-01T00:00:00Z').getFullYear(self) > 0",
+                    "timeZone must be a name of the IANA time zone database, such as America/New_York",
+                ),
+                rule(
+                    "self == oldSelf",
+                    "a venue's time zone never changes: another midnight would begin a day of losses anew; "
+                    "add a venue of another name",
+                ),
+            ),
+        ),
+    ] = "UTC"
+    """Where days, weeks and months of losses begin, as an IANA name: UTC for crypto, the exchange's own elsewhere."""
     simulator: Simulator | None = None
     """For type Simulator; left out means all its defaults."""
     binance: Binance | None = None

@@ -183,6 +183,7 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         labels=dict(plan.labels),
         alerting=plan.settings.alerting,
         on_shutdown=plan.on_shutdown,
+        time_zone=venue.time_zone,
         system_venues=tuple(sorted(found.name for found in plan.venues)),
         system_instruments=plan.symbols,
         paper_balances=dict(venue.paper_balances) if paper else {},
@@ -214,6 +215,7 @@ def watchdog(plan: Plan, venue: VenuePlan) -> config.WatchdogConfig:
         acknowledge_s=plan.acknowledge_s,
         own_key=venue.watchdog_credentials != venue.credentials,
         on_shutdown=plan.on_shutdown,
+        time_zone=venue.time_zone,
         alerting=plan.settings.alerting,
     )
 

@@ -58,6 +58,8 @@ class VenuePlan:
     taker_fee_bps: int
     latency_ms: int
     paper_balances: Mapping[str, int]
+    time_zone: str = "UTC"
+    """Where its days of losses begin."""
     simulator: SimulatorPlan | None = None
 
 

@@ -13,12 +13,11 @@ Ledgers belong to the system and the account: revisions, restarts, promotions, w
 deletion of the system change nothing here. A clock that is set back gives no fresh allowance.
 """
 
-from datetime import UTC, datetime, tzinfo
-from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Final
 
 import msgspec
 
+from ringfence.model.calendar import Calendar, Keys
 from ringfence.model.money import SCALE
 
 SECOND_NS: Final = 1_000_000_000
@@ -28,37 +27,6 @@ ROLLING_BUCKETS: Final = DAY_NS // BUCKET_NS
 LATCH_AFTER: Final = 3
 """Evaluations in a row above the limit before it is latched; each of them refuses new exposure by itself."""
 PERIODS: Final = ("day", "week", "month")
-
-
-class Keys(NamedTuple):
-    """Which day, week and month a moment belongs to; each only ever grows."""
-
-    day: int
-    week: int
-    month: int
-
-
-class Calendar:
-    """Boundaries of days, weeks (Monday) and months in one time zone: UTC for crypto, an exchange's own elsewhere."""
-
-    def __init__(self, zone: str = "UTC") -> None:
-        """Raises ValueError for a zone that nobody knows."""
-        self.zone: tzinfo = UTC
-        if zone != "UTC":
-            try:
-                self.zone = ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-                raise ValueError(f"time zone {zone!r} is not known: {error}") from error
-        self._second, self._keys = -1, Keys(0, 0, 0)
-
-    def keys(self, wall: int) -> Keys:
-        """``wall``: UTC nanoseconds."""
-        second = wall // SECOND_NS
-        if second != self._second:
-            date = datetime.fromtimestamp(second, self.zone).date()
-            self._second = second
-            self._keys = Keys(date.toordinal(), (date.toordinal() - 1) // 7, date.year * 12 + date.month)
-        return self._keys
 
 
 class Period(msgspec.Struct):

@@ -18,6 +18,7 @@ from ringfence.execution.outcomes import Outcomes
 from ringfence.execution.outputs import Cancel, Output, Query, Refuse
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.approved import Approved
+from ringfence.model.calendar import Calendar
 from ringfence.model.money import notional
 from ringfence.model.orders import (
     Canceled,
@@ -46,7 +47,7 @@ class Manager(Outcomes):
     def __init__(self, gate: Gate, prefix: str, currency: str, request_validity_ns: int) -> None:
         super().__init__(gate, prefix, request_validity_ns)
         self.ledger = losses.LossLedger(owners={})
-        self.calendar = losses.Calendar()
+        self.calendar = Calendar()
         self.capital = 0
         """Of the system, in its currency: what percentages of losses are of."""
         self.intents = 0

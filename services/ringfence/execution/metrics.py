@@ -123,8 +123,8 @@ def _orders(app: Execution) -> Iterable[Metric]:
 
 
 def _losses(app: Execution) -> Iterable[Metric]:
-    loss = GaugeMetricFamily(P + "loss_day", "Lost since 00:00 UTC, quote currency; 0 while winning", labels=["owner"])
-    gain = GaugeMetricFamily(P + "gain_day", "Won since 00:00 UTC, quote currency; 0 while losing", labels=["owner"])
+    loss = GaugeMetricFamily(P + "loss_day", "Lost since midnight, quote currency; 0 while winning", labels=["owner"])
+    gain = GaugeMetricFamily(P + "gain_day", "Won since midnight, quote currency; 0 while losing", labels=["owner"])
     limit = GaugeMetricFamily(P + "loss_day_limit", "Loss at which new exposure is refused", labels=["owner"])
     for track in (app.gate.account, *app.gate.tracks.values()):
         loss.add_metric([track.name], max(0, track.loss) / SCALE)

@@ -29,7 +29,6 @@ from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import AllocationKeeper, ReconcileLoop, keep_ledger
-from ringfence.execution.losses import Calendar
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
@@ -43,6 +42,7 @@ from ringfence.execution.twinning import Twinning
 from ringfence.execution.twinning import families as twin_families
 from ringfence.kube.client import KubeClient
 from ringfence.kube.kubeconfig import KubeconfigError
+from ringfence.model.calendar import Calendar
 from ringfence.model.positions import Book
 from ringfence.runtime import config as configs
 from ringfence.runtime import feed
@@ -197,10 +197,7 @@ class Gated:
         wall = clock.wall_ns()
         requirements = [MARKET, ALLOCATION, JOURNAL, KILL_WATCH, STREAM] + ([] if config.paper else [LEASE])
         guard, gate, manager, reconciler, handovers = engines(config, requirements, wall)
-        try:
-            manager.calendar = Calendar(config.time_zone)
-        except ValueError as error:
-            raise FatalError(f"time_zone: {error}") from error
+        manager.calendar = Calendar(config.time_zone)
         try:
             journal = Journal(self.places.journal / JOURNAL_FILE, clock)
             store = Store(journal)

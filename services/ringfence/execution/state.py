@@ -268,7 +268,7 @@ class Track:
         self.valued = 0
         """Sum of worst case times ceiling, scaled twice: never less than the gross value at the asks."""
         self.loss = 0
-        """Lost since 00:00 UTC; negative while winning."""
+        """Lost since midnight; negative while winning."""
         self.loss_latched = False
         self.losses: tuple[str, ...] = ()
         """Refusals of new exposure for all else that was lost: week, month, drawdown, streaks, and open breakers."""

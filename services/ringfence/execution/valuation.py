@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from ringfence.execution import losses
 from ringfence.execution.gate import Gate
-from ringfence.execution.losses import Calendar, LossLedger, Owner
+from ringfence.execution.losses import LossLedger, Owner
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.execution.thresholds import LossCaps
+from ringfence.model.calendar import Calendar
 from ringfence.model.money import SCALE, text
 from ringfence.model.positions import Book
 

@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from ringfence.model.calendar import Calendar
+
 CONFIG_FILE: Final = Path("/etc/ringfence/config/service.json")
 CURVE_DIR: Final = Path(os.environ.get("RINGFENCE_CURVE", "/etc/ringfence/curve"))
 """Files ``public`` and ``secret``: this role's CurveZMQ key pair, Z85. RINGFENCE_CURVE moves it."""
@@ -180,6 +182,9 @@ class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True)
     events_port: int = EVENTS_PORT
     kill_port: int = KILL_PORT
 
+    def __post_init__(self) -> None:
+        Calendar(self.time_zone)
+
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A gate as its readers see it."""
@@ -226,7 +231,12 @@ class WatchdogConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The venue knows it by another key than execution."""
     on_shutdown: str = "Cancel"
     """As for gates: Keep leaves orders that a successor has to come for."""
+    time_zone: str = "UTC"
+    """As for gates."""
     alerting: Alerting = Alerting()
+
+    def __post_init__(self) -> None:
+        Calendar(self.time_zone)
 
 
 class StrategyConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -285,7 +295,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     position_sectors: dict[str, str] = {}
     """By symbol; what is not named is in the sector "unknown"."""
     loss_day: int
-    """Quote currency lost since 00:00 UTC, realised and unrealised and fees."""
+    """Quote currency lost since midnight, realised and unrealised and fees."""
     loss_week: int | None = None
     loss_month: int | None = None
     loss_rolling_day: int | None = None

@@ -7,11 +7,12 @@ from typing import Final
 
 import structlog
 
+from ringfence.model.calendar import Calendar
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import WatchdogConfig
 from ringfence.venues.api import VenueError
 from ringfence.venues.cancelling import CancelOnly
-from ringfence.watchdog.dropcopy import DAY_NS, Difference, DropCopy, Look
+from ringfence.watchdog.dropcopy import Difference, DropCopy, Look
 from ringfence.watchdog.gate import GateLine
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import OrderUpdate
@@ -46,7 +47,9 @@ class Comparison:
         self._waiting: list[OrderUpdate] = []
         """Events that came before the instruments were known."""
         self._copy: DropCopy | None = None
-        self._day = -1
+        self._calendar = Calendar(config.time_zone)
+        self._began = 0
+        """When the present day began, UTC nanoseconds."""
         self._openings: dict[str, int] = {}
         """The venue's prices when that day began, by symbol."""
 
@@ -96,7 +99,7 @@ class Comparison:
     async def _begin(self) -> None:
         config = self._config
         instruments = await self._venue.instruments(config.symbols)
-        self._copy = DropCopy(instruments, config.currency, config.looks)
+        self._copy = DropCopy(instruments, config.currency, config.looks, self._calendar)
         for update in self._waiting:
             self._copy.update(update)
         self._waiting.clear()
@@ -116,7 +119,7 @@ class Comparison:
             if price.bid and price.ask:
                 prices[symbol] = (price.bid + price.ask) // 2
         now = self._clock.wall_ns()
-        openings = await self._opened(copy.carried(now), now // DAY_NS)
+        openings = await self._opened(copy.carried(now), self._calendar.began(now))
         await asyncio.sleep(SETTLE_S)
         ids = frozenset(report.client_order_id for report in reports)
         self.open_orders = len(ids & {*copy.orders.open, *copy.orders.closed})
@@ -132,14 +135,14 @@ class Comparison:
         if any(one.grave for one in self.differences):
             await self._halt("; ".join(one.told for one in self.differences if one.grave))
 
-    async def _opened(self, symbols: Iterable[str], day: int) -> Mapping[str, int]:
+    async def _opened(self, symbols: Iterable[str], began: int) -> Mapping[str, int]:
         """Prices when the day began, each asked for until it is known; the comparison does without the rest."""
-        if day != self._day:
-            self._day, self._openings = day, {}
+        if began != self._began:
+            self._began, self._openings = began, {}
         for symbol in symbols:
             if symbol not in self._openings:
                 with suppress(VenueError):
-                    self._openings[symbol] = await self._venue.price_at(symbol, day * DAY_NS)
+                    self._openings[symbol] = await self._venue.price_at(symbol, began)
         return self._openings
 
     async def _halt(self, reason: str) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from ringfence.model.calendar import Calendar
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import notional, text
 from ringfence.model.order_table import OrderTable
@@ -23,7 +24,6 @@ from ringfence.wire.messages import OrderUpdate
 
 AT_VENUE: Final = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 """States in which an order must be in the venue's list."""
-DAY_NS: Final = 86_400_000_000_000
 STATES_MAX: Final = 10_000
 
 
@@ -39,7 +39,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     prices: Mapping[str, int]
     """Middle of the venue's best prices, by symbol; a symbol without a two-sided book is missing."""
     openings: Mapping[str, int] = {}
-    """The venue's price when this day (UTC) began, by symbol; of those that `carried` names, where it is known."""
+    """The venue's price when this day began, by symbol; of those that `carried` names, where it is known."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -53,7 +53,7 @@ class Difference(msgspec.Struct, frozen=True):
 class DropCopy:
     """Fold of one gate's events, and of the looks that are held against it."""
 
-    def __init__(self, instruments: Iterable[Instrument], currency: str, looks: int) -> None:
+    def __init__(self, instruments: Iterable[Instrument], currency: str, looks: int, calendar: Calendar) -> None:
         self.orders = OrderTable()
         self.book = Book(cash={}, positions={}, fees={})
         self.unknown_fills = 0
@@ -69,13 +69,14 @@ class DropCopy:
         """Holdings that the events do not explain: what the owner had before."""
         self._states: list[dict[str, int]] = []
         """Cash by asset, in each state since `asked`."""
-        self._day = -1
+        self._calendar = calendar
+        self._day = 0
         self._opened: dict[str, int] = {}
         """Cash by asset when this day began."""
         self._earlier = 0
         """Lost on this day by the fills of a journal that is gone."""
         self.loss = 0
-        """Lost since this day (UTC) began, quote currency; negative = won."""
+        """Lost since this day began, quote currency; negative = won."""
 
     def update(self, update: OrderUpdate) -> None:
         """Fold one event. Each once and in order: the feed sees to that."""
@@ -117,8 +118,9 @@ class DropCopy:
 
     def _turn(self, ts: int) -> None:
         """The day begins with what was held before; a clock that is set back begins none."""
-        if ts // DAY_NS > self._day:
-            self._day, self._opened, self._earlier = ts // DAY_NS, dict(self.book.cash), 0
+        day = self._calendar.keys(ts).day
+        if day > self._day:
+            self._day, self._opened, self._earlier = day, dict(self.book.cash), 0
 
     def look(self, look: Look) -> tuple[Difference, ...]:
         """Compare, and return what has differed in as many looks in a row as it takes."""
@@ -147,7 +149,7 @@ class DropCopy:
             yield Difference(f"alive {name}", f"order {name} is over by the events, and open at the venue", grave=False)
 
     def _loss(self, look: Look) -> Iterable[Difference]:
-        """Value of what the fills have made, at the venue's own prices, since the day (UTC) began. Of all fills that
+        """Value of what the fills have made, at the venue's own prices, since the day began. Of all fills that
         execution tells, whatever track; deposits and the owner's holdings do not move it."""
         self._turn(look.ts)
         opening = self._value(self._opened, look.openings)

@@ -95,7 +95,7 @@ def families(dog: Watchdog) -> Iterable[Metric]:
         ("differences_grave", "Those that halt", float(sum(one.grave for one in comparison.differences))),
         ("blind", "1 while the venue cannot be asked", float(bool(comparison.error))),
         ("foreign_orders", "Open orders of the account that execution knows nothing of", comparison.foreign_orders),
-        ("loss_day", "Lost by the fills since this day (UTC) began, quote currency", max(0, comparison.loss) / SCALE),
+        ("loss_day", "Lost by the fills since this day began, quote currency", max(0, comparison.loss) / SCALE),
     ):
         yield GaugeMetricFamily(P + name, text, value=value)
     for name, text, count in (

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from ringfence.execution.losses import BUCKET_NS, DAY_NS, ROLLING_BUCKETS, Calendar, LossLedger, Owner, share
+from ringfence.execution.losses import BUCKET_NS, DAY_NS, ROLLING_BUCKETS, LossLedger, Owner, share
+from ringfence.model.calendar import Calendar
 from ringfence.model.money import SCALE
 
 UTC_DAYS = Calendar()
@@ -63,6 +64,28 @@ def test_an_exchange_has_midnight_where_it_is_also_across_a_change_of_clocks() -
     assert calendar.keys(at("2026-11-01T23:59:59", zone)).day == after.day, "a day of 25 hours is one day"
     assert calendar.keys(at("2026-11-02T04:59:59")).day == after.day
     assert calendar.keys(at("2026-11-02T05:00:00")) == (after.day + 1, after.week + 1, after.month)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("America/New_York", "2026-03-08", 23),
+        ("America/New_York", "2026-11-01", 25),
+        ("Africa/Cairo", "2026-04-24", 23),
+        ("Asia/Kolkata", "2026-11-21", 24),
+    ],
+)
+def test_a_day_opens_once_however_long_it_is(zone: str, day: str, hours: int) -> None:
+    """Clocks go forward and back; in Cairo they do so at midnight, so that the day begins at one."""
+    begins = at(f"{day}T00:00:00", zone) if zone != "Africa/Cairo" else at(f"{day}T01:00:00", zone)
+    book = Book(Calendar(zone))
+    book.seen(-1, begins - 10**9)
+    for hour in range(hours):
+        owner = book.seen(-2 - hour, begins + hour * HOUR)
+        assert owner.loss("day") == (1 + hour) * SCALE
+        assert book.calendar.began(begins + hour * HOUR) == begins
+    assert owner.loss("day") == hours * SCALE
+    assert book.seen(-100, begins + hours * HOUR).loss("day") == (100 - 1 - hours) * SCALE
 
 
 def test_an_unknown_zone_is_refused_by_name() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ringfence.model.calendar import Calendar
 from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse
 from ringfence.model.orders import (
@@ -211,8 +212,8 @@ PRICE = parse("50000")
 class Story:
     """An account and the events about it, told as they should be."""
 
-    def __init__(self, looks: int = 2) -> None:
-        self.copy = DropCopy([BTC], "USDT", looks)
+    def __init__(self, looks: int = 2, zone: str = "UTC") -> None:
+        self.copy = DropCopy([BTC], "USDT", looks, Calendar(zone))
         self.copy.loss_max = parse("1000")
         self.held = {"USDT": parse("100000"), "BTC": parse("1")}
         self.ids: set[str] = set()
@@ -366,7 +367,7 @@ def test_a_restart_forgets_nothing_of_the_day(looked: bool) -> None:
     story.fill("b")  # pays 50000, and 5 of fee
     story.price = parse("39000")
     if not looked:
-        story.copy = DropCopy([BTC], "USDT", 1)
+        story.copy = DropCopy([BTC], "USDT", 1, Calendar())
         story.copy.loss_max = parse("1000")
         for update in story.told:
             story.copy.update(update)
@@ -406,6 +407,22 @@ def test_another_journal_does_not_end_the_day() -> None:
     story.ts += 86_400 * S
     assert story.look() == []
     assert story.copy.loss == 0
+
+
+def test_its_day_begins_where_the_gates_does() -> None:
+    """Else a loss of yesterday evening would count for one of them and not for the other."""
+    story = Story(looks=1, zone="America/New_York")
+    story.ts = 1_800_000_000 * S  # 2027-01-15 03:00 in New York, 08:00 UTC
+    story.look()
+    story.order("a")
+    story.at_venue()
+    story.fill("a")
+    story.price = parse("40000")
+    assert story.look() == ["loss"]
+    story.ts += 20 * 3_600 * S
+    assert story.look() == ["loss"], "past midnight UTC"
+    story.ts += 3_600 * S
+    assert story.look() == [], "midnight there"
 
 
 def test_without_a_price_the_loss_is_not_guessed() -> None:
