@@ -1,6 +1,8 @@
 """Orders, sub-ledgers and exposure as a fold of order events, live or replayed. Pure."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from ringfence.execution import ids
@@ -78,6 +80,22 @@ class Live:
         self.cancel_again = 0
         self.closing = ids.is_closing(order.client_order_id)
         """The platform's own, by which Flatten closes a position."""
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Meanwhile the exposure is as if there were no such order."""
+        self._count(-self.counted)
+        try:
+            yield
+        finally:
+            self._count(self.counted)
+
+    def _count(self, more: int) -> None:
+        if self.order.side is Side.BUY:
+            self.slot.buys += more
+        else:
+            self.slot.sells += more
+        self.slot.settle()
 
 
 class Activity:

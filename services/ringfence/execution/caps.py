@@ -196,6 +196,11 @@ class Caps:
             found = min(found, share * equity // (100 * SCALE))
         return found
 
+    @property
+    def of_equity(self) -> bool:
+        """Is one of the limits a part of the equity?"""
+        return min(self.leverage, self.concentration, self.sector) != UNLIMITED
+
     def sector_of(self, symbol: str) -> str:
         """Instruments that nobody has put into a sector are one: what is not known is no diversification."""
         return self.sectors.get(symbol, UNKNOWN_SECTOR)

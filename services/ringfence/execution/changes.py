@@ -171,19 +171,10 @@ class Changes(Manager):
 
     def _checked_without(self, live: Live, intent: Intent, wall: int, mono: int) -> list[str]:
         """The gate's answer with the old order taken out of the exposure, where only one of the two can execute."""
-        slot, taken = live.slot, live.counted
         if live.order.filled:
             return self.gate.check(intent, wall, mono)
-        buying = live.order.side.sign > 0
-        slot.buys -= taken if buying else 0
-        slot.sells -= 0 if buying else taken
-        slot.settle()
-        try:
+        with live.aside():
             return self.gate.check(intent, wall, mono)
-        finally:
-            slot.buys += taken if buying else 0
-            slot.sells += 0 if buying else taken
-            slot.settle()
 
     def _reduction_error(self, live: Live, quantity: int) -> str:
         order, rules = live.order, live.slot.market.instrument

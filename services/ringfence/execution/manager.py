@@ -12,6 +12,7 @@ from typing import Final
 
 from ringfence.execution import ids, losses, stopping, valuation
 from ringfence.execution.accounting import MILLISECOND_NS, Live
+from ringfence.execution.excess import excess
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import unowned
 from ringfence.execution.outcomes import Outcomes
@@ -19,7 +20,6 @@ from ringfence.execution.outputs import Cancel, Output, Query, Refuse
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.approved import Approved
 from ringfence.model.calendar import Calendar
-from ringfence.model.money import notional
 from ringfence.model.orders import (
     Canceled,
     Denied,
@@ -28,7 +28,6 @@ from ringfence.model.orders import (
     OrderState,
     OutcomeUnknown,
     PendingCancel,
-    Side,
     Submitted,
 )
 from ringfence.model.records import Entry
@@ -54,6 +53,8 @@ class Manager(Outcomes):
         self.refusals: dict[str, int] = {}
         self.unjournaled = 0
         self._currency = currency
+        self._excess_due = False
+        """Limits became tighter, and not every order could be held against them."""
         self._denial_mono = 0
         self._denials = DENIALS_PER_S
 
@@ -142,7 +143,7 @@ class Manager(Outcomes):
 
     def tick(self, wall: int, mono: int) -> list[Output]:
         """Everything that is due: queries, repeated cancels, and the cancels of a stop."""
-        outputs: list[Output] = []
+        outputs = self.cancel_excess(wall, mono) if self._excess_due else []
         doomed = self._stopped()
         for live in list(self.live.values()):
             if live.query_at and mono >= live.query_at:
@@ -180,12 +181,13 @@ class Manager(Outcomes):
         return [*entries, approved]
 
     def cancel_excess(self, wall: int, mono: int) -> list[Output]:
-        """After limits became tighter: cancel the working orders above them, newest first; reducing ones stay."""
+        """After limits became tighter: cancel the working orders above them, newest first; reducing ones stay. What
+        cannot be judged yet is judged again by ``tick``."""
+        found, complete = excess(self.gate, self.live)
+        self._excess_due = not complete
         outputs: list[Output] = []
-        for live in reversed(list(self.live.values())):
-            track = self.gate.tracks.get(live.order.track)
-            if track is not None and track.name != FOREIGN and not live.cancel_wanted and self._is_excess(live, track):
-                outputs += self._want_cancel(live, "above the tightened limits", wall, mono)
+        for live in found:
+            outputs += self._want_cancel(live, "above the tightened limits", wall, mono)
         return outputs
 
     def cancel_unowned(self, leaving: Container[str], wall: int, mono: int) -> list[Output]:
@@ -195,28 +197,6 @@ class Manager(Outcomes):
             if not live.cancel_wanted and (reason := unowned(live, self.gate.tracks, leaving)):
                 outputs += self._want_cancel(live, reason, wall, mono)
         return outputs
-
-    def _is_excess(self, live: Live, track: Track) -> bool:
-        order, slot, ask = live.order, live.slot, live.slot.market.ask
-        opposite = -slot.position if order.side is Side.BUY else slot.position
-        if (slot.buys if order.side is Side.BUY else slot.sells) <= opposite:
-            return False
-        caps, account = track.caps, self.gate.account.caps
-        leaves = order.leaves
-        pending = [other for other in self.live.values() if other.cancel_wanted]
-        # what is being cancelled already is counted as gone, else one order too many would cancel all
-        going = sum(o.counted for o in pending if o.slot is slot and o.order.side is order.side)
-        worst = notional(ask, max(0, slot.worst - going))
-        total = notional(ask, slot.market.worst - going)
-        gone = sum(notional(o.slot.market.ask, o.counted) for o in pending if o.order.track == track.name)
-        return (
-            leaves > caps.quantity
-            or notional(order.price or ask, leaves) > caps.value
-            or worst > caps.position
-            or total > account.position
-            or track.gross() - gone > caps.gross
-            or sum(t.gross() for t in self.gate.tracks.values()) - gone > account.gross
-        )
 
     def _want_cancel(self, live: Live, reason: str, wall: int, mono: int) -> list[Output]:
         order = live.order
