@@ -422,6 +422,7 @@ def test_its_day_begins_where_the_gates_does() -> None:
     story.ts += 20 * 3_600 * S
     assert story.look() == ["loss"], "past midnight UTC"
     story.ts += 3_600 * S
+    story.openings = {"BTCUSDT": parse("40000")}
     assert story.look() == [], "midnight there"
 
 
