@@ -428,46 +428,6 @@ def test_tightening_cancels_only_what_is_above_and_never_what_reduces() -> None:
     assert {o.client_order_id for o in outputs if isinstance(o, Cancel)} == set(names[:2])
 
 
-@pytest.mark.parametrize(
-    ("tighter", "kept"),
-    [
-        ({"position_per_instrument": money("10001")}, 1),
-        ({"position_gross": money("15001")}, 2),
-        ({"position_net": money("10001")}, 1),
-        ({"position_leverage": money("0.16")}, 2),
-        ({"position_concentration_percent": money("11")}, 1),
-        ({"position_sector_percent": money("16")}, 2),
-        ({"order_quantity_max": LOT - 1}, 0),
-        ({"position_open_positions": 1}, 3),
-    ],
-)
-def test_tightening_any_position_limit_cancels_what_is_above_it(tighter: dict[str, Any], kept: int) -> None:
-    """Three orders of 5,000 each beside a position of 5,000; the newest go first."""
-    rig = Rig()
-    rig.fill(rig.accept(rig.place()))
-    names = [rig.accept(rig.place(price=PRICE - money(str(n + 1)))) for n in range(3)]
-    for owner in (rig.gate.account, rig.gate.tracks["stable"]):
-        owner.lost(equity=money("100000"), loss=0, latched=False, losses=())
-    rig.allocate(msgspec.structs.replace(LIMITS, **tighter))
-    outputs = rig.manager.cancel_excess(WALL, MONO)
-    assert [o.client_order_id for o in outputs if isinstance(o, Cancel)] == names[kept:][::-1]
-    assert rig.manager.cancel_excess(WALL, MONO) == []
-    assert rig.slot()[:2] == (LOT, 3 * LOT), "looking leaves no trace"
-
-
-def test_what_cannot_be_judged_yet_is_cancelled_once_it_can() -> None:
-    """A share of an equity that is not known is no limit to cancel by; nor is a value without a price."""
-    rig = Rig()
-    name = rig.accept(rig.place())
-    rig.allocate(msgspec.structs.replace(LIMITS, position_leverage=money("0.01")))
-    assert rig.manager.cancel_excess(WALL, MONO) == []
-    assert rig.manager.tick(WALL, MONO) == []
-    for owner in (rig.gate.account, rig.gate.tracks["stable"]):
-        owner.lost(equity=money("100000"), loss=0, latched=False, losses=())
-    assert [o.client_order_id for o in rig.manager.tick(WALL, MONO) if isinstance(o, Cancel)] == [name]
-    assert [o for o in rig.manager.tick(WALL, MONO) if isinstance(o, Cancel)] == []
-
-
 def test_an_overfill_is_kept_counted_and_restricts() -> None:
     rig = Rig()
     name = rig.accept(rig.place())
