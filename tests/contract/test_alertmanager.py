@@ -17,7 +17,7 @@ from localnode import LocalNodeError, builder
 from localnode.layout import cache_root
 from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.config import Alerting
-from ringfence.wire.alerts import CANCEL_NS, GateFacts, StopFacts, holding
+from ringfence.wire.alerts import CANCEL_NS, Alert, GateFacts, StopFacts, holding
 from ringfence.wire.kill import Severity
 
 SOURCE = Path(__file__).parent / "alertmanager"
@@ -115,6 +115,32 @@ async def test_gate_and_operator_raise_one_alert_and_see_it_end(address: str) ->
         gate.show("stop", ())
         operator.show("trading/two", ())
         await until(http, address, "two", set())
+
+
+@pytest.mark.asyncio
+async def test_a_gate_that_halts_over_its_account_is_told_where_nothing_is_engaged(address: str) -> None:
+    """Another find is the same alert with other words; it ends when a person has accepted the account."""
+    since = time.time_ns()
+    pod = "odd-sim-execution-0"
+
+    def found(unexplained: str) -> tuple[Alert, ...]:
+        gate = GateFacts(pod=pod, closed=True, working=2, unexplained=unexplained, unexplained_since=since)
+        stop = StopFacts(namespace="trading", system="odd", severity=Severity.NONE, reason="", since=0, gates=(gate,))
+        return holding(stop, time.time_ns())
+
+    async with aiohttp.ClientSession() as http, poster(address) as gate:
+        for told in ("the account holds 1 BTC that nothing explains", "another process trades this account"):
+            gate.show("stop", found(told))
+            async with asyncio.timeout(5):
+                while True:
+                    (alert,) = await until(http, address, "odd", {"RingfenceAccountUnexplained"})
+                    if alert["annotations"]["summary"] == f"{pod} has halted: {told}":
+                        break
+                    await asyncio.sleep(0.05)
+            assert (alert["labels"]["severity"], alert["labels"]["gate"]) == ("critical", pod)
+            assert alert["annotations"]["runbook"] == "docs/runbooks/AccountUnexplained.md"
+        gate.show("stop", found(""))
+        await until(http, address, "odd", set())
 
 
 @pytest.mark.asyncio

@@ -25,7 +25,7 @@ from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Allocation, Endpoint, GateConfig, Limits, Track, Venue
 from ringfence.runtime.guard import Guard
 from ringfence.runtime.lease import LeaseCore
-from ringfence.wire.messages import AnyMessage, Envelope, OrderUpdate
+from ringfence.wire.messages import VERSION, AnyMessage, Envelope, OrderUpdate
 
 SYMBOL: Final = "BTCUSDT"
 SYSTEM: Final = "momentum"
@@ -141,7 +141,7 @@ class Process:
 
     def told_by_bus(self, message: AnyMessage, key: str = "") -> None:
         """A message of the strategy or of marketdata."""
-        envelope = Envelope(1, "chaos", 1, 1, message)
+        envelope = Envelope(VERSION, "chaos", 1, 1, message)
         (self.app.on_intent(envelope, key) if key else self.app.on_market(envelope))
 
     async def drop(self) -> None:

@@ -5,7 +5,7 @@ import msgspec
 from ringfence.model.instrument import Instrument
 from ringfence.model.orders import OrderEvent, OrderType, Side, TimeInForce
 
-VERSION = 1
+VERSION = 2
 
 Level = tuple[int, int]
 """Price and quantity."""
