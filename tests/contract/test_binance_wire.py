@@ -59,17 +59,19 @@ class Server:
         self.open.add(writer)
         self.connections += 1
         self.accepted.set()
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                self.heads.append(head)
-                answer = self._time() if "/api/v3/time" in head else self.answer(head)
-                if answer is None:
-                    break
-                writer.write(answer)
-                await writer.drain()
-        self.open.discard(writer)
-        writer.close()
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                    self.heads.append(head)
+                    answer = self._time() if "/api/v3/time" in head else self.answer(head)
+                    if answer is None:
+                        break
+                    writer.write(answer)
+                    await writer.drain()
+        finally:  # also of a connection that was accepted while it stopped: the loop's end cancels it
+            self.open.discard(writer)
+            writer.close()
 
     def _time(self) -> bytes:
         return http(200, f'{{"serverTime":{SystemClock().wall_ns() // 1_000_000}}}')

@@ -44,12 +44,16 @@ class Listing:
 
 
 class KubeClient:
-    """Use as ``async with KubeClient.in_cluster() as client``, or call ``close`` at the end."""
+    """Use as ``async with KubeClient.in_cluster() as client``, or call ``close`` at the end.
+
+    Once closed it stays closed, and requests are RetryLater: a task that is still at work opens nothing again.
+    """
 
     def __init__(self, access: kubeconfig.Access, *, request_timeout_s: float = REQUEST_TIMEOUT_S) -> None:
         self._access = access
         self._timeout_s = request_timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     @classmethod
     def in_cluster(cls, *, request_timeout_s: float = REQUEST_TIMEOUT_S) -> Self:
@@ -77,9 +81,9 @@ class KubeClient:
         await self.close()
 
     async def close(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
-            self._session = None
 
     async def get(
         self, resource: Resource, name: str, namespace: str | None = None, *, subresource: str | None = None
@@ -223,6 +227,8 @@ class KubeClient:
         content_type: str,
         limits: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._closed:
+            raise RetryLater(method, path, 0, "the client has been closed")
         headers = {"Accept": "application/json"} | self._access.headers()
         if data is not None:
             headers["Content-Type"] = content_type
@@ -245,7 +251,7 @@ class KubeClient:
 
     def _opened(self) -> aiohttp.ClientSession:
         """The session, opened at first use: aiohttp wants a running loop."""
-        if self._session is None or self._session.closed:
+        if self._session is None:
             connector = aiohttp.TCPConnector(
                 ssl=self._access.tls if self._access.tls is not None else True, limit=CONNECTIONS_MAX
             )

@@ -173,7 +173,11 @@ async def marketdata(host: Host) -> AsyncIterator[None]:
         )
 
     host.collect(metrics)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        # the last first: tasks publish until they are cancelled, and the stream until it is closed
+        stack.callback(bus.close)
+        stack.push_async_callback(venue.close)
+        stack.push_async_callback(host.cancel_tasks)
         host.spawn(feed.tick(), "tick")
         host.spawn(feed.keep_rules(Backoff(rng)), "rules")
         host.spawn(feed.repeat_rules(), "rules on the bus")
@@ -181,8 +185,3 @@ async def marketdata(host: Host) -> AsyncIterator[None]:
             host.spawn(feed.fetch_snapshots(symbol), f"snapshots of {symbol}")
         await venue.start(config.symbols, feed)
         yield
-    finally:
-        await venue.close()
-        # the tasks still publish until they are cancelled, and a closed socket is no place to do that
-        await host.cancel_tasks()
-        bus.close()

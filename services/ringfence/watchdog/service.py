@@ -49,6 +49,7 @@ async def watchdog(host: Host) -> AsyncIterator[None]:
         stack.push_async_callback(gate.close)
         await venue.open()
         stack.push_async_callback(venue.close)
+        stack.push_async_callback(host.cancel_tasks)  # before what they use is closed, however it ends
         for name, work in (
             ("beats", dog.beats()),
             ("leases", dog.leases()),
@@ -62,7 +63,6 @@ async def watchdog(host: Host) -> AsyncIterator[None]:
         ):
             host.spawn(work, name)
         yield
-        await host.cancel_tasks()
 
 
 def _keys() -> KeyPair:

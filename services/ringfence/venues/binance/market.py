@@ -52,6 +52,8 @@ class _Relay:
         self.current = 1
         """Number of the connection that counts."""
         self.joined = asyncio.Event()
+        self.connections: set[asyncio.Task[str]] = set()
+        """Those that are open, or about to be."""
         self._listener = listener
         self._splice: Splice | None = None
 
@@ -101,8 +103,7 @@ class BinanceMarket:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await _cancelled(self._task)
         if self._session is not None:
             await self._session.close()
         await self._rest.close()
@@ -156,7 +157,7 @@ class BinanceMarket:
                 current, wait_s = successor, self._rotate_s
                 self.metrics.rotations += 1
         finally:
-            await _cancelled(current)
+            await _cancelled(*relay.connections)
 
     async def _successor(self, relay: "_Relay", current: asyncio.Task[str]) -> asyncio.Task[str] | None:
         """A second connection that has caught up with this one; None if it did not come to that."""
@@ -177,7 +178,10 @@ class BinanceMarket:
 
     def _connection(self, relay: "_Relay") -> asyncio.Task[str]:
         relay.opened += 1
-        return asyncio.create_task(self._connected(relay, relay.opened), name=f"binance market {relay.opened}")
+        task = asyncio.create_task(self._connected(relay, relay.opened), name=f"binance market {relay.opened}")
+        relay.connections.add(task)
+        task.add_done_callback(relay.connections.discard)
+        return task
 
     async def _connected(self, relay: "_Relay", number: int) -> str:
         try:
@@ -227,7 +231,8 @@ class BinanceMarket:
             return f"market stream closed by the venue ({socket.close_code})"
 
 
-async def _cancelled(task: asyncio.Task[Any]) -> None:
-    """End a task that nobody needs any more, and wait until it has."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """End tasks that nobody needs any more, and wait until they have."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -56,7 +56,7 @@ class RestMetrics:
 
 
 class VetoError(Exception):
-    """Raised by a ``last_word`` to keep the bytes; the message says why."""
+    """Keeps the bytes, as a ``last_word`` does that raises it; the message says why."""
 
 
 class _Request(ClientRequest):
@@ -71,7 +71,7 @@ class _Request(ClientRequest):
 
 
 class Rest:
-    """Requests to one venue on behalf of at most one account."""
+    """Requests to one venue on behalf of at most one account. Once closed it stays closed, and nothing is written."""
 
     def __init__(
         self, venue: Venue, clock: Clock, venue_clock: VenueClock, credentials: CredentialFiles | None = None
@@ -84,9 +84,12 @@ class Rest:
         self._venue_clock = venue_clock
         self._credentials = credentials
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     def open(self) -> None:
-        """Needs a running loop. Without it, requests open the session themselves."""
+        """Needs a running loop. Without it, requests open the session themselves. Raises VetoError once closed."""
+        if self._closed:
+            raise VetoError("the connection to the venue has been closed")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 request_class=_Request,
@@ -95,9 +98,9 @@ class Rest:
             )
 
     async def close(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
-            self._session = None
 
     def venue_now_ns(self) -> int:
         return self._venue_clock.now_ns(self._clock.monotonic_ns(), self._clock.wall_ns())
