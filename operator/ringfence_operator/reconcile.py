@@ -51,6 +51,7 @@ async def reconcile(world: World, key: Key) -> float | None:
     found = await read_system(world.client, namespace, name)
     if found is None or "deletionTimestamp" in found["metadata"]:
         world.metrics.rollouts.gone(key)
+        world.alerts.show(f"platform of {namespace}/{name}", ())
         return None  # its children go by their owner references; what outlives it is not ours to remove
     system = _parsed(found)
     if isinstance(system, Problem):
@@ -62,6 +63,7 @@ async def reconcile(world: World, key: Key) -> float | None:
     spec, state = interpret.rollout_spec(system), records.state_of(system)
     seen, traded = await measuring.measure(world, system, spec, state, seen, now)
     upgrade = _upgraded(world, system, seen, now)
+    world.alerts.show(f"platform of {namespace}/{name}", upgrading.alerts(system, upgrade.state, now))
     observation = interpret.observation(system, seen, traded, upgrade)
     decided = decide(spec, state, observation, now)
     seen = await measuring.begin_next(world, system, decided, seen)

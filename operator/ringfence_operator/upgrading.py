@@ -3,8 +3,10 @@
 What is not known is False: a gate that says nothing neither works, nor is at rest, nor is back.
 """
 
+from datetime import datetime
 from typing import Final
 
+from ringfence.wire.alerts import Alert
 from ringfence.wire.tracks import TracksReport
 from ringfence_operator import records
 from ringfence_operator.api import TradingSystem, sentence
@@ -13,8 +15,11 @@ from ringfence_operator.cluster.apply import Ref
 from ringfence_operator.cluster.observe import Seen
 from ringfence_operator.desired import plan as names
 from ringfence_operator.rollout.health import Pod, Problem, problem
-from ringfence_operator.rollout.platform import Phase, PlatformSeen, PlatformState
+from ringfence_operator.rollout.platform import BACK_DEADLINE, Phase, PlatformSeen, PlatformState
 
+FAILED: Final = "PlatformUpgradeFailed"
+NOT_BACK: Final = "PlatformNotBack"
+"""Names of alerts, and of their runbooks."""
 _STOPPED: Final = frozenset({"Halt", "Cancel", "Flatten"})
 
 
@@ -43,6 +48,29 @@ def status(state: PlatformState) -> PlatformStatus:
         proven_seconds=state.proven_s,
         clock=records.written(state.clock) if state.clock else None,
         message=sentence(state.message),
+    )
+
+
+def alerts(system: TradingSystem, state: PlatformState, now: datetime) -> tuple[Alert, ...]:
+    """Those that hold: that an image was refused, and that trading is still halted for one that was to be put back."""
+    if state.phase is Phase.FAILED:
+        summary = f"the upgrade to {state.target} has failed; {state.image} runs on"
+        return (_alert(FAILED, "warning", system, state, summary),)
+    if state.phase is Phase.PUTTING_BACK and now - state.since > BACK_DEADLINE:
+        summary = f"execution is halted: {state.image} does not come back after the upgrade to {state.target}"
+        return (_alert(NOT_BACK, "critical", system, state, summary),)
+    return ()
+
+
+def _alert(name: str, level: str, system: TradingSystem, state: PlatformState, summary: str) -> Alert:
+    return Alert(
+        name=name,
+        namespace=system.metadata.namespace,
+        system=system.metadata.name,
+        level=level,
+        summary=summary,
+        reason=state.message,
+        since=int(state.since.timestamp()) * 1_000_000_000,
     )
 
 

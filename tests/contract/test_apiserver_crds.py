@@ -35,7 +35,7 @@ SYSTEM_COLUMNS = [
     "WAITS",
     "REASON",
 ]
-SWITCH_COLUMNS = ["NAME", "ENGAGED", "ACTION", "GATES", "ORDERS", "REASON", "BY", "AGE"]
+SWITCH_COLUMNS = ["NAME", "ENGAGED", "ACTION", "GATES", "ORDERS", "STATE", "REASON", "BY", "AGE"]
 
 pytestmark = [pytest.mark.apiserver]
 
@@ -265,11 +265,13 @@ class TestWhatPeopleSee:
     def test_columns_of_a_switch(self, server: Server) -> None:
         """Whether it stops, who has acknowledged, what still works."""
         create(server, kill_switch("seen", engaged=True, reason="bad ticks"))
-        status = api.KillSwitchStatus(gates_acknowledged="1/1", working_orders=0, engaged_by="kubectl-patch")
+        status = api.KillSwitchStatus(
+            gates_acknowledged="1/1", working_orders=0, state="Engaged", reason="bad ticks", engaged_by="kubectl-patch"
+        )
         assert patch(server, "kill/seen", {"status": status.dump()}, "--subresource=status") == ""
         head, line = server.kubectl("get", "kill", "seen", "-n", NAMESPACE).splitlines()
         assert head.split() == SWITCH_COLUMNS
-        assert line.split()[:-1] == ["seen", "true", "Cancel", "1/1", "0", "bad", "ticks", "kubectl-patch"]
+        assert line.split()[:-1] == ["seen", "true", "Cancel", "1/1", "0", "Engaged", "bad", "ticks", "kubectl-patch"]
 
     def test_one_word_lists_every_kind(self, server: Server) -> None:
         """`kubectl get trading`."""

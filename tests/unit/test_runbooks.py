@@ -7,6 +7,7 @@ import yaml
 
 from ringfence.watchdog import alarms
 from ringfence.wire import alerts
+from ringfence_operator import upgrading
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = ROOT / "docs" / "runbooks"
@@ -14,6 +15,7 @@ RULES = ROOT / "config" / "prometheus" / "ringfence-rules.yaml"
 POSTED = {
     *(alerts.ENGAGED, alerts.NOT_ACKNOWLEDGED, alerts.NOT_CANCELED, alerts.NOT_FLAT, alerts.POSITION_UNPROTECTED),
     alerts.ACCOUNT_UNEXPLAINED,
+    *(upgrading.FAILED, upgrading.NOT_BACK),
     *(alarms.CANCELLED, alarms.UNREACHABLE, alarms.DIFFERS, alarms.BLIND),
 }
 

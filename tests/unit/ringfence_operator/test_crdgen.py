@@ -193,7 +193,7 @@ class TestKinds:
             "TradingSystem": ["STAGE", "WEIGHT", "GOAL", "TRADING", "READY", "REVISION", "AGE"],
             "Evaluation": ["SYSTEM", "REVISION", "STAGE", "WEIGHT", "VERDICT", "OUTCOME", "AGE"],
             "Promotion": ["SYSTEM", "REVISION", "STAGE", "BY", "STATE", "AGE"],
-            "KillSwitch": ["ENGAGED", "ACTION", "GATES", "ORDERS", "REASON", "BY", "AGE"],
+            "KillSwitch": ["ENGAGED", "ACTION", "GATES", "ORDERS", "STATE", "REASON", "BY", "AGE"],
         }
 
 

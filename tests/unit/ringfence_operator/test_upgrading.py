@@ -239,3 +239,26 @@ def test_people_see_why_trading_is_halted_and_why_an_upgrade_failed() -> None:
     assert conditions(Phase.PROVING)["TradingHalted"] == ("False", "NoSwitchEngaged")
     assert conditions(Phase.FAILED)["Degraded"] == ("True", "PlatformUpgradeFailed")
     assert conditions(Phase.SETTLED)["Degraded"] == ("False", "NoProblem")
+
+
+def test_an_upgrade_that_failed_is_told_to_alertmanager_until_another_image_is_asked_for() -> None:
+    """It wakes nobody, as the image before trades on."""
+    failed = PlatformState(image=OLD, phase=Phase.FAILED, target=NEW, since=NOW, message="put back: it crashed")
+    (found,) = upgrading.alerts(system(failed), failed, NOW)
+    assert (found.name, found.level, found.namespace, found.system) == (
+        *("PlatformUpgradeFailed", "warning"),
+        *("trading", "momentum"),
+    )
+    assert (found.summary, found.reason) == (
+        "the upgrade to ringfence:2 has failed; ringfence:1 runs on",
+        "put back: it crashed",
+    )
+    for phase in (Phase.SETTLED, Phase.PROVING, Phase.HALTING, Phase.SWAPPING, Phase.PUTTING_BACK):
+        assert upgrading.alerts(system(), replace(failed, phase=phase), NOW) == ()
+
+
+def test_somebody_is_woken_where_trading_stays_halted_because_the_image_before_does_not_come_back() -> None:
+    back = PlatformState(image=OLD, phase=Phase.PUTTING_BACK, target=NEW, since=NOW, message="it crashed")
+    assert upgrading.alerts(system(), back, NOW + platform.BACK_DEADLINE) == ()
+    (found,) = upgrading.alerts(system(), back, NOW + platform.BACK_DEADLINE + timedelta(seconds=5))
+    assert (found.name, found.level, found.since) == ("PlatformNotBack", "critical", int(NOW.timestamp() * 1e9))
