@@ -36,7 +36,7 @@ class PositionLimits(Spec):
                 at=".perInstrument",
             ),
             rule(
-                "self.sectors.all(k, k.matches('^[A-Z0-9]{2,20}$'))",
+                "!has(self.sectors) || self.sectors.all(k, k.matches('^[A-Z0-9]{2,20}$'))",
                 "sectors are by symbol, such as BTCUSDT: 2 to 20 capital letters and digits",
                 at=".sectors",
             ),
