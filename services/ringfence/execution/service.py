@@ -337,11 +337,13 @@ class Gated:
         spawn(alarms.watch(app, self.pod), "alarms")
 
     async def _stop(self, app: Execution, leader: Leader) -> None:
-        clean = await drained(app)
-        await self.host.cancel_tasks()
-        if clean:
-            await leader.release()  # else a successor waits the Lease out, and asks the venue what is open
-        await app.venue.close()
-        app.journal.close()
-        app.store.latches.close()
-        self.bus.close()
+        async with contextlib.AsyncExitStack() as stack:  # the last first, and each of them, whatever happens
+            stack.callback(self.bus.close)
+            stack.callback(app.store.latches.close)
+            stack.callback(app.journal.close)
+            stack.push_async_callback(app.venue.close)
+            stack.push_async_callback(self.host.cancel_tasks)
+            clean = await drained(app)
+            await self.host.cancel_tasks()
+            if clean:
+                await leader.release()  # else a successor waits the Lease out, and asks the venue what is open

@@ -1,6 +1,7 @@
 """`MarketVenue` for Binance spot: depth, trades and best quotes of some symbols over one combined stream."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from random import Random  # sim-ok: the type of what is handed in
 from typing import Any, Final
 
@@ -102,11 +103,12 @@ class BinanceMarket:
         self._task = asyncio.create_task(self._keep(symbols, listener), name="binance market stream")
 
     async def close(self) -> None:
-        if self._task is not None:
-            await _cancelled(self._task)
-        if self._session is not None:
-            await self._session.close()
-        await self._rest.close()
+        async with AsyncExitStack() as stack:  # each of them, also where this is cancelled
+            stack.push_async_callback(self._rest.close)
+            if self._session is not None:
+                stack.push_async_callback(self._session.close)
+            if self._task is not None:
+                await _cancelled(self._task)
 
     async def snapshot(self, symbol: str) -> BookSnapshot:
         body = await self._told(codec.query_depth(symbol))

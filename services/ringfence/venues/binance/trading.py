@@ -99,13 +99,13 @@ class BinanceTrading:
         ]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
-        if self._session is not None:
-            await self._session.close()
-        await self._rest.close()
+        async with contextlib.AsyncExitStack() as stack:  # each of them, also where this is cancelled
+            stack.push_async_callback(self._rest.close)
+            if self._session is not None:
+                stack.push_async_callback(self._session.close)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def venue_now_ns(self) -> int:
         return self._rest.venue_now_ns()
