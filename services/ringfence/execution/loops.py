@@ -381,6 +381,7 @@ class AllocationKeeper:
         if self.allocation is None:
             return
         allocate(app.gate.tracks, app.gate.account, self.allocation, self.grants, app.config.paper, self._held)
+        app.protection.allocated()
         wall, mono = app.clock.wall_ns(), app.clock.monotonic_ns()
         app.perform(app.manager.cancel_unowned(app.handovers.leaving(), wall, mono))
         app.perform(app.manager.cancel_excess(wall, mono))

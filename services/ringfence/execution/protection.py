@@ -102,7 +102,6 @@ class Protection:
 
     def round(self, wall: int, mono: int) -> list[Open]:
         """Look at everything once; returns what has tripped."""
-        self._begin()
         tripped = self.breakers.read(self._readings(mono), wall)
         if tripped:
             self._note(NOTE_BREAKERS, tuple(self.breakers.open.values()))
@@ -142,8 +141,9 @@ class Protection:
         if any(key.partition("/")[0] in FROM_FILLS for key in acknowledged.breakers):
             manager.trips.acknowledge()
 
-    def _begin(self) -> None:
-        """What was counted of a revision is not held against the next one on its track."""
+    def allocated(self) -> None:
+        """After each allocation, before anything is sent under it: what is open follows its revision, and what was
+        counted of one is not held against the next on its track."""
         began = [one for one in self._own() if one.revision and self._manager.trips.begins(one.name, one.revision)]
         for track in began:
             self._note(NOTE_BEGAN, (track.name, track.revision))
@@ -151,6 +151,7 @@ class Protection:
             current = {(one.name, one.revision) for one in self._own()}
             self._checks = {key: ratio for key, ratio in self._checks.items() if key in current}
             self.breakers.forget({revision for _, revision in current})
+        self._refuse()
 
     def _latch(self, one: Open, wall: int) -> None:
         self._guard.latch(LATCH + one.key, Severity.parse(one.severity, Severity.CANCEL), one.reason, wall)

@@ -7,11 +7,13 @@ import msgspec
 import pytest
 
 from ringfence.execution.app import Execution
+from ringfence.execution.breakers import Open
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.ids import prefix
 from ringfence.execution.loops import AllocationKeeper
 from ringfence.execution.manager import Manager
+from ringfence.execution.protection import Protection
 from ringfence.kube.client import KubeClient
 from ringfence.model.money import parse as money
 from ringfence.runtime.config import ALLOCATION_KEY, Allocation, Limits, Track
@@ -60,6 +62,7 @@ def keeper(clock: Clock) -> tuple[AllocationKeeper, Gate]:
         guard=guard,
         manager=manager,
         handovers=Handovers(manager),
+        protection=Protection(gate, manager, lambda _kind, _body: None),
         perform=lambda _outputs: None,
         observe=lambda fold: fold(clock.wall_ns()),
         publish_routes=lambda _allocation: None,
@@ -139,3 +142,16 @@ def test_a_kill_is_stronger_than_the_hold_and_outlives_it(severity: Severity) ->
 def test_a_document_without_a_hold_is_read_by_a_gate_that_knows_no_holds() -> None:
     """It is not written where it is empty, so the gate of an earlier platform does not refuse the document."""
     assert "hold" not in document(1, "")["data"][ALLOCATION_KEY]
+
+
+def test_a_revision_whose_breaker_is_open_is_refused_from_the_moment_of_its_promotion() -> None:
+    """Not from the next round of the breakers on: it could open something in between."""
+    found, gate = keeper(Clock())
+    found._apply()
+    opened = Open(name="checks", track="candidate", severity="ReduceOnly", evidence="x=1", at=WALL, revision="b")
+    found.app.protection.restored((opened,), WALL)
+    assert (len(gate.tracks["candidate"].losses), gate.tracks["stable"].losses) == (1, ())
+    promoted = msgspec.structs.replace(TRACKS[0], revision="b", key="k2")
+    found.allocation = Allocation(epoch=2, tracks=(promoted,), limits=LIMITS)
+    found._apply()
+    assert gate.tracks["stable"].losses == ("CHECK_FAILURES track=candidate x=1",)

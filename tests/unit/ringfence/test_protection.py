@@ -64,9 +64,9 @@ class Rig:
         self.generation = 0
         self.switch()
         self.guard.reconciled(1, WALL)
-        self.allocate(**revisions)
         self.protection = Protection(self.gate, self.manager, self.note)
         self.protection.restored(store.breakers, WALL)
+        self.allocate(**revisions)
         self.mono = 0
 
     def allocate(self, **revisions: str) -> None:
@@ -77,6 +77,7 @@ class Rig:
         )
         allocation = Allocation(epoch=1, tracks=tracks, limits=LIMITS)
         allocate(self.gate.tracks, self.gate.account, allocation, {"g": LIMITS}, paper=False)
+        self.protection.allocated()
 
     def again(self, **revisions: str) -> "Rig":
         self.journal.close()
@@ -190,7 +191,6 @@ def test_a_candidates_breaker_holds_its_revision_on_every_track_and_no_other_rev
         rig = rig.again(candidate="second")
         rig.manager.trips.streaks["stable"] = 2
     rig.allocate(stable="first")
-    rig.rounds(1)
     assert [told.split()[0] for told in rig.gate.tracks["stable"].losses] == ["LOSSES_CONSECUTIVE", "CHECK_FAILURES"]
     rig.release()
     rig.rounds(1)
