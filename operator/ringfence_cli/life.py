@@ -23,6 +23,7 @@ def life(found: Life) -> RenderableType:
         else Text.assemble((found.client_order_id, "bold"), f"   {found.state}"),
         _row("intent", f"{found.intent or 'not in this journal'}"),
         _row("from", f"track {found.track}, intent {found.intent_id or '-'}"),
+        *(_row("why", sentence) for sentence in found.why),
         _row("gate", found.gate),
         _decision(found),
     ]

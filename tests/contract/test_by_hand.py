@@ -1,13 +1,16 @@
 """`ringfence cancel` and `ringfence close` against the gate program: done at the venue, and on record."""
 
+import io
 import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
+from rich.console import Console
 
 from gatebench.bench import QUANTITY, SYMBOL, TOKEN, Bench, furnished
 from ringfence.execution.byhand import NOTE_HAND
@@ -17,7 +20,8 @@ from ringfence.model.records import Entry
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.journal import Journal
 from ringfence.wire.byhand import HandRequest
-from ringfence_cli import byhand
+from ringfence.wire.explain import decode
+from ringfence_cli import byhand, life
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(120)]
 
@@ -34,6 +38,14 @@ async def ask(bench: Bench, **more: Any) -> byhand.Told:
     return told
 
 
+async def explained(bench: Bench, order: str) -> str:
+    """What `ringfence explain` prints."""
+    console = Console(file=io.StringIO(), width=200)
+    console.print(life.life(decode(msgspec.json.encode(await bench.get(f"/explain?order={order}")))))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
 async def test_one_order_is_cancelled_and_its_life_says_who_and_why(live: Bench) -> None:
     wrong, other = await live.resting(2)
     order = live.order(wrong)
@@ -43,9 +55,7 @@ async def test_one_order_is_cancelled_and_its_life_says_who_and_why(live: Bench)
     assert (told.answer.done, told.answer.orders) == (True, (order.client_order_id,))
     await live.until(lambda: live.state_of(wrong) == "CANCELED")
     assert live.state_of(other) == "ACCEPTED"
-    life = str(await live.get(f"/explain?order={order.client_order_id}"))
-    assert "alice" in life
-    assert "fat finger" in life
+    assert "why       cancelled by hand: alice: fat finger" in await explained(live, order.client_order_id)
 
 
 async def test_one_position_is_closed_and_the_journal_says_who_and_why(live: Bench) -> None:
@@ -60,6 +70,7 @@ async def test_one_position_is_closed_and_the_journal_says_who_and_why(live: Ben
     await live.until(lambda: (order := live.orders().get(name)) is not None and order.state == "FILLED")
     assert live.held() < parse("0.00002"), "less than a lot is left by the fee"
     assert live.state_of(resting) == "ACCEPTED"
+    assert "why       by hand: alice: fat finger" in await explained(live, name)
     await live.stop(signal.SIGTERM)
     journal = Journal(live.root / "journal" / "orders.journal", SystemClock())
     records = list(journal.replay())

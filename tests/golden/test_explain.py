@@ -93,6 +93,14 @@ LIVES: dict[str, list[OrderEvent]] = {
         filled(5009, "90003", "0.05", "61842.35"),
         filled(5009, "90003", "0.05", "61842.35"),
     ],
+    "closed-by-hand-and-cancelled": [
+        wanted(intent_id="hand-5f2a90", side=Side.SELL, reduce_only=True, reason="by hand: alice: runaway position"),
+        PASSED,
+        Accepted(**at(1.91), venue_order_id="4711", ts_venue=START + MILLISECOND),
+        PendingCancel(**at(700), reason="asked for by the strategy"),
+        PendingCancel(**at(800), reason="by hand: bob: priced too low"),
+        Canceled(**at(803)),
+    ],
     "only-the-end": [Canceled(**at(3), reason="told when asked")],
 }
 

@@ -1,7 +1,8 @@
 """A person's own hand: cancel one order or close one position, recorded with who and why. Pure.
 
-The record is a note in the journal, before anything else happens. A close is an intent of the position's own track:
-a market order that only reduces, checked by the gate like any other, refused where the gate refuses, with its reasons.
+The record is a note in the journal, before anything else happens; the order's own events say it as well. A close is
+an intent of the position's own track: a market order that only reduces, checked by the gate like any other, refused
+where the gate refuses, with its reasons.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ def _cancel(manager: Changes, request: HandRequest, wall: int, mono: int) -> tup
     live = manager.live.get(name)
     if live is None or live.order.track == FOREIGN:
         return HandAnswer(done=False, told=f"no order {request.order!r} of this system works here"), []
-    outputs = manager.cancel_one(live, f"by hand: {request.by}: {request.reason}", wall, mono)
+    outputs = manager.cancel_one(live, request.sentence, wall, mono)
     return HandAnswer(done=True, told=f"{name} is being cancelled until it is closed", orders=(name,)), outputs
 
 
@@ -67,7 +68,7 @@ def _close(manager: Changes, request: HandRequest, wall: int, mono: int) -> tupl
         True,
         wall,
     )
-    outputs = manager.close_by_hand(intent, wall, mono)
+    outputs = manager.close_by_hand(intent, request.sentence, wall, mono)
     sent = tuple(o.client_order_id for o in outputs if isinstance(o, Approved))
     if sent:
         return HandAnswer(done=True, told=f"closing {text(size)} {request.symbol} of {track}", orders=sent), outputs

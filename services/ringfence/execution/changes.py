@@ -10,12 +10,14 @@ A reduction changes the order itself, which keeps its place.
 from typing import Final
 
 from ringfence.execution.accounting import MILLISECOND_NS, Live
-from ringfence.execution.manager import Manager
+from ringfence.execution.manager import Manager, because
 from ringfence.execution.outputs import Amend, Output, Pair, Replace
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.orders import (
     ModifyRejected,
     Order,
+    OrderState,
+    PendingCancel,
     PendingUpdate,
     Updated,
 )
@@ -112,17 +114,20 @@ class Changes(Manager):
     # --- by hand
 
     def cancel_one(self, live: Live, reason: str, wall: int, mono: int) -> list[Output]:
-        """Cancel one order, and repeat it until it is closed."""
-        return self._want_cancel(live, reason, wall, mono)
+        """Cancel one order, and repeat it until it is closed. On record also where its cancel had been asked before."""
+        asked: list[Output] = []
+        if live.order.state is OrderState.PENDING_CANCEL:
+            asked = self._fold(PendingCancel(client_order_id=live.order.client_order_id, ts=wall, reason=reason))
+        return [*asked, *self._want_cancel(live, reason, wall, mono)]
 
-    def close_by_hand(self, intent: Intent, wall: int, mono: int) -> list[Output]:
+    def close_by_hand(self, intent: Intent, reason: str, wall: int, mono: int) -> list[Output]:
         """An intent of a person's: checked, numbered and journaled like those of its track."""
         track = self.gate.tracks[intent.track]
         refused = self.gate.check(intent, wall, mono)
         if refused:
-            return self._deny(intent, track, refused, wall, mono)
+            return because(reason, self._deny(intent, track, refused, wall, mono))
         entries, approved = self._send(intent, track, wall, mono)
-        return [*entries, approved]
+        return because(reason, [*entries, approved])
 
     # --- outcomes
 

@@ -6,8 +6,9 @@ from typing import Final
 import msgspec
 
 from ringfence.model.money import SCALE, text
-from ringfence.model.orders import Accepted, Denied, Initialized, Order, OrderEvent, Submitted
+from ringfence.model.orders import Accepted, Denied, Initialized, Order, OrderEvent, PendingCancel, Submitted
 from ringfence.model.records import Entry
+from ringfence.wire.byhand import BY_HAND
 from ringfence.wire.explain import LIFE_VERSION, Decision, Life, Step
 
 STEPS_MAX: Final = 1_000
@@ -91,8 +92,16 @@ def life(gate: str, entries: Sequence[Numbered]) -> Life:
         filled=text(filled),
         average=text(order.value * SCALE // filled) if order is not None and filled else "0",
         steps=tuple(steps),
+        why=_why([entry.event for _, entry in entries]),
         truncated=truncated,
     )
+
+
+def _why(events: Sequence[OrderEvent]) -> tuple[str, ...]:
+    """What people have asked, in order."""
+    made = [event.reason for event in events if isinstance(event, Initialized) and event.reason]
+    asked = [event.reason for event in events if isinstance(event, PendingCancel)]
+    return (*made, *(f"cancelled {reason}" for reason in asked if reason.startswith(BY_HAND)))
 
 
 def _intent(event: Initialized) -> str:

@@ -10,6 +10,8 @@ Three layers of one state: `accounting` folds events, `outcomes` folds the venue
 from collections.abc import Container
 from typing import Final
 
+import msgspec
+
 from ringfence.execution import ids, losses, stopping, valuation
 from ringfence.execution.accounting import MILLISECOND_NS, Live
 from ringfence.execution.excess import excess
@@ -176,9 +178,9 @@ class Manager(Outcomes):
         refused = self.gate.judge(intent, wall, mono, closing=True)
         mark = ids.closing_mark(track.mark)
         if refused:
-            return self._deny(intent, track, refused, wall, mono, mark=mark)
+            return because(self.guard.reason, self._deny(intent, track, refused, wall, mono, mark=mark))
         entries, approved = self._send(intent, track, wall, mono, mark=mark)
-        return [*entries, approved]
+        return because(self.guard.reason, [*entries, approved])
 
     def cancel_excess(self, wall: int, mono: int) -> list[Output]:
         """After limits became tighter: cancel the working orders above them, newest first; reducing ones stay. What
@@ -231,6 +233,16 @@ class Manager(Outcomes):
     def evaluate(self, wall: int) -> None:
         """What each track and the account have lost."""
         valuation.evaluate(self.gate, self.books, self.ledger, self.calendar, self._currency, self.capital, wall)
+
+
+def because(reason: str, outputs: list[Output]) -> list[Output]:
+    """Say in an order's first event why it exists."""
+    return [
+        Entry(output.track, msgspec.structs.replace(output.event, reason=reason))
+        if isinstance(output, Entry) and isinstance(output.event, Initialized)
+        else output
+        for output in outputs
+    ]
 
 
 def initialized(client_order_id: str, intent: Intent, wall: int, group: str = "", replaces: str = "") -> Initialized:

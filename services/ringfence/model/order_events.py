@@ -75,6 +75,8 @@ class Initialized(Event, frozen=True, kw_only=True):
     """The same for the two legs of a one-cancels-the-other pair; empty for an order on its own."""
     replaces: str = ""
     """Client order id of the order whose place it takes, where it came by a modification."""
+    reason: str = ""
+    """Why it exists, where no strategy wanted it: who asked for it by hand and why, or which stop closes by it."""
 
 
 class Emulated(Event, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ import msgspec
 from ringfence.wire.kill import opened_as
 
 HAND_PATH: Final = "/hand"
+BY_HAND: Final = "by hand: "
+"""What a reason in the journal begins with where a person has asked."""
 
 
 class HandRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,11 @@ class HandRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Whose position; empty where only one track holds any."""
     quantity: int = 0
     """Scaled by 1e-8; 0 = all of it."""
+
+    @property
+    def sentence(self) -> str:
+        """Who and why, as the life of an order says it."""
+        return f"{BY_HAND}{self.by}: {self.reason}"
 
 
 class HandAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,6 +60,9 @@ class Life(_Document, frozen=True, kw_only=True):
     average: str
     """Average price of its fills; 0 without any."""
     steps: tuple[Step, ...]
+    why: tuple[str, ...] = ()
+    """Who asked for it, or for its cancel, by hand and why; which stop closed by it. Empty where only a strategy did.
+    """
     truncated: bool = False
     """There are more steps than these."""
 

@@ -6,7 +6,8 @@ from gatebench.stoprig import BTC, ONE, WALL, Rig
 from ringfence.execution.byhand import by_hand
 from ringfence.execution.outputs import Cancel
 from ringfence.model.approved import Approved
-from ringfence.model.orders import OrderType, Side
+from ringfence.model.orders import Initialized, OrderType, PendingCancel, Side
+from ringfence.model.records import Entry
 from ringfence.wire.byhand import HandRequest, opened_hand
 from ringfence.wire.kill import SIGNATURE_HEADER, signed
 
@@ -57,6 +58,10 @@ def test_an_order_is_cancelled_by_its_client_id_or_the_venues(rig: Rig) -> None:
         assert answer.orders == (name,)
         assert [o for o in outputs if isinstance(o, Cancel)] == [Cancel(BTC, name)]
         assert rig.manager.live[name].cancel_wanted
+        again = request(order=name, by="bob", reason="it still works")
+        (entry,) = [o for o in by_hand(rig.manager, again, WALL, rig.mono)[1] if isinstance(o, Entry)]
+        assert isinstance(entry.event, PendingCancel)
+        assert entry.event.reason == "by hand: bob: it still works", "on record, though it was asked for before"
 
 
 def test_what_does_not_work_here_is_not_cancelled(rig: Rig) -> None:
@@ -72,7 +77,9 @@ def test_a_position_is_closed_by_an_order_that_only_reduces(rig: Rig, asked: int
     close = request(action="close", symbol=BTC, quantity=asked)
     answer, outputs = by_hand(rig.manager, close, WALL, rig.mono)
     (approved,) = [o for o in outputs if isinstance(o, Approved)]
+    made = [o.event.reason for o in outputs if isinstance(o, Entry) and isinstance(o.event, Initialized)]
     assert answer.done
+    assert made == ["by hand: ada: drill"]
     assert (approved.side, approved.type, approved.quantity, approved.reduce_only) == (
         Side.SELL, OrderType.MARKET, sent, True,
     )  # fmt: skip
