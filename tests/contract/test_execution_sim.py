@@ -46,6 +46,23 @@ async def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 @pytest.mark.asyncio
+async def test_what_taking_cost_is_exported_beside_what_the_gate_had_estimated(live: Bench) -> None:
+    """Of two market orders at a venue whose book moves on: estimate, actual, and the difference on its side."""
+    orders = [live.intent(side, 0, market=True) for side in (Side.BUY, Side.SELL)]
+    await live.until(lambda: all(live.state_of(name) == "FILLED" for name in orders))
+    page = await live.metrics()
+
+    def total(name: str) -> float:
+        line = f'ringfence_gate_slippage_{name}_total{{symbol="BTCUSDT",track="stable"}} '
+        return float(page.partition(line)[2].partition("\n")[0])
+
+    assert total("orders") == 2
+    assert total("estimated") > 0, "taking is never free"
+    more = total("actual_cost") - total("actual_gain") - total("estimated")
+    assert more == pytest.approx(total("above") - total("below"), abs=1e-6)
+
+
+@pytest.mark.asyncio
 async def test_orders_flow_and_fill(bench: Bench) -> None:
     """A resting order is accepted and cancelled, a market order fills, and a bad one is refused with all reasons."""
     (name,) = await bench.resting(1)

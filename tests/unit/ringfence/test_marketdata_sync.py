@@ -3,6 +3,8 @@
 import itertools
 
 from ringfence.marketdata.sync import (
+    BUFFER_MAX,
+    QUOTES_MAX,
     RETRY_FIRST_NS,
     SNAPSHOT_LATE_NS,
     Connected,
@@ -276,3 +278,26 @@ def test_symbols_are_kept_apart() -> None:
     assert sync.symbols["ETHUSDT"].metrics.diffs == 0
     assert sync.handle(Quote("DOGEUSDT", 1, 1, 1, 1, 2, 1), START_NS) == []
     assert sync.strangers == 1
+
+
+def test_changes_that_wait_for_a_snapshot_are_bounded_and_the_oldest_are_let_go() -> None:
+    """A snapshot that is very late is from before what is kept: another is fetched, and no hole is joined."""
+    driver = Driver()
+    driver.give(Connected(True, ""))
+    for number in range(10, 10 + 2 * BUFFER_MAX):
+        driver.give(diff(number, number))
+    assert len(driver.sync._buffer) == BUFFER_MAX
+    first = driver.wanted
+    assert tops(driver.snapshot(12)) == []
+    assert driver.sync.reason != ""
+    driver.give(Tick(), 300)
+    assert driver.wanted is not first
+    last = 9 + 2 * BUFFER_MAX
+    assert [top.update_id for top in tops(driver.snapshot(last - BUFFER_MAX))] == [last]
+
+
+def test_best_quotes_that_wait_for_their_book_are_bounded() -> None:
+    driver = Driver().in_sync()
+    for number in range(11, 11 + 3 * QUOTES_MAX):
+        driver.give(quote(number))
+    assert len(driver.sync._quotes) == QUOTES_MAX
