@@ -8,7 +8,7 @@ import pytest
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.config import Endpoint
-from ringfence.wire.messages import VERSION, Envelope, Intent, Quote
+from ringfence.wire.messages import VERSION, BookTop, Envelope, Intent, Quote
 
 SESSION = 1_700_000_000_000_000_000
 
@@ -110,3 +110,34 @@ async def test_a_sender_of_another_wire_version_is_named_and_not_obeyed() -> Non
     assert gate.metrics.undecodable == 2
     gate.close()
     strategy.close()
+
+
+@pytest.mark.asyncio
+async def test_a_subscriber_that_does_not_keep_up_loses_messages_and_sees_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queues are bounded on both ends: the publisher never waits nor grows, and the hole is counted afterwards."""
+    monkeypatch.setattr("ringfence.runtime.bus.HIGH_WATER_MARK", 100)
+    server, client = KeyPair.generate(), KeyPair.generate()
+    publishing, subscribing = Bus("feed", SESSION, server), Bus("reader", SESSION, client)
+    publisher = publishing.publisher(0, lambda: {client.public}, host="127.0.0.1")
+    seen: list[int] = []
+    subscribing.subscriber(
+        [Endpoint(host="127.0.0.1", port=publisher.port, public_key=server.public)],
+        ["book."],
+        lambda envelope: seen.append(envelope.sequence),
+    )
+    levels = tuple((price, 1) for price in range(10**12, 10**12 + 200))
+    book = BookTop("BTCUSDT", 1, SESSION, SESSION, levels, levels)
+    async with asyncio.timeout(20):
+        while not seen:
+            publisher.send(book)
+            await asyncio.sleep(0.01)
+        for _ in range(10_000):  # the subscriber's loop does not run meanwhile
+            publisher.send(book)
+        sent = publishing.metrics.sent
+        while not seen or seen[-1] <= sent:
+            publisher.send(book)
+            await asyncio.sleep(0.01)
+    assert len(seen) < sent // 2
+    assert subscribing.metrics.gaps == seen[-1] - seen[0] + 1 - len(seen) > 0
+    publishing.close()
+    subscribing.close()
