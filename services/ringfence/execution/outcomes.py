@@ -8,7 +8,7 @@ from typing import Final
 
 from ringfence.execution.accounting import MILLISECOND_NS, QUERY_FIRST_NS, Accounting, Live
 from ringfence.execution.gate import Gate
-from ringfence.execution.outputs import Output, Query, Reconcile
+from ringfence.execution.outputs import Cancel, Output, Query, Reconcile
 from ringfence.model.orders import (
     CLOSED,
     Accepted,
@@ -16,6 +16,7 @@ from ringfence.model.orders import (
     CancelRejected,
     Expired,
     ModifyRejected,
+    Order,
     OrderEvent,
     OrderState,
     OutcomeKnown,
@@ -144,6 +145,11 @@ class Outcomes(Accounting):
         if asked < live.sent_mono + self._validity_ns:
             return []  # the request may still be on its way
         return self._fold(ModifyRejected(client_order_id=name, ts=wall, reason=UNCHANGED))
+
+    def open_though_closed(self, order: Order, wall: int) -> list[Output]:
+        """Twice in a row the venue has listed an order as open that is closed here: whatever we believed, it goes."""
+        self._anomaly(f"OPEN_AT_VENUE {order.client_order_id}", wall)
+        return [Cancel(order.symbol, order.client_order_id)]
 
     def query_failed(self, client_order_id: str, mono: int) -> None:
         """Nothing is known: ask again."""

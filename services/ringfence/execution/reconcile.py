@@ -64,6 +64,8 @@ class Reconciler:
         self._manager = manager
         self._guard = guard
         self._suspect: tuple[dict[str, int], int] | None = None
+        self._closed_here: set[str] = set()
+        """Orders that the last look listed as open after we had closed them: once, a list may just be old."""
         self._young: list[str] = []
         """Executions that the venue seems to have restated, and that are too young for that to be believed."""
 
@@ -115,8 +117,16 @@ class Reconciler:
         leaves: dict[tuple[str, Side], int] = {}
         elsewhere = {} if symbols is None else {s: n for s, n in self.foreign.items() if s not in symbols}
         self.foreign = elsewhere
+        open_there = {name for name in self._closed_here if symbols is not None and self._symbol(name) not in symbols}
         for report in reports:
             known = manager.orders.get(report.client_order_id)
+            if known is not None and known.closed:
+                open_there.add(report.client_order_id)
+                if report.client_order_id in self._closed_here:
+                    key = (report.symbol, report.side)
+                    leaves[key] = leaves.get(key, 0) + report.quantity - report.filled
+                    outputs += manager.open_though_closed(known, wall)
+                continue
             if known is not None:
                 missing.discard(report.client_order_id)
                 outputs += manager.queried(report.client_order_id, report, asked, wall, mono)
@@ -128,9 +138,14 @@ class Reconciler:
                 self.foreign[report.symbol] = self.foreign.get(report.symbol, 0) + 1
                 key = (report.symbol, report.side)
                 leaves[key] = leaves.get(key, 0) + report.quantity - report.filled
+        self._closed_here = open_there
         self._foreign_leaves(leaves, symbols)
         outputs += [Query(manager.live[key].order.symbol, key) for key in sorted(missing)]
         return outputs
+
+    def _symbol(self, client_order_id: str) -> str:
+        order = self._manager.orders.get(client_order_id)
+        return "" if order is None else order.symbol
 
     def _take_back(self, report: OrderReport, parts: ids.Parts, wall: int) -> list[Output]:
         """An order of ours that the journal does not know: the last milliseconds before a power cut."""
