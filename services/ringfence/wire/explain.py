@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 EXPLAIN_PATH: Final = "/explain"
-LIFE_VERSION: Final = 1
+LIFE_VERSION: Final = 2
 
 Decision = Literal["Passed", "Refused", "Unknown"]
 """Unknown: the gate did not decide (an order that the venue told of, or a journal that ends before the decision)."""

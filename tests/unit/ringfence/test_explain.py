@@ -79,7 +79,7 @@ def test_a_life_is_bounded_and_says_so() -> None:
     assert (len(found.steps), found.truncated) == (explain.STEPS_MAX, True)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"not found\n", b'{"version":2}'])
+@pytest.mark.parametrize("data", [b"", b"{}", b"not found\n", b'{"version":1}'])
 def test_an_answer_that_cannot_be_read_is_an_error(data: bytes) -> None:
     with pytest.raises(ExplainError):
         decode(data)
