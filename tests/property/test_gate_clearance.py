@@ -176,8 +176,8 @@ class World(Rig):
         if bounds is None or bounds.most <= 0:
             return
         for side, least, most, *touch in (
-            (Side.BUY, bounds.price_least, bounds.buy_most, market.ask - TICK, market.ask),
-            (Side.SELL, bounds.sell_least, bounds.price_most, market.bid + TICK, market.bid),
+            (Side.BUY, bounds.buy_least, bounds.buy_most, market.ask - TICK, market.ask),
+            (Side.SELL, bounds.sell_least, bounds.sell_most, market.bid + TICK, market.bid),
         ):
             for price in (-(-least // TICK) * TICK, most // TICK * TICK, *touch):
                 for quantity in (-(-bounds.least // 1000) * 1000, bounds.most // 1000 * 1000):

@@ -31,16 +31,16 @@ class Clearance:
     __slots__ = (
         "account_room",
         "account_working",
+        "buy_least",
         "buy_most",
         "caps",
         "instrument",
         "least",
         "lot",
         "most",
-        "price_least",
-        "price_most",
         "room",
         "sell_least",
+        "sell_most",
         "settled_mono",
         "stale_ns",
         "tick",
@@ -63,22 +63,21 @@ class Clearance:
         low = ceiling - (ceiling >> CEILING_SHIFT)
         """No ask below. Together with the ceiling it bounds everything that is measured from the quote."""
         static, far = caps.static_bps, caps.far_bps
-        self.price_least = max(1, rules.price_min, low >> 1, ceiling - far * ceiling // _BPS_SCALE)
-        """Of any order: the far side of a buy, at the highest bid."""
-        self.price_most = min(rules.price_max, ceiling, low + far * low // _BPS_SCALE)
-        """Of any order: the far side of a sell, at the lowest ask."""
-        self.buy_most = min(self.price_most, reference + static * reference // _BPS_SCALE)
-        """The static collar, beside the bounds of any order."""
-        self.sell_least = max(self.price_least, reference - static * reference // _BPS_SCALE)
+        least = max(1, rules.price_min, low >> 1)
+        most = min(rules.price_max, ceiling)
+        self.buy_least = max(least, ceiling - far * ceiling // _BPS_SCALE)
+        self.buy_most = min(most, reference + static * reference // _BPS_SCALE)
+        self.sell_least = max(least, reference - static * reference // _BPS_SCALE)
+        self.sell_most = min(most, low + far * low // _BPS_SCALE)
 
-        self.least = max(1, rules.quantity_min, -(-rules.notional_min * SCALE // self.price_least))
+        self.least = max(1, rules.quantity_min, -(-rules.notional_min * SCALE // least))
         self.room = track.tightest() * SCALE
         """What may be taken up before the order, at worst case and at ceilings, scaled twice: by all positions of the
         track, and (``account_room``) of everybody."""
         self.account_room = account.tightest() * SCALE
-        floor = whole.balance_floor and caps.balance_floor
-        if floor:  # no buys cost more than twice the gross, and fees
-            self.account_room = min(self.account_room, (balances.get(rules.quote, 0) - floor) * SCALE // 4)
+        if caps.balance_floor:  # no buys cost more than twice the gross, and fees
+            left = balances.get(rules.quote, 0) - caps.balance_floor
+            self.account_room = min(self.account_room, left * SCALE // 4)
         value = min(rules.notional_max * SCALE, caps.value * SCALE, self.room // PARTS, self.account_room // PARTS)
         self.most = min(rules.quantity_max, rules.market_quantity_max, caps.quantity, value // ceiling)
         if caps.ruled or _closed(track) or _closed(account) or _crowded(track, account, instruments):

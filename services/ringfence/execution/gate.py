@@ -115,12 +115,12 @@ class Gate:
             and not quantity % bounds.lot
             and not price % bounds.tick
             and (
-                bounds.price_least <= price <= bounds.buy_most
+                bounds.buy_least <= price <= bounds.buy_most
                 and (price < market.ask or bounds.takes_little(intent, price, slot, mono))
                 and not (slot.resting_sells and price >= min(slot.resting_sells.values()))
                 if intent.side is _BUY
                 else intent.side is _SELL
-                and bounds.sell_least <= price <= bounds.price_most
+                and bounds.sell_least <= price <= bounds.sell_most
                 and (price > market.bid or bounds.takes_little(intent, price, slot, mono))
                 and not (slot.resting_buys and price <= max(slot.resting_buys.values()))
             )

@@ -73,14 +73,15 @@ class Warm(Rig):
         before = self.judged
         return self.ask(**changes) == [] and self.judged == before
 
-    def limit(self, **limits: Any) -> None:
-        """A new allocation, granted as well."""
+    def limit(self, *, whole: bool = True, **limits: Any) -> None:
+        """A new allocation and grants; where not ``whole``, the grants are the tighter ones and the account is wide."""
         found = msgspec.structs.replace(LIMITS, **limits)
+        current = found if whole else LIMITS
         tracks = tuple(
             Track(name=name, revision=f"{name[:1]}bc123de", stage="Live", weight=100, grant="g", key=name)
             for name in ("stable", "candidate")
         )
-        document = Allocation(epoch=2, tracks=tracks, limits=found)
+        document = Allocation(epoch=2, tracks=tracks, limits=current)
         allocate(self.gate.tracks, self.gate.account, document, {"g": found}, paper=False)
 
     def obey(self, **changes: Any) -> None:
@@ -361,8 +362,8 @@ def test_an_instrument_that_becomes_known_may_be_one_position_too_many(warm: War
     warm.limit(position_open_positions=2)
     assert warm.cleared()
     warm.holding(0, buys=money("0.01"), symbol=ETH, track="candidate")
-    warm.gate.market("XRPUSDT").instrument = rules("XRPUSDT")
-    warm.quote(BID, ASK, "XRPUSDT")
+    assert warm.cleared()
+    warm.gate.market("XRPUSDT")
     warm.holding(0, buys=money("0.01"), symbol="XRPUSDT", track="candidate")
     assert warm.ask() == ["OPEN_POSITIONS_EXCEEDED"]
     warm.holding(0, buys=0, symbol="XRPUSDT", track="candidate")
@@ -402,33 +403,76 @@ def test_a_tighter_limit_holds_at_once(
     assert warm.ask(**order) == codes
 
 
+@pytest.mark.parametrize("floor", [None, 1])
 @pytest.mark.parametrize("limit", ["position_per_instrument", "position_gross", "position_net"])
-def test_bounds_clear_up_to_the_limit_and_nothing_past_it(limit: str, warm: Warm) -> None:
-    """What a track holds, and in the account what another does, is not there for the next order."""
-    for holder, refusals in (("stable", 2), ("candidate", 1)):
-        for held in range(21):
-            gate = Warm()
-            gate.limit(**{limit: money("20001")})
-            gate.holding(money("0.02") * held, track=holder)
-            assert len(gate.ask()) == (0 if held < 20 else refusals), (holder, held)
+@pytest.mark.parametrize(
+    ("holder", "whole", "refusals"), [("stable", True, 2), ("stable", False, 1), ("candidate", True, 1)]
+)
+def test_orders_pass_up_to_the_limit_and_none_past_it(
+    limit: str, holder: str, whole: bool, refusals: int, floor: int | None, warm: Warm
+) -> None:
+    """What the track holds, and in the account what another one does, is not there for the next order."""
+    warm.limit(whole=whole, **{limit: money("20001")}, account_balance_floor=floor)
+    for held in range(50):
+        warm.holding(money("0.01") * held, track=holder)
+        assert len(warm.ask(quantity=money("0.04"))) == (0 if held + 4 <= 40 else refusals), held
+    warm.holding(money("0.2"), track=holder)
+    assert warm.cleared(quantity=money("0.04")), "half of the limit is free"
 
 
-def test_collars_hold_against_bids_and_asks_that_move(warm: Warm) -> None:
-    """The far side of the quote that is now, the static collar from a price of minutes ago."""
-    warm.limit(order_far_collar_bps=money("100"), order_static_collar_bps=money("200"))
-    for off in range(-150, 151, 10):
-        bid = PRICE + off * PRICE // BPS
-        bid -= bid % TICK
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"order_far_collar_bps": money("200")},
+        {"order_static_collar_bps": money("200")},
+        {"order_collar_bps": money("100")},
+    ],
+)
+def test_collars_hold_wherever_the_quote_moves_under_its_ceiling(limits: dict[str, Any], warm: Warm) -> None:
+    """Each price is judged too: the far side of the quote that is now, the static collar from one of minutes ago."""
+    warm.limit(**limits)
+    refused = cleared = 0
+    for moved in (*range(-160, 161, 20), *range(-400, 401, 100)):
+        bid = (PRICE + moved * PRICE // BPS) // TICK * TICK
         warm.quote(bid, bid + TICK)
-        for order in ({"price": bid * 99 // 100 // TICK * TICK}, {"price": bid}, {"price": bid + TICK}):
-            warm.ask(**order)
-            warm.ask(**order | {"price": 2 * bid - order["price"]}, side=Side.SELL)
-    assert warm.ask(price=bid * 98 // 100) == ["PRICE_TOO_FAR"]
-    assert warm.ask(**SELL | {"price": bid * 102 // 100}) == ["PRICE_TOO_FAR"]
-    warm.quote(PRICE * 103 // 100, PRICE * 103 // 100 + TICK)
-    assert warm.ask(price=PRICE * 103 // 100) == ["PRICE_BEYOND_STATIC_COLLAR"]
-    warm.quote(PRICE * 97 // 100, PRICE * 97 // 100 + TICK)
-    assert warm.ask(**SELL | {"price": PRICE * 97 // 100 + TICK}) == ["PRICE_BEYOND_STATIC_COLLAR"]
+        warm.book(bid, bid + TICK)
+        for away in range(-200, 401, 50):
+            distance = away * bid // BPS // TICK * TICK
+            for order in ({"price": bid - distance}, {"side": Side.SELL, "price": bid + TICK + distance}):
+                before = warm.judged
+                refused += warm.ask(**order) != []
+                cleared += warm.judged == before
+    assert refused > 50
+    assert cleared > 50
+
+
+def test_a_price_above_the_ceiling_is_not_cleared(warm: Warm) -> None:
+    """Its value is more than the bound on the quantity was computed by, whether it rests or takes."""
+    assert warm.ask(**SELL | {"quantity": money("0.9"), "price": money("60000")}) == ["ORDER_VALUE_EXCEEDED"]
+    ask = warm.gate.markets[BTC].ceiling // TICK * TICK
+    warm.quote(ask - TICK, ask)
+    warm.book(ask - TICK, ask)
+    take = TAKE | {"quantity": money("0.984"), "price": ask * 1004 // 1000 // TICK * TICK}
+    assert warm.ask(**take) == ["ORDER_VALUE_EXCEEDED"]
+    assert warm.ask(**take | {"price": ask}) == []
+
+
+def test_a_buy_far_below_the_market_is_cleared_while_nothing_limits_it(warm: Warm) -> None:
+    assert warm.cleared(price=PRICE * 6 // 10)
+
+
+def test_limits_that_are_tight_together_still_clear_small_orders(warm: Warm) -> None:
+    """An order's bound follows from the room that there is, not from the value that one order may have."""
+    warm.limit(position_gross=money("20001"))
+    assert warm.cleared()
+    warm.limit(account_balance_floor=money("920000"))
+    assert warm.cleared()
+
+
+def test_an_instrument_without_quote_clears_nothing(warm: Warm) -> None:
+    warm.gate.market("XRPUSDT").instrument = msgspec.structs.replace(rules("XRPUSDT"), price_min=0)
+    warm.gate.tracks["stable"].slot(warm.gate.markets["XRPUSDT"])
+    assert "QUOTE_STALE" in warm.ask(symbol="XRPUSDT")
 
 
 def test_a_new_reference_price_moves_the_static_collar(warm: Warm) -> None:
@@ -445,11 +489,12 @@ def test_a_new_reference_price_moves_the_static_collar(warm: Warm) -> None:
 
 def test_a_market_that_was_crossed_settles_first(warm: Warm) -> None:
     warm.limit(market_crossed_settle_ms=500)
+    assert warm.cleared()
     warm.quote(ASK, ASK)
-    assert warm.ask() == ["QUOTE_CROSSED", "QUOTE_CROSSED_RECENTLY"]
-    warm.mono += 1
-    warm.quote(BID, ASK)
-    assert warm.ask() == ["QUOTE_CROSSED_RECENTLY"]
+    for _ in range(2):
+        warm.mono += 1
+        warm.quote(BID, ASK)
+        assert warm.ask() == ["QUOTE_CROSSED_RECENTLY"]
     warm.later(SECOND // 2)
     assert warm.cleared()
 
@@ -578,7 +623,7 @@ def test_buys_behind_a_short_position_need_cash_for_themselves(warm: Warm) -> No
     """They are twice its worst case, and fees may come on top: four times the gross is what bounds ask for."""
     warm.gate.fee_bps = 9_900 * SCALE
     warm.limit(account_balance_floor=money("100"))
-    warm.gate.hold({"USDT": VenueBalance(money("1000000"), 0)})
+    warm.gate.hold({"USDT": VenueBalance(money("150000"), money("150000"))})
     warm.holding(-ONE, buys=2 * ONE)
     assert warm.cleared()
     warm.gate.hold({"USDT": VenueBalance(money("199000"), 0)})
