@@ -16,8 +16,9 @@ and must accept every one of them, or nothing is printed. What is inside each fi
 - ``gate, from the wire``: the Intent's decoding from its bytes, and ``gate, sent``. ``nautilus, from its factory``:
   `OrderFactory.limit`, SubmitOrder and ``nautilus``. That is what an order costs a strategy in each, construction
   included for both.
+- ``gate, taking``: `Gate.check` of the same orders at the other side's best price, immediate or cancelled.
 - ``gate, each check``: `Gate.judge`, the way of all orders that the bounds do not clear: those near a limit, those that
-  take, and all but plain limit orders.
+  take more than the best level, and conditional, iceberg and reduce-only ones.
 - ``gate, new terms``: ``gate`` where the bounds have to be computed anew, as once after an evaluation of losses or an
   allocation, or when the price has moved by a percent and a half.
 - ``chain``: a rule is an object, a verdict is an object, money is Decimal.
@@ -65,6 +66,7 @@ BATCH: Final = 10
 """Orders per reading of the clock, so that the reading does not count."""
 ROUNDS: Final = 7
 WALL, MONO = 1_700_000_000_000_000_000, 5_000_000_000_000
+SECOND: Final = 1_000_000_000
 BID, ASK = parse("61840"), parse("61840.01")
 RATE: Final = 1_000_000
 CAPITAL: Final = parse("1000000")
@@ -112,7 +114,8 @@ def our_gate() -> Gate:
     track = Track(name="stable", revision="r", stage="Live", weight=100, grant="g", key="k")
     found = limits()
     allocate(gate.tracks, gate.account, Allocation(epoch=1, tracks=(track,), limits=found), {"g": found}, paper=False)
-    market.tape.trade(1000 * SCALE, MONO)
+    for ago in range(11):
+        market.tape.trade(1000 * SCALE, MONO - (10 - ago) * SECOND)
     gate.hold({asset: VenueBalance(free, 0) for asset, free in (("USDT", CAPITAL), ("BTC", 100 * SCALE))})
     manager = Manager(gate, prefix("n", "s"), "USDT", 0)
     manager.capital = CAPITAL
@@ -197,6 +200,11 @@ def intents(wanted: Sequence[Wanted]) -> list[Intent]:
         )
         for number, one in enumerate(wanted)
     ]
+
+
+def taking(resting: Intent) -> Intent:
+    price = ASK if resting.side is Side.BUY else BID
+    return msgspec.structs.replace(resting, price=price, time_in_force=TimeInForce.IOC)
 
 
 # --- the chain: a rule is an object, a verdict is an object, money is Decimal; how such gates are often written
@@ -343,6 +351,7 @@ def main() -> None:
     peer_python = parser.parse_args().peer
     wanted = orders()
     mine = intents(wanted)
+    takers = [taking(intent) for intent in mine]
     encoded = [msgspec.msgpack.encode(intent) for intent in mine]
     theirs = [ChainOrder(SYMBOL, str(w.side), Decimal(text(w.quantity)), Decimal(text(w.price))) for w in wanted]
     peer = Peer(peer_python, wanted) if peer_python else None
@@ -358,6 +367,7 @@ def main() -> None:
         if peer:
             rounds["nautilus, from its factory"] = peer.round("factory")
             rounds["nautilus, handing over"] = peer.round("bypassed")
+        rounds["gate, taking"] = measure(ours, takers)
         rounds["gate, each check"] = measure(judged, mine)
         rounds["gate, new terms"] = measure(with_new_terms(gate), mine)
         rounds["chain"] = measure(ruled, theirs)
