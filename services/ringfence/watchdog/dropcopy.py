@@ -66,7 +66,8 @@ class DropCopy:
         self._seen: dict[str, int] = {}
         """Looks in a row in which a difference was there, by what."""
         self._baseline: dict[str, int] | None = None
-        """Holdings that the events do not explain: what the owner had before."""
+        """Holdings that the events do not explain: what the owner had before. As at the first look: what moves while no
+        watchdog runs is found by execution, which keeps its own in the journal."""
         self._states: list[dict[str, int]] = []
         """Cash by asset, in each state since `asked`."""
         self._calendar = calendar
