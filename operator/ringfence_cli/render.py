@@ -130,8 +130,9 @@ def _gate(line: view.Gate) -> str:
 
 
 def _held(line: view.Gate) -> str:
-    """Positions, and how many of them stand naked: what a stop leaves open."""
+    """Positions, how many of them stand naked, and which miss their hedge: what a stop leaves open."""
     bare = f", {line.naked} without protection" if line.naked else ""
+    bare += f"; unhedged: {'; '.join(line.unhedged)}" if line.unhedged else ""
     return f"   holds {', '.join(line.positions)}{bare}" if line.positions else ""
 
 

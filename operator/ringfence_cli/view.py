@@ -34,6 +34,8 @@ class Gate:
     """What it holds, as people write it."""
     naked: int = 0
     """Positions that no protective order covers entirely."""
+    unhedged: tuple[str, ...] = ()
+    """Hedges whose legs do not offset each other."""
     flattening: str = ""
     """What Flatten waits for."""
     flat_at: str = ""
@@ -168,6 +170,7 @@ def gate(line: Mapping[str, Any]) -> Gate:
             for held in line.get("positions") or ()
         ),
         naked=int(line.get("nakedPositions") or 0),
+        unhedged=tuple(str(told) for told in line.get("unhedged") or ()),
         flattening=str(line.get("flattening") or ""),
         flat_at=str(line.get("flatAt") or ""),
         latch=str(line.get("latch") or ""),

@@ -402,6 +402,20 @@ def _strategy_file(system: TradingSystem, seen: Seen, slot: str) -> str | None:
     return seen.data(f"{name}-config", documents.CONFIG_KEY)
 
 
+def _hedges(system: TradingSystem, venue: Venue) -> tuple[config.Hedge, ...]:
+    return tuple(
+        config.Hedge(
+            name=one.name,
+            leg=one.leg,
+            against=one.against,
+            ratio=scaled(one.ratio),
+            tolerance=scaled(one.tolerance_percent),
+        )
+        for one in sorted(system.spec.hedges, key=lambda one: one.name)
+        if one.venue == venue.name
+    )
+
+
 def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> VenuePlan:
     spec, name = system.spec, system.metadata.name
     if venue.binance is not None:
@@ -417,6 +431,7 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
             latency_ms=BINANCE_LATENCY_MS,
             paper_balances={spec.currency: scaled(spec.capital)},
             time_zone=venue.time_zone,
+            hedges=_hedges(system, venue),
         )
     simulator = venue.simulated
     address = f"{names.workload_name(name, f'{venue.name}-simulator')}:{config.SIMULATOR_PORT}"
@@ -438,6 +453,7 @@ def _venue(system: TradingSystem, venue: Venue, symbols: tuple[str, ...]) -> Ven
         latency_ms=simulator.latency_ms,
         paper_balances=balances,
         time_zone=venue.time_zone,
+        hedges=_hedges(system, venue),
         simulator=SimulatorPlan(
             market=market,
             balances=balances,

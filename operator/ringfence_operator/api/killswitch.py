@@ -169,6 +169,8 @@ class Gate(Status):
     """What the covered tracks hold; at most 32 are listed."""
     naked_positions: Count | None = None
     """How many of all positions no protective order covers entirely."""
+    unhedged: Annotated[tuple[Text, ...], Field(max_length=16, json_schema_extra=ATOMIC)] = ()
+    """Hedges of the spec whose legs do not offset each other, each in one sentence; at most 16 are listed."""
     flat_at: Instant = ""
     """Since when nothing is left to close under Flatten; empty while something is, and where nobody asked."""
     residue: Text = ""

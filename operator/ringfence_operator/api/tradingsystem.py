@@ -25,6 +25,8 @@ from ringfence_operator.api.meta import (
     ObjectName,
     Percent,
     PositiveAmount,
+    PositivePercent,
+    PositiveRatio,
     Spec,
     Status,
     Text,
@@ -37,6 +39,7 @@ from ringfence_operator.api.meta import (
 from ringfence_operator.api.rollout import PlatformStatus, Rollout, RolloutStatus, Stage
 
 Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Flatten", "Starting", "Unknown"]
+Symbol = Annotated[str, Field(pattern="^[A-Z0-9]{2,20}$", min_length=2, max_length=20)]
 VenueName = Annotated[str, Field(pattern=LABEL_PATTERN, min_length=1, max_length=VENUE_NAME_LENGTH_MAX)]
 
 _CLASS_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
@@ -49,7 +52,7 @@ class Instrument(Spec):
 
     venue: VenueName
     """Name of a venue in spec.venues."""
-    symbol: Annotated[str, Field(pattern="^[A-Z0-9]{2,20}$", min_length=2, max_length=20)]
+    symbol: Symbol
     """The venue's own symbol, such as BTCUSDT. It must be quoted in spec.currency."""
 
 
@@ -217,6 +220,27 @@ class Venue(Spec):
         return self.simulator or Simulator()
 
 
+class Hedge(Spec):
+    """Two positions of one account that belong together, so that a stop which leaves one without the other says so."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(rule("self.leg != self.against", "leg and against must be different", at=".against"))
+    )
+
+    name: VenueName
+    """A DNS label of at most 12 characters; people read it in the status."""
+    venue: VenueName
+    """Name of the venue in spec.venues at which both are held."""
+    leg: Symbol
+    """One instrument, such as BTCUSDT."""
+    against: Symbol
+    """The other, which is held the other way round."""
+    ratio: PositiveRatio = "1"
+    """Units of against that offset one unit of leg, above 0 and below 10,000."""
+    tolerance_percent: PositivePercent = "1"
+    """How far the two may be apart, percent of the larger, above 0 and at most 100."""
+
+
 class Journal(Spec):
     """The volume that every decision is written to before it leaves. It is kept when the system is deleted."""
 
@@ -263,6 +287,12 @@ class TradingSystemSpec(Spec):
                 at=".venues",
             ),
             rule(
+                "!has(self.hedges) || self.hedges.all(h, [h.leg, h.against].all(s,"
+                " self.strategy.instruments.exists(i, i.venue == h.venue && i.symbol == s)))",
+                "both instruments of a hedge must be in spec.strategy.instruments, at its venue",
+                at=".hedges",
+            ),
+            rule(
                 "!has(self.limits.loss.day) || quantity(self.limits.loss.day).compareTo(quantity(self.capital)) <= 0",
                 "limits.loss.day must not exceed capital",
                 says="'limits.loss.day (' + self.limits.loss.day + ') must not exceed capital (' + self.capital + ')'",
@@ -293,6 +323,9 @@ class TradingSystemSpec(Spec):
     venues: Annotated[tuple[Venue, ...], Field(min_length=1, max_length=4, json_schema_extra=list_map("name"))]
     """Where it trades, 1 to 4; each is one account."""
     limits: Limits
+    hedges: Annotated[tuple[Hedge, ...], Field(max_length=8, json_schema_extra=list_map("name"))] = ()
+    """Positions that belong together, at most 8 pairs. Nothing is traded for them: a status that lists what a stop left
+    tells which of them stand without the other."""
     rollout: Rollout = Rollout()
     on_shutdown: Annotated[Literal["Cancel", "Flatten", "Keep"], Looser.WHEN_LATER] = "Cancel"
     """What a gate does when its pod is told to end. Cancel: working orders go, protective ones stay. Flatten: all

@@ -184,6 +184,7 @@ def gate(plan: Plan, venue: VenuePlan, *, paper: bool) -> config.GateConfig:
         alerting=plan.settings.alerting,
         on_shutdown=plan.on_shutdown,
         time_zone=venue.time_zone,
+        hedges=venue.hedges,
         system_venues=tuple(sorted(found.name for found in plan.venues)),
         system_instruments=plan.symbols,
         paper_balances=dict(venue.paper_balances) if paper else {},

@@ -60,6 +60,7 @@ class VenuePlan:
     paper_balances: Mapping[str, int]
     time_zone: str = "UTC"
     """Where its days of losses begin."""
+    hedges: tuple[config.Hedge, ...] = ()
     simulator: SimulatorPlan | None = None
 
 

@@ -30,6 +30,8 @@ class Line:
     flat: bool = False
     naked: int = 0
     """Positions that no protective order covers entirely."""
+    unhedged: int = 0
+    """Hedges whose legs do not offset each other."""
     residue: str = ""
     flattening: str = ""
     """What Flatten is waiting for."""
@@ -68,6 +70,7 @@ def line(found: Mapping[str, Any]) -> Line:
         proven=bool(found.get("provenAt")),
         flat=bool(found.get("flatAt")),
         naked=naked if isinstance(naked := found.get("nakedPositions"), int) else 0,
+        unhedged=len(apart) if isinstance(apart := found.get("unhedged"), list) else 0,
         residue=str(found.get("residue") or ""),
         flattening=str(found.get("flattening") or ""),
     )
@@ -137,6 +140,8 @@ def _canceled(
     if working == 0 and not unproven:
         naked = sum(lines[pod].naked for pod in gates)
         told = f"; positions without a protective order: {naked}" if naked else ""
+        apart = sum(lines[pod].unhedged for pod in gates)
+        told += f"; hedges that miss a leg: {apart}" if apart else ""
         return "True", Why("NoneWorking", f"no order of ours works at any venue{told}")
     if working == 0:
         return "Unknown", Why("NotProven", f"our books show none; {_names(unproven)} has still to see so at the venue")

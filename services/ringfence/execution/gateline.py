@@ -1,23 +1,29 @@
 """What a gate can say for one stop: orders, the proof that none works, positions, and how far Flatten is. Pure."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from ringfence.execution import stopping
 from ringfence.execution.cancelproof import CancelProof
 from ringfence.execution.flatten import Flatten
+from ringfence.execution.hedging import unhedged
 from ringfence.execution.manager import Manager
 from ringfence.execution.state import FOREIGN
 from ringfence.model.money import text
+from ringfence.runtime.config import Hedge
 from ringfence.runtime.guard import Guard
 from ringfence.runtime.lease import micro_time
 from ringfence.wire.stops import Scope, Severity
 
 POSITIONS_MAX: Final = 32
 """Lines are small: past this many, `nakedPositions` still counts them all."""
+UNHEDGED_MAX: Final = 16
 REASON_MAX: Final = 1_000
 
 
-def evidence(manager: Manager, proof: CancelProof, flatten: Flatten, scope: Scope) -> dict[str, Any]:
+def evidence(
+    manager: Manager, proof: CancelProof, flatten: Flatten, hedges: Iterable[Hedge], scope: Scope
+) -> dict[str, Any]:
     """The part of a status line that depends on the scope; names as in the KillSwitch's status."""
     guard = manager.guard
     lives = list(manager.live.values())
@@ -42,6 +48,7 @@ def evidence(manager: Manager, proof: CancelProof, flatten: Flatten, scope: Scop
             for one in held[:POSITIONS_MAX]
         ],
         "nakedPositions": sum(1 for one in held if one.unprotected),
+        "unhedged": unhedged(hedges, manager.gate, scope)[:UNHEDGED_MAX],
         "flatAt": _instant(flatten.flat_at(scope)),
         "residue": "",
         "flattening": "",

@@ -9,6 +9,7 @@ from ringfence.execution.app import Execution
 from ringfence.execution.breakers import RULES
 from ringfence.execution.checkpointing import Checkpoints
 from ringfence.execution.evidence import Episodes, Owner
+from ringfence.execution.hedging import unhedged
 from ringfence.execution.leader import Leader
 from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
@@ -82,6 +83,8 @@ def _guard(app: Execution, leader: Leader) -> Iterable[Metric]:
     )
     naked = sum(1 for held in holdings(app.gate.tracks.values(), app.manager.live.values()) if held.unprotected)
     yield _gauge("naked_positions", "Positions that protective orders do not cover entirely", naked)
+    apart = len(unhedged(app.config.hedges, app.gate))
+    yield _gauge("unhedged", "Hedges of a track whose legs do not offset each other", apart)
     yield _gauge("epoch", "Tightenings of the guard since the start", guard.epoch)
     yield _counter("tightenings", "Times that the guard became tighter", counters.kills)
     yield _gauge("kill_latency_seconds_last", "News of a stop to the closed guard, last", counters.kill_ns_last / 1e9)

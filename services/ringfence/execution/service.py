@@ -158,7 +158,7 @@ class Gated:
             who,
             app.guard,
             app.proof,
-            lambda scope: evidence(app.manager, app.cancel_proof, app.flatten, scope),
+            lambda scope: evidence(app.manager, app.cancel_proof, app.flatten, config.hedges, scope),
         )
         self._lease_core(app)
         leader = Leader(

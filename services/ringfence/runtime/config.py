@@ -143,6 +143,18 @@ class MarketdataConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields
     port: int = MARKETDATA_PORT
 
 
+class Hedge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two positions of one track that offset each other."""
+
+    name: str
+    leg: str
+    against: str
+    ratio: int
+    """Units of ``against`` for one unit of ``leg``, scaled."""
+    tolerance: int
+    """How far they may be apart, percent of the larger, scaled."""
+
+
 class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Execution (venue given) and paper (``paper`` true: same program, simulated fills, no credentials)."""
 
@@ -164,6 +176,7 @@ class GateConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Labels of the TradingSystem that kill switches may select by."""
     time_zone: str = "UTC"
     """Where days, weeks and months of losses begin: UTC for crypto, an exchange's own (IANA name) elsewhere."""
+    hedges: tuple[Hedge, ...] = ()
     on_shutdown: str = "Cancel"
     """What becomes of orders and positions when it is told to end: Cancel, Flatten or Keep; unknown is Cancel."""
     system_venues: tuple[str, ...] = ()

@@ -139,3 +139,12 @@ def test_a_line_that_cannot_be_read_proves_nothing() -> None:
     found = line({"pod": "a", "generation": "3", "state": 7, "workingOrders": -1})
     assert (found.generation, found.working_orders) == (-1, None)
     assert not acknowledged(CANCEL, found)
+
+
+def test_legs_without_their_hedge_are_told_where_all_is_cancelled() -> None:
+    """Of all gates; who reads no more than the condition learns that something is left to do."""
+    found, _ = told(CANCEL, {"a", "b"}, a_line("a", unhedged=1, naked=2), a_line("b", unhedged=1))
+    (canceled,) = (one for one in found.conditions if one.type == "OrdersCanceled")
+    assert canceled.message.endswith("positions without a protective order: 2; hedges that miss a leg: 2")
+    assert line({"pod": "a", "unhedged": ["pair of stable: ..."]}).unhedged == 1
+    assert line({"pod": "a", "unhedged": "many"}).unhedged == 0
