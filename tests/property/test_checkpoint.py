@@ -32,7 +32,8 @@ def facts(thing: Any, seen: set[int] | None = None) -> Any:
     seen = set() if seen is None else seen
     if isinstance(thing, PLAIN):
         return thing
-    if not isinstance(thing, tuple | msgspec.Struct):  # values: whether two are one object means nothing
+    # values: whether two are one object means nothing; nor does it of what is empty, such as a constant's
+    if thing and not isinstance(thing, tuple | msgspec.Struct):
         if id(thing) in seen:
             return "again"
         seen.add(id(thing))
