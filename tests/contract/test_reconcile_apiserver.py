@@ -301,12 +301,19 @@ async def test_a_kill_is_proven_by_the_gates_own_lines(space: Space) -> None:
 
     found = (await space.get(resources.KILL_SWITCH, "momentum"))["status"]
     assert (found["gatesAcknowledged"], found["workingOrders"]) == ("2/2", 0)
+    assert (found["state"], found["reason"]) == ("Engaged", "bad ticks")
     assert {line["pod"]: line.get("latencyMs") for line in found["gates"]} == {execution: "1.5", paper: None}
     assert (await space.get(resources.TRADING_SYSTEM, "momentum"))["status"]["trading"] == "Cancel"
     await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="True")
 
-    await space.client.patch(resources.KILL_SWITCH, "momentum", space.name, {"spec": {"engaged": False}})
+    released = {"spec": {"engaged": False, "releasedBy": "alice"}}
+    await space.client.patch(resources.KILL_SWITCH, "momentum", space.name, released)
     await space.expect(resources.KILL_SWITCH, "momentum", Engaged="False", Acknowledged="False")
+    found = (await space.get(resources.KILL_SWITCH, "momentum"))["status"]
+    last = found["lastStop"]
+    assert (found["state"], found["reason"]) == ("Released", f"released by alice at {last['releasedAt']}")
+    assert (last["severity"], last["reason"], last["releasedBy"]) == ("Cancel", "bad ticks", "alice")
+    assert last["since"] <= last["releasedAt"]
     await space.expect(resources.TRADING_SYSTEM, "momentum", TradingHalted="False")
 
 
