@@ -18,6 +18,7 @@ import pytest_asyncio
 from aiohttp import web
 
 import localnode
+from ringfence.runtime.serving import serving
 from ringfence_operator.cluster.measure import Measurer, Subject
 from ringfence_operator.cluster.prometheus import Failure, Prometheus, Reason, Sample
 from ringfence_operator.rollout import queries
@@ -249,15 +250,11 @@ async def test_a_server_that_is_no_prometheus_is_never_believed(body: bytes, rea
 
     application = web.Application()
     application.add_routes([web.post("/api/v1/query", serve)])
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        async with aiohttp.ClientSession() as session:
-            answer = await ask(Prometheus(session, f"http://127.0.0.1:{port}"), "good")
-    finally:
-        await runner.cleanup()
+    async with (
+        serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1) as port,
+        aiohttp.ClientSession() as session,
+    ):
+        answer = await ask(Prometheus(session, f"http://127.0.0.1:{port}"), "good")
     assert isinstance(answer, Failure), answer
     assert reason is answer.reason
 

@@ -15,6 +15,7 @@ from ringfence.kube import kubeconfig
 from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import RetryLater
 from ringfence.runtime.clock import SystemClock
+from ringfence.runtime.serving import serving
 from ringfence.simulator.server import serve_simulator
 from ringfence.venues.api import VenueError
 from ringfence.venues.binance.cancelling import BinanceCancelOnly
@@ -94,13 +95,8 @@ async def http() -> AsyncIterator[str]:
 
     application = web.Application()
     application.router.add_get("/{path:.*}", endless)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def turned(turns: int) -> None:

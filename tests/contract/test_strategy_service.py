@@ -19,6 +19,7 @@ from ringfence.model.money import parse
 from ringfence.model.orders import Filled, Initialized, OrderEvent, OrderType, Side, Submitted, TimeInForce
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.config import Endpoint, Gate, PortfolioConfig, Service, StrategyConfig
+from ringfence.runtime.serving import serving
 from ringfence.sdk.testing import instrument
 from ringfence.wire.codec import EVENTS_PATH, encode_page
 from ringfence.wire.messages import BookTop, Envelope, FeedStatus, Hello, InstrumentRules, Intent, OrderUpdate, Quote
@@ -154,13 +155,10 @@ async def world(directory: Path) -> AsyncIterator[World]:
     one = World(directory)
     application = web.Application()
     application.add_routes([web.get(EVENTS_PATH, one.get_events)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", one.http_port).start()
     try:
-        yield one
+        async with serving(application, "127.0.0.1", one.http_port):
+            yield one
     finally:
-        await runner.cleanup()
         one.bus.close()
 
 

@@ -1,13 +1,14 @@
 """An API server's protocol in memory: enough of it for a gate, with objects in reach of the test."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from aiohttp import web
+
+from ringfence.runtime import serving as http
 
 NAMESPACE: Final = "trading"
 SYSTEM: Final = "momentum"
@@ -130,14 +131,8 @@ class FakeApi:
             self.watchers.remove(entry)
 
 
-@contextlib.asynccontextmanager
-async def serving(api: FakeApi) -> AsyncIterator[int]:
+def serving(api: FakeApi) -> AbstractAsyncContextManager[int]:
+    """Serve it on a port of its own, which is given."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", api.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    return http.serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1, cancel_handlers=True)

@@ -6,8 +6,8 @@ cancels are on their way by then. It can only tighten. ``POST /hand`` takes what
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from ringfence.runtime.clock import Clock
 from ringfence.runtime.guard import Guard
 from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import micro_time
+from ringfence.runtime.serving import serving
 from ringfence.wire.byhand import HAND_PATH, HandAnswer, HandRequest, opened_hand
 from ringfence.wire.kill import BODY_MAX, KILL_PATH, SIGNATURE_HEADER, STATE_PATH, KillAnswer, Severity, opened
 
@@ -111,16 +112,9 @@ class KillEndpoint:
         }
         return web.json_response(line)
 
-    @contextlib.asynccontextmanager
-    async def serve(self, port: int) -> AsyncIterator[None]:
+    def serve(self, port: int) -> AbstractAsyncContextManager[int]:
         application = web.Application(client_max_size=BODY_MAX)
         application.add_routes(
             [web.post(KILL_PATH, self.kill), web.post(HAND_PATH, self.hand), web.get(STATE_PATH, self.state)]
         )
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104 - a pod's address is not known
-            yield
-        finally:
-            await runner.cleanup()
+        return serving(application, "0.0.0.0", port)  # noqa: S104 - a pod's address is not known

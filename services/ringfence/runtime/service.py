@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from ringfence.runtime.clock import Clock, SystemClock
 from ringfence.runtime.config import TERMINATION_LOG, ConfigError, Service
+from ringfence.runtime.serving import serving
 
 log = structlog.get_logger()
 
@@ -188,13 +189,8 @@ async def _http(host: Host) -> AsyncIterator[None]:
     application = web.Application()
     application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     application.add_routes(host.routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "0.0.0.0", host.config.http_port).start()  # noqa: S104 - a pod's address is not known
+    async with serving(application, "0.0.0.0", host.config.http_port):  # noqa: S104 - a pod's address is not known
         yield
-    finally:
-        await runner.cleanup()
 
 
 def configure_logs(config: Service) -> None:

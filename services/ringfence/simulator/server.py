@@ -19,6 +19,7 @@ from aiohttp import web
 from ringfence.runtime.clock import Clock, SystemClock
 from ringfence.runtime.config import CREDENTIALS_DIR, ConfigError, RecordedMarket, SimulatorConfig
 from ringfence.runtime.config import Venue as VenueAddress
+from ringfence.runtime.serving import serving
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.control import ControlServer
 from ringfence.simulator.dialect.api import Api
@@ -108,8 +109,9 @@ async def serve_simulator(
     public = [*RestServer(gateway).routes(), *streams.routes(), *WsApiServer(gateway, hub).routes()]
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(gateway.close)
-        port = await stack.enter_async_context(_serve(public, host, config.port))
-        control = await stack.enter_async_context(_serve(ControlServer(gateway).routes(), host, config.control_port))
+        port = await stack.enter_async_context(serving(_application(public), host, config.port))
+        controls = _application(ControlServer(gateway).routes())
+        control = await stack.enter_async_context(serving(controls, host, config.control_port))
         stack.callback(hub.close_all)  # first of all on the way out: a server waits for its connections
         await stack.enter_async_context(_pumping(gateway, failed))
         yield Simulator(gateway, credentials, port, control)
@@ -198,16 +200,7 @@ async def _pumping(gateway: Gateway, failed: Callable[[BaseException], None] | N
             await task
 
 
-@contextlib.asynccontextmanager
-async def _serve(routes: list[web.RouteDef], host: str, port: int) -> AsyncIterator[int]:
-    """Serve until left; gives the bound port."""
+def _application(routes: list[web.RouteDef]) -> web.Application:
     application = web.Application()
     application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    return application

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ringfence.runtime import alerts as posting
 from ringfence.runtime.alerts import Alerts
 from ringfence.runtime.config import Alerting
+from ringfence.runtime.serving import serving
 from ringfence.wire.alerts import (
     ACKNOWLEDGE_NS,
     CANCEL_NS,
@@ -163,19 +164,16 @@ async def told() -> AsyncIterator[tuple[Alerts, Receiver, list[int]]]:
     receiver, now = Receiver(), [T0]
     application = web.Application()
     application.router.add_post("/base/api/v2/alerts", receiver.take)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    to = Alerting(alertmanagers=(f"http://127.0.0.1:{runner.addresses[0][1]}/base",), runbooks="https://x.example/")
-    alerts = Alerts(to, lambda: now[0])
-    task = asyncio.create_task(alerts.run())
-    try:
-        yield alerts, receiver, now
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        await runner.cleanup()
+    async with serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1) as port:
+        to = Alerting(alertmanagers=(f"http://127.0.0.1:{port}/base",), runbooks="https://x.example/")
+        alerts = Alerts(to, lambda: now[0])
+        task = asyncio.create_task(alerts.run())
+        try:
+            yield alerts, receiver, now
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 def taken(alerts: Alerts) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from ringfence.runtime.clock import Clock, ManualClock, SystemClock
+from ringfence.runtime.serving import serving
 from ringfence.wire import kill
 from ringfence_cli import direct
 
@@ -56,14 +57,8 @@ class GateEndpoint:
 async def served(endpoint: GateEndpoint) -> AsyncIterator[str]:
     application = web.Application()
     application.add_routes([web.post(kill.KILL_PATH, endpoint.post), web.get(kill.STATE_PATH, endpoint.state)])
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with serving(application, "127.0.0.1", 0) as port:
+        yield f"127.0.0.1:{port}"
 
 
 async def stopped(gates: list[str], token: bytes = TOKEN, timeout_s: float = 5.0) -> list[direct.Outcome]:

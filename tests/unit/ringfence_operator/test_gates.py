@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from ringfence.runtime.serving import serving
 from ringfence.wire import kill
 from ringfence_operator.cluster.gates import Target, push_all
 
@@ -22,11 +23,8 @@ ANSWER = {"state": "Cancel", "epoch": 2, "closedAt": "t", "latencyMs": "0.1", "w
 async def gate(handler: object) -> AsyncIterator[int]:
     application = web.Application()
     application.router.add_post(kill.KILL_PATH, handler)  # type: ignore[arg-type]
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield runner.addresses[0][1]
-    await runner.cleanup()
+    async with serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1) as port:
+        yield port
 
 
 async def verify(request: web.Request) -> web.Response:

@@ -10,22 +10,20 @@ from aiohttp import web
 
 from ringfence.kube import errors, kubeconfig, resources
 from ringfence.kube.client import KubeClient
+from ringfence.runtime.serving import serving
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler, **access: object) -> AsyncIterator[KubeClient]:
+async def client_of(handler: Handler, **access: object) -> AsyncIterator[KubeClient]:
     """A client of a real server, which answers every path with ``handler``."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    async with KubeClient(kubeconfig.Access(f"http://127.0.0.1:{port}", **access), request_timeout_s=0.5) as client:  # type: ignore[arg-type]
-        yield client
-    await runner.cleanup()
+    async with serving(application, "127.0.0.1", 0) as port:
+        access_to = kubeconfig.Access(f"http://127.0.0.1:{port}", **access)  # type: ignore[arg-type]
+        async with KubeClient(access_to, request_timeout_s=0.5) as client:
+            yield client
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ async def test_a_status_becomes_the_error_of_its_reaction(
         body = {"kind": "Status", "code": status, "reason": reason, "message": "because"}
         return web.json_response(body, status=status, headers={"Retry-After": "3"})
 
-    async with serving(refuse, token="s3cret") as client:
+    async with client_of(refuse, token="s3cret") as client:
         with pytest.raises(errors.ApiError) as raised:
             await client.get(resources.SECRET, "x", "t")
 
@@ -75,7 +73,7 @@ async def test_an_error_page_of_a_proxy_is_an_error_with_its_text() -> None:
     async def page(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=502, text="<html>bad gateway</html>", headers={"Retry-After": "Wed, 21 Oct 2026"})
 
-    async with serving(page) as client:
+    async with client_of(page) as client:
         with pytest.raises(errors.RetryLater, match="bad gateway") as raised:
             await client.raw("GET", "/version")
     assert raised.value.retry_after_s is None
@@ -94,7 +92,7 @@ async def test_silence_and_no_server_mean_retry_later() -> None:
             await asyncio.sleep(0.05)
         return response
 
-    async with serving(hang) as client:
+    async with client_of(hang) as client:
         with pytest.raises(errors.RetryLater, match="timed out"):
             await client.raw("GET", "/version")
     async with KubeClient(kubeconfig.Access("http://127.0.0.1:1")) as client:
@@ -111,7 +109,7 @@ async def test_a_renewed_token_is_used_at_once(tmp_path: Path) -> None:
     async def echo(request: web.Request) -> web.StreamResponse:
         return web.json_response({"seen": request.headers["Authorization"]})
 
-    async with serving(echo, token_file=token) as client:
+    async with client_of(echo, token_file=token) as client:
         assert await client.raw("GET", "/") == {"seen": "Bearer first"}
         renewed = tmp_path / "renewed"
         renewed.write_text("second\n")
@@ -129,7 +127,7 @@ async def test_a_list_follows_all_pages_and_fills_in_the_types() -> None:
         item = {"metadata": {"name": "a" if first else "b"}}
         return web.json_response({"kind": "ConfigMapList", "metadata": metadata, "items": [item]})
 
-    async with serving(pages) as client:
+    async with client_of(pages) as client:
         listing = await client.list(resources.CONFIG_MAP, "t")
 
     assert [(i["kind"], i["metadata"]["name"]) for i in listing.items] == [("ConfigMap", "a"), ("ConfigMap", "b")]
@@ -149,7 +147,7 @@ async def test_lines_may_be_longer_than_any_buffer_and_cut_anywhere() -> None:
         await response.write(b"b\n\n")
         return response
 
-    async with serving(stream) as client, client.stream("/", {}, 1.0) as lines:
+    async with client_of(stream) as client, client.stream("/", {}, 1.0) as lines:
         assert [line async for line in lines] == [b"a", long, b"bb"]
 
 

@@ -25,6 +25,7 @@ from ringfence.kube.watch import (
     Watch,
     watch,
 )
+from ringfence.runtime.serving import serving
 
 PATH = "/api/v1/namespaces/t/configmaps"
 Step = dict[str, Any] | str | float
@@ -105,16 +106,12 @@ async def scripted(
 ) -> AsyncIterator[Watch]:
     application = web.Application()
     application.router.add_get("/{path:.*}", script.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    access = kubeconfig.Access(f"http://127.0.0.1:{port}")
     rng = rng or random.Random(1)
-    async with KubeClient(access, request_timeout_s=request_s) as client:
-        yield watch(client, PATH, name=name, initial=initial, inactivity_timeout_s=silence_s, rng=rng)
-    script.closing.set()
-    await runner.cleanup()
+    async with serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1) as port:
+        access = kubeconfig.Access(f"http://127.0.0.1:{port}")
+        async with KubeClient(access, request_timeout_s=request_s) as client:
+            yield watch(client, PATH, name=name, initial=initial, inactivity_timeout_s=silence_s, rng=rng)
+        script.closing.set()
 
 
 async def first(found: Watch, count: int) -> list[str]:
