@@ -22,21 +22,15 @@ from ringfence.simulator.dialect.rest import PATHS
 from ringfence.simulator.dialect.streams import Connection
 from ringfence.simulator.gateway import Gateway
 from ringfence.venues.api import TradingListener
-from ringfence.venues.binance import codec
+from ringfence.venues.binance import codec, rest
 from ringfence.venues.binance.credentials import CredentialFiles
+from ringfence.venues.binance.limits import Counts
 from ringfence.venues.binance.offset import VenueClock
-from ringfence.venues.binance.rest import TIMEOUT_S, Rest
+from ringfence.venues.binance.rest import Rest
 from ringfence.venues.binance.trading import BinanceTrading
+from ringfence.venues.binance.wsapi import TIMEOUT_S
 
 ADDRESS: Final = "127.0.0.1"
-
-
-class Response:
-    """As much of an HTTP response as the adapter reads."""
-
-    def __init__(self, status: int, headers: dict[str, str]) -> None:
-        self.status = status
-        self.headers = headers
 
 
 class Network:
@@ -83,7 +77,7 @@ class Network:
 
     async def exchange(
         self, life: Life, request: codec.Request, query: str, headers: dict[str, str], before_write: Callable[[], None]
-    ) -> tuple[Response, bytes]:
+    ) -> tuple[rest.Answer, Counts]:
         """One request and what its sender learns of it."""
         fate, rng = self.fate(request.method, request.path), self._rng
         short, long = rng.uniform(0.0, 0.2), rng.uniform(0.2, 4.0)
@@ -118,13 +112,13 @@ class Network:
             raise TimeoutError
         if sent is None or fate == "504 executed":
             await asyncio.sleep(short)
-            return Response(502, {}), b"<html>bad gateway</html>"
+            return rest.answered(502, {}, b"<html>bad gateway</html>")
         answer = await asyncio.shield(sent)
         if answer.cut:
             raise aiohttp.ClientPayloadError
         await asyncio.sleep(long if fate == "late answer" else 0)
         life.step("answer")
-        return Response(answer.status, _headers(answer)), msgspec.json.encode(answer.document)
+        return rest.answered(answer.status, _headers(answer), msgspec.json.encode(answer.document))
 
     async def _arrive(self, call: Call, after_s: float, times: int) -> Answer:
         await asyncio.sleep(after_s)
@@ -246,14 +240,11 @@ class WireRest(Rest):
         self._network = network
         self._life = life
 
-    async def _exchange(
-        self, request: codec.Request, before_write: Callable[[], None]
-    ) -> tuple[aiohttp.ClientResponse, bytes]:
+    async def _exchange(self, request: codec.Request, before_write: Callable[[], None]) -> tuple[rest.Answer, Counts]:
         url, headers = self._addressed(request)
         self.metrics.requests += 1
         async with asyncio.timeout(TIMEOUT_S):
-            found = await self._network.exchange(self._life, request, url.raw_query_string, headers, before_write)
-        return cast("tuple[aiohttp.ClientResponse, bytes]", found)
+            return await self._network.exchange(self._life, request, url.raw_query_string, headers, before_write)
 
 
 class WireTrading(BinanceTrading):

@@ -59,8 +59,11 @@ def _show(phase: Phase) -> None:
     ):
         print(f"  {what}: p50 {half:.1f}, p99 {most:.1f}")
     for name, (first, middle, last) in phase.memory_mb.items():
-        cpu = phase.cpu_percent.get(name, 0)
-        print(f"  {name:12} {first:6.1f} {middle:6.1f} {last:6.1f} MB, {cpu:5.1f} % of a core")
+        cpu, each = phase.cpu_percent.get(name, 0), phase.cpu_ms.get(name, 0)
+        print(
+            f"  {name:12} {first:6.1f} {middle:6.1f} {last:6.1f} MB, "
+            f"{cpu:5.1f} % of a core, {each:.3f} ms for each order accepted"
+        )
 
 
 def _facts(facts: dict[str, float]) -> str:

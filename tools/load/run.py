@@ -22,6 +22,9 @@ QUOTER: Final = "ringfence.sdk.strategies.quoter:Quoter"
 SETTLED_S: Final = 60.0
 SAMPLE_S: Final = 1.0
 REST_S: Final = 30.0
+QUOTES_PER_S: Final = 20
+"""So often each working quote is renewed: 1,000/s need 50. The limit of working orders also has to hold what is on
+its way to the venue or waits for its cancel, which is the gate's latency twice."""
 MS_NS: Final = 1_000_000
 
 
@@ -51,6 +54,8 @@ class Phase(msgspec.Struct, kw_only=True):
     memory_mb: dict[str, tuple[float, float, float]]
     """At the start, in the middle and at the end, by process."""
     cpu_percent: dict[str, float]
+    cpu_ms: dict[str, float]
+    """Processor time for each accepted order, which most often is a cancel as well."""
 
     @property
     def accepted_per_s(self) -> float:
@@ -113,7 +118,8 @@ class Load:
     async def quoting(self, rate: int, total: int = 0, **parameters: str) -> AsyncIterator[None]:
         """A strategy that places so many orders a second meanwhile."""
         rig, self._total = self.rig, total
-        given = {"rate": str(rate), "total": str(total), "working": str(min(200, max(10, rate // 10)))} | parameters
+        working = str(max(10, rate // QUOTES_PER_S))
+        given = {"rate": str(rate), "total": str(total), "working": working} | parameters
         await rig.start_strategy(QUOTER, given)
         ready = "ringfence_strategy_ready"
 
@@ -177,20 +183,21 @@ class Load:
             took = time.monotonic() - began  # sim-ok: as above
             if other is not None:
                 await other
-            used = {name_: 100 * (now - cpu.get(name_, 0)) / took for name_, now in rig.cpu_s().items()}
+            used = {name_: now - cpu.get(name_, 0) for name_, now in rig.cpu_s().items()}
             pages = await rig.metrics("strategy"), await rig.metrics("http")
             memory.append(rig.memory_mb())
         await self.settle()
         sent = list(journal.submitted.values())[first:]
         tick = "ringfence_strategy_tick_to_intent_seconds"
         check = "ringfence_gate_check_seconds"
+        accepted = len(journal.accepted) - before[0]
         acks = [ns / MS_NS for ns in journal.acknowledged_ns[before_other[2] :]]
         found = Phase(
             name=name,
             asked=rate,
             seconds=(sent[-1] - sent[0]) / 1e9 if len(sent) > 1 else took,
             intents=self.told.asked - told.asked,
-            accepted=len(journal.accepted) - before[0],
+            accepted=accepted,
             executed=len(journal.fills) - before[1],
             denied=dict(journal.denied - before[2]),
             rejected=dict(journal.rejected - before[3]),
@@ -204,7 +211,8 @@ class Load:
                 one: (memory[0].get(one, 0), memory[len(memory) // 2].get(one, 0), memory[-1][one])
                 for one in memory[-1]
             },
-            cpu_percent=used,
+            cpu_percent={one: 100 * seconds_ / took for one, seconds_ in used.items()},
+            cpu_ms={one: 1e3 * seconds_ / max(1, accepted) for one, seconds_ in used.items()},
         )
         self.phases.append(found)
         return found

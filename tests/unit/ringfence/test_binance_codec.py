@@ -1,5 +1,6 @@
 """The Binance codec against literal messages of the venue's documentation."""
 
+import msgspec
 import pytest
 
 from ringfence.model import orders
@@ -9,7 +10,7 @@ from ringfence.model.money import parse
 from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import BookDiff, BookSnapshot, Refused, Unknown, VenueBalance
 from ringfence.venues.binance import codec, stream
-from ringfence.venues.binance.limits import Kind, Limit
+from ringfence.venues.binance.limits import NO_COUNTS, Counts, Kind, Limit
 from ringfence.venues.binance.signing import signer
 from ringfence.wire.messages import Quote, Trade
 
@@ -46,9 +47,7 @@ def test_signature_is_that_of_the_documentation() -> None:
 
 def test_parameters_are_encoded_before_they_are_signed() -> None:
     """What is signed is what is sent: percent-encoded, non-ASCII too."""
-    request = codec.Request(
-        "GET", "/x", codec.encoded([("symbol", "这是测试币456"), ("symbols", '["A","B"]')]), Kind.QUERY, 1
-    )
+    request = codec.Request("GET", "/x", [("symbol", "这是测试币456"), ("symbols", '["A","B"]')], Kind.QUERY, 1)
     query = codec.signed_query(request, sign, 1_499_827_319_559, 5000)
     payload, signature = query.split("&signature=")
     assert payload == (
@@ -459,12 +458,8 @@ def test_balances_answers_and_endings_are_told_apart() -> None:
         b'"B":[{"a":"ETH","f":"10000.000000","l":"0.000000"}]}}'
     )
     assert stream.private_message(position, NOW) == stream.BalancesMessage({"ETH": VenueBalance(parse("10000"), 0)})
-    assert stream.private_message(b'{"id":"1","status":200,"result":{"subscriptionId":0}}', NOW) == stream.Reply(
-        "1", None
-    )
-    assert stream.private_message(
-        b'{"id":"1","status":400,"error":{"code":-1021,"msg":"Timestamp"}}', NOW
-    ) == stream.Reply("1", codec.Failure(400, -1021, "Timestamp"))
+    granted = stream.Reply("1", 200, b'{"subscriptionId":0}', NO_COUNTS)
+    assert stream.private_message(b'{"id":"1","status":200,"result":{"subscriptionId":0}}', NOW) == granted
     assert stream.private_message(
         b'{"subscriptionId":0,"event":{"e":"eventStreamTerminated","E":1}}', NOW
     ) == stream.Ended("eventStreamTerminated")
@@ -475,6 +470,35 @@ def test_balances_answers_and_endings_are_told_apart() -> None:
     for body in (b"", b"{}", b'{"event":{}}', b'{"subscriptionId":0,"event":{"e":"executionReport"}}'):
         with pytest.raises(codec.ProtocolError):
             stream.private_message(body, NOW)
+
+
+def test_an_answer_brings_its_body_and_the_counts_of_the_venue() -> None:
+    """As REST's body and headers do; when to come back is told as a moment, and kept as a duration, rounded up."""
+    error = b'{"code":-1003,"msg":"Too much","data":{"serverTime":1000,"retryAfter":3001}}'
+    limits = (
+        b'[{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":6000,"count":70},'
+        b'{"rateLimitType":"ORDERS","interval":"SECOND","intervalNum":10,"limit":50,"count":12},'
+        b'{"rateLimitType":"ORDERS","interval":"DAY","intervalNum":1,"limit":160000,"count":4043},'
+        b'{"rateLimitType":"RAW_REQUESTS","interval":"MINUTE","intervalNum":5,"limit":300000,"count":9}]'
+    )
+    body = b'{"id":"7","status":429,"error":' + error + b',"rateLimits":' + limits + b"}"
+    counts = Counts({"1M": 70}, {"10S": 12, "1D": 4043})
+    assert stream.private_message(body, NOW) == stream.Reply("7", 429, error, counts, 3)
+    assert codec.failure(429, error) == codec.Failure(429, -1003, "Too much")
+
+
+def test_an_order_of_the_websocket_api_is_signed_in_alphabetical_order_and_as_it_is() -> None:
+    """Integers are integers, decimal numbers are text, and nothing is percent-encoded, non-ASCII neither."""
+    order = msgspec.structs.replace(approved(OrderType.STOP_LOSS, "0"), symbol="测试币USDT", trailing_bps=100)
+    request = codec.new_order(order)
+    assert request.ws_method == "order.place"
+    told = msgspec.json.decode(stream.asked("7", request.ws_method, request.parameters, "KEY", sign, 9, 5000))
+    signed = (
+        "apiKey=KEY&newClientOrderId=rf-1-a&newOrderRespType=ACK&quantity=1&recvWindow=5000"
+        "&selfTradePreventionMode=EXPIRE_TAKER&side=BUY&symbol=测试币USDT&timestamp=9&trailingDelta=100&type=STOP_LOSS"
+    )
+    assert (told["id"], told["method"], told["params"]["signature"]) == ("7", "order.place", sign(signed))
+    assert (told["params"]["trailingDelta"], told["params"]["quantity"]) == (100, "1")
 
 
 def test_subscription_is_signed_over_sorted_parameters() -> None:

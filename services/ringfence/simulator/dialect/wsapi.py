@@ -104,6 +104,10 @@ class WsApiServer:
     def _document(self, request: _Request, answer: Answer) -> dict[str, Any]:
         document: dict[str, Any] = {"id": request.id, "status": answer.status}
         document["result" if answer.status == 200 else "error"] = answer.document
+        if answer.retry_after_s is not None:
+            now_ms = encode.ms(self._gateway.clock.wall_ns())
+            wait = {"serverTime": now_ms, "retryAfter": now_ms + answer.retry_after_s * 1_000}
+            document["error"] = answer.document | {"data": wait}
         weight, ten_s, day = encode.rate_limits(self._gateway.api.limiter.limits)
         document["rateLimits"] = [weight | {"count": answer.weight_used}]
         if answer.order_counts is not None:

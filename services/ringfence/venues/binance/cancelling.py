@@ -52,7 +52,7 @@ class BinanceCancelOnly:
         await self._rest.close()
 
     async def cancel_all(self, symbol: str) -> CancelOutcome:
-        request = codec.Request("DELETE", "/api/v3/openOrders", codec.encoded([("symbol", symbol)]), Kind.CANCEL, 1)
+        request = codec.Request("DELETE", "/api/v3/openOrders", [("symbol", symbol)], Kind.CANCEL, 1)
         try:
             await self._sync()
             answer = await self._rest.call(request, patience_ns=PATIENCE_NS)
@@ -74,8 +74,7 @@ class BinanceCancelOnly:
         return _read(lambda body: codec.instruments(body, symbols), await self._told(codec.query_instruments(symbols)))
 
     async def price(self, symbol: str) -> Price:
-        query = codec.encoded([("symbol", symbol)])
-        request = codec.Request("GET", "/api/v3/ticker/bookTicker", query, Kind.QUERY, 2, signed=False)
+        request = codec.Request("GET", "/api/v3/ticker/bookTicker", [("symbol", symbol)], Kind.QUERY, 2, signed=False)
         return _read(_price, await self._told(request))
 
     async def price_at(self, symbol: str, ts: int) -> int:

@@ -1,4 +1,4 @@
-"""REST requests to bytes, and answers to our values. Pure: no socket, no clock, no credentials kept."""
+"""Requests to bytes, and answers to our values. Pure: no socket, no clock, no credentials kept."""
 
 import re
 from typing import Final, TypeVar
@@ -48,27 +48,41 @@ def scaled(value: str) -> int:
 # --- requests
 
 
+Parameter = tuple[str, str | int]
+"""The WebSocket API wants its integers as such, and decimal numbers as text."""
+
+
 class Request(msgspec.Struct, frozen=True):
-    """One REST request before it is signed. Says nothing about who asks."""
+    """One request before it is signed. Says nothing about who asks."""
 
     method: str
     path: str
-    query: str
+    parameters: list[Parameter]
     kind: Kind
     weight: int
     signed: bool = True
     orders: int = 1
     """How many it places, where its kind is that."""
+    ws_method: str = ""
+    """Its name in the WebSocket API, if it goes that way while that is connected; empty: always by REST."""
+
+    @property
+    def query(self) -> str:
+        return encoded(self.parameters)
 
 
-def encoded(parameters: list[tuple[str, str]]) -> str:
+def encoded(parameters: list[Parameter]) -> str:
     """The query string, percent-encoded: the venue checks the signature over the encoded text."""
-    return "&".join([f"{name}={value if _plain(value) else quote(value, safe='')}" for name, value in parameters])
+    return "&".join([f"{name}={_encoded(str(value))}" for name, value in parameters])
+
+
+def _encoded(value: str) -> str:
+    return value if _plain(value) else quote(value, safe="")
 
 
 def signed_query(request: Request, sign: Sign, timestamp_ms: int, recv_window_ms: int) -> str:
     """The query of a signed request, complete with time, validity and signature."""
-    lead = f"{request.query}&" if request.query else ""
+    lead = f"{request.query}&" if request.parameters else ""
     payload = f"{lead}recvWindow={recv_window_ms}&timestamp={timestamp_ms}"
     return f"{payload}&{encoded([('signature', sign(payload))])}"
 
@@ -81,13 +95,17 @@ PREVENTIONS: Final = frozenset({EXPIRE_MAKER, EXPIRE_TAKER})
 
 def new_order(order: Approved, allowed: frozenset[str] = PREVENTIONS) -> Request:
     """An order, acknowledged only: its fills come by the private stream, and a short answer comes sooner."""
-    parameters = [*_wanted(order, allowed), ("newClientOrderId", order.client_order_id), ("newOrderRespType", "ACK")]
-    return Request("POST", "/api/v3/order", encoded(parameters), Kind.ORDER, 1)
+    parameters: list[Parameter] = [
+        *_wanted(order, allowed),
+        ("newClientOrderId", order.client_order_id),
+        ("newOrderRespType", "ACK"),
+    ]
+    return Request("POST", "/api/v3/order", parameters, Kind.ORDER, 1, ws_method="order.place")
 
 
 def replace_order(replaced: str, order: Approved, *, untouched: bool, allowed: frozenset[str] = PREVENTIONS) -> Request:
     """Cancel one and place another: nothing is placed where the cancel fails."""
-    parameters = [
+    parameters: list[Parameter] = [
         *_wanted(order, allowed),
         ("cancelReplaceMode", "STOP_ON_FAILURE"),
         ("cancelOrigClientOrderId", replaced),
@@ -96,25 +114,25 @@ def replace_order(replaced: str, order: Approved, *, untouched: bool, allowed: f
     ]
     if untouched:
         parameters.append(("cancelRestrictions", "ONLY_NEW"))
-    return Request("POST", "/api/v3/order/cancelReplace", encoded(parameters), Kind.ORDER, 1)
+    return Request("POST", "/api/v3/order/cancelReplace", parameters, Kind.ORDER, 1)
 
 
 def amend_order(symbol: str, client_order_id: str, quantity: int) -> Request:
     """Lower an order's quantity; sent again as its own name, so that it keeps it."""
-    parameters = [
+    parameters: list[Parameter] = [
         ("symbol", symbol),
         ("origClientOrderId", client_order_id),
         ("newClientOrderId", client_order_id),
         ("newQty", text(quantity)),
     ]
-    return Request("PUT", "/api/v3/order/amend/keepPriority", encoded(parameters), Kind.CANCEL, 4)
+    return Request("PUT", "/api/v3/order/amend/keepPriority", parameters, Kind.CANCEL, 4)
 
 
 def new_pair(first: Approved, second: Approved, allowed: frozenset[str] = PREVENTIONS) -> Request:
     """Two orders of which one at most executes (OCO): the one at the better price above or below, the stop beyond."""
     selling = first.side is Side.SELL
     above, below = (first, second) if selling else (second, first)
-    parameters = [
+    parameters: list[Parameter] = [
         ("symbol", first.symbol),
         ("listClientOrderId", f"{first.client_order_id}-p"),
         ("side", first.side.value),
@@ -124,12 +142,12 @@ def new_pair(first: Approved, second: Approved, allowed: frozenset[str] = PREVEN
         *_prevention(first, allowed),
         ("newOrderRespType", "ACK"),
     ]
-    return Request("POST", "/api/v3/orderList/oco", encoded(parameters), Kind.ORDER, 1, orders=2)
+    return Request("POST", "/api/v3/orderList/oco", parameters, Kind.ORDER, 1, orders=2)
 
 
-def _wanted(order: Approved, allowed: frozenset[str]) -> list[tuple[str, str]]:
+def _wanted(order: Approved, allowed: frozenset[str]) -> list[Parameter]:
     """What kind of order it is, without any id."""
-    parameters = [("symbol", order.symbol), ("side", order.side.value), ("type", order.type.value)]
+    parameters: list[Parameter] = [("symbol", order.symbol), ("side", order.side.value), ("type", order.type.value)]
     if order.type not in UNPRICED and order.type is not OrderType.LIMIT_MAKER:
         parameters.append(("timeInForce", order.time_in_force.value))
     parameters.append(("quantity", text(order.quantity)))
@@ -138,13 +156,13 @@ def _wanted(order: Approved, allowed: frozenset[str]) -> list[tuple[str, str]]:
     if order.stop_price:
         parameters.append(("stopPrice", text(order.stop_price)))
     if order.trailing_bps:
-        parameters.append(("trailingDelta", str(order.trailing_bps)))
+        parameters.append(("trailingDelta", order.trailing_bps))
     if order.display:
         parameters.append(("icebergQty", text(order.display)))
     return [*parameters, *_prevention(order, allowed)]
 
 
-def _prevention(order: Approved, allowed: frozenset[str]) -> list[tuple[str, str]]:
+def _prevention(order: Approved, allowed: frozenset[str]) -> list[Parameter]:
     """Whose order goes where two of ours would meet: an order that protects a position does not give way.
 
     A mode that the venue does not allow is left out. Then only the gate's own check (SELF_MATCH) stands between two
@@ -154,14 +172,14 @@ def _prevention(order: Approved, allowed: frozenset[str]) -> list[tuple[str, str
     return [("selfTradePreventionMode", mode)] if mode in allowed else []
 
 
-def _leg(place: str, order: Approved) -> list[tuple[str, str]]:
-    parameters = [(f"{place}Type", order.type.value), (f"{place}ClientOrderId", order.client_order_id)]
+def _leg(place: str, order: Approved) -> list[Parameter]:
+    parameters: list[Parameter] = [(f"{place}Type", order.type.value), (f"{place}ClientOrderId", order.client_order_id)]
     if order.price:
         parameters.append((f"{place}Price", text(order.price)))
     if order.stop_price:
         parameters.append((f"{place}StopPrice", text(order.stop_price)))
     if order.trailing_bps:
-        parameters.append((f"{place}TrailingDelta", str(order.trailing_bps)))
+        parameters.append((f"{place}TrailingDelta", order.trailing_bps))
     if order.display:
         parameters.append((f"{place}IcebergQty", text(order.display)))
     if order.type in {OrderType.STOP_LOSS_LIMIT, OrderType.TAKE_PROFIT_LIMIT}:
@@ -170,47 +188,46 @@ def _leg(place: str, order: Approved) -> list[tuple[str, str]]:
 
 
 def cancel_order(symbol: str, client_order_id: str) -> Request:
-    query = encoded([("symbol", symbol), ("origClientOrderId", client_order_id)])
-    return Request("DELETE", "/api/v3/order", query, Kind.CANCEL, 1)
+    named: list[Parameter] = [("symbol", symbol), ("origClientOrderId", client_order_id)]
+    return Request("DELETE", "/api/v3/order", named, Kind.CANCEL, 1, ws_method="order.cancel")
 
 
 def query_order(symbol: str, client_order_id: str) -> Request:
-    query = encoded([("symbol", symbol), ("origClientOrderId", client_order_id)])
-    return Request("GET", "/api/v3/order", query, Kind.QUERY, 4)
+    named: list[Parameter] = [("symbol", symbol), ("origClientOrderId", client_order_id)]
+    return Request("GET", "/api/v3/order", named, Kind.QUERY, 4)
 
 
 def query_open_orders(symbol: str = "") -> Request:
     """Of one instrument, or of the whole account."""
     if not symbol:
-        return Request("GET", "/api/v3/openOrders", "", Kind.QUERY, 80)
-    return Request("GET", "/api/v3/openOrders", encoded([("symbol", symbol)]), Kind.QUERY, 6)
+        return Request("GET", "/api/v3/openOrders", [], Kind.QUERY, 80)
+    return Request("GET", "/api/v3/openOrders", [("symbol", symbol)], Kind.QUERY, 6)
 
 
 def query_trades(symbol: str, from_id: int) -> Request:
-    query = encoded([("symbol", symbol), ("fromId", str(from_id)), ("limit", str(PAGE))])
-    return Request("GET", "/api/v3/myTrades", query, Kind.QUERY, 20)
+    page: list[Parameter] = [("symbol", symbol), ("fromId", from_id), ("limit", PAGE)]
+    return Request("GET", "/api/v3/myTrades", page, Kind.QUERY, 20)
 
 
 def query_account() -> Request:
-    return Request("GET", "/api/v3/account", "", Kind.QUERY, 20)
+    return Request("GET", "/api/v3/account", [], Kind.QUERY, 20)
 
 
 def query_order_limits() -> Request:
-    return Request("GET", "/api/v3/rateLimit/order", "", Kind.QUERY, 40)
+    return Request("GET", "/api/v3/rateLimit/order", [], Kind.QUERY, 40)
 
 
 def query_time() -> Request:
-    return Request("GET", "/api/v3/time", "", Kind.QUERY, 1, signed=False)
+    return Request("GET", "/api/v3/time", [], Kind.QUERY, 1, signed=False)
 
 
 def query_instruments(symbols: tuple[str, ...]) -> Request:
     names = msgspec.json.encode(symbols).decode()
-    return Request("GET", "/api/v3/exchangeInfo", encoded([("symbols", names)]), Kind.QUERY, 20, signed=False)
+    return Request("GET", "/api/v3/exchangeInfo", [("symbols", names)], Kind.QUERY, 20, signed=False)
 
 
 def query_depth(symbol: str) -> Request:
-    query = encoded([("symbol", symbol), ("limit", str(DEPTH))])
-    return Request("GET", "/api/v3/depth", query, Kind.QUERY, 250, signed=False)
+    return Request("GET", "/api/v3/depth", [("symbol", symbol), ("limit", DEPTH)], Kind.QUERY, 250, signed=False)
 
 
 # --- failures

@@ -1,10 +1,12 @@
-"""One REST connection to the venue: signs, spends the rate budget, sends once, says what is known afterwards.
+"""Requests to the venue: signs, spends the rate budget, sends once, says what is known afterwards.
+
+Over REST, and orders and cancels over the WebSocket API while that is connected.
 
 Whether bytes have left decides what a failure means, so it is recorded at the one place where they leave.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import aiohttp
@@ -15,12 +17,11 @@ from yarl import URL
 
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Venue
-from ringfence.venues.binance import codec, limits
-from ringfence.venues.binance.credentials import CredentialFiles, CredentialsError
+from ringfence.venues.binance import codec, limits, stream
+from ringfence.venues.binance.credentials import CredentialFiles, Credentials, CredentialsError
 from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.wsapi import TIMEOUT_S, WsApi
 
-TIMEOUT_S: Final = 10.0
-"""The venue's own backend gives up after this long; waiting longer would teach nothing."""
 CONNECT_S: Final = 3.0
 
 
@@ -40,6 +41,12 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+
+def answered(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Answer, limits.Counts]:
+    """What an HTTP response says."""
+    after = headers.get("Retry-After", "")
+    return Answer(status, body, int(after) if after.isdecimal() else None), limits.counts(headers)
 
 
 class RestMetrics:
@@ -78,6 +85,8 @@ class Rest:
     ) -> None:
         self.budget = limits.RateBudget()
         self.metrics = RestMetrics()
+        self.ws_api: WsApi | None = None
+        """While there is a connection."""
         self._venue = venue
         self._base = venue.rest_url.rstrip("/")
         self._clock = clock
@@ -144,14 +153,15 @@ class Rest:
         # raised after the handler, so that no traceback of ours carries aiohttp's exception: it knows the headers
         trouble = ""
         try:
-            response, body = await self._exchange(request, before_write)
+            answer, told = await self._exchange(request, before_write)
         except (VetoError, CredentialsError) as error:
             trouble = str(error)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             trouble = f"{request.method} {request.path}: {type(error).__name__}"
         else:
-            told = limits.counts(response.headers)
-            return self._answer(response, body)
+            if not answer.ok:
+                self._note(answer)
+            return answer
         finally:
             if left:
                 self.budget.settle(ticket, told, self.venue_now_ns())
@@ -181,7 +191,16 @@ class Rest:
                 raise NotWrittenError(f"rate limit: {found.reason}, room in {found.ns / 1e9:.1f} s")
             await asyncio.sleep(found.ns / 1e9)
 
-    async def _exchange(self, request: codec.Request, before_write: Callable[[], None]) -> tuple[ClientResponse, bytes]:
+    async def _exchange(self, request: codec.Request, before_write: Callable[[], None]) -> tuple[Answer, limits.Counts]:
+        if self.ws_api is None or not request.ws_method:
+            return await self._over_http(request, before_write)
+        self.metrics.requests += 1
+        reply = await self.ws_api.ask(lambda number: self._message(number, request), before_write)
+        return Answer(reply.status, reply.body, reply.retry_after_s), reply.counts
+
+    async def _over_http(
+        self, request: codec.Request, before_write: Callable[[], None]
+    ) -> tuple[Answer, limits.Counts]:
         async def arm(outgoing: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             if not isinstance(outgoing, _Request):
                 raise TypeError("a session that does not ask at the last moment")
@@ -197,26 +216,31 @@ class Rest:
         async with self._session.request(
             request.method, url, headers=headers, middlewares=(arm,), allow_redirects=False
         ) as response:
-            return response, await response.read()
+            return answered(response.status, response.headers, await response.read())
 
     def _addressed(self, request: codec.Request) -> tuple[URL, dict[str, str]]:
-        query, headers = request.query, {}
+        headers = {}
         if request.signed:
-            if self._credentials is None:
-                raise CredentialsError("no credentials configured")
-            credentials = self._credentials.current(self._clock.monotonic_ns())
-            timestamp_ms = self.venue_now_ns() // codec.MS_NS
+            credentials, timestamp_ms = self._signing()
             query = codec.signed_query(request, credentials.sign, timestamp_ms, self._venue.recv_window_ms)
             headers["X-MBX-APIKEY"] = credentials.key
+        else:
+            query = request.query
         # already encoded: what was signed must be sent to the letter
         return URL(f"{self._base}{request.path}{'?' if query else ''}{query}", encoded=True), headers
 
-    def _answer(self, response: ClientResponse, body: bytes) -> Answer:
-        after = response.headers.get("Retry-After", "")
-        answer = Answer(response.status, body, int(after) if after.isdecimal() else None)
-        if not answer.ok:
-            self._note(answer)
-        return answer
+    def _message(self, number: str, request: codec.Request) -> str:
+        credentials, timestamp_ms = self._signing()
+        window_ms = self._venue.recv_window_ms
+        return stream.asked(
+            number, request.ws_method, request.parameters, credentials.key, credentials.sign, timestamp_ms, window_ms
+        )
+
+    def _signing(self) -> tuple[Credentials, int]:
+        """Who signs, and the venue's time, milliseconds. Raises CredentialsError."""
+        if self._credentials is None:
+            raise CredentialsError("no credentials configured")
+        return self._credentials.current(self._clock.monotonic_ns()), self.venue_now_ns() // codec.MS_NS
 
     def _note(self, answer: Answer) -> None:
         failed = codec.failure(answer.status, answer.body)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 Sign = Callable[[str], str]
-"""An encoded query string to its signature, before percent-encoding."""
+"""What the venue has signed to its signature, before percent-encoding."""
 PEM_LEAD: Final = "-----BEGIN"
 
 
@@ -21,7 +21,7 @@ def signer(secret: str) -> Sign:
 
 def _hmac(secret: bytes) -> Sign:
     def sign(payload: str) -> str:
-        return hmac.digest(secret, payload.encode("ascii"), "sha256").hex()
+        return hmac.digest(secret, payload.encode(), "sha256").hex()
 
     return sign
 
@@ -39,6 +39,6 @@ def _ed25519(pem: str) -> Sign:
         raise ValueError("the private key is no Ed25519 key")  # noqa: TRY004 - of a document, not of a type
 
     def sign(payload: str) -> str:
-        return base64.b64encode(key.sign(payload.encode("ascii"))).decode()
+        return base64.b64encode(key.sign(payload.encode())).decode()
 
     return sign

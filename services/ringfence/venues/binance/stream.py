@@ -1,6 +1,6 @@
-"""Messages of the market streams and of the private stream to our values. Pure."""
+"""Messages of the market streams and of the WebSocket API, with its private stream, to our values. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -8,7 +8,8 @@ import msgspec
 from ringfence.model import orders
 from ringfence.model.orders import OrderEvent, Side
 from ringfence.venues.api import BookDiff, MarketEvent, VenueBalance
-from ringfence.venues.binance.codec import MS_NS, Failure, ProtocolError, decoded, levels, scaled
+from ringfence.venues.binance.codec import MS_NS, Parameter, ProtocolError, decoded, levels, scaled
+from ringfence.venues.binance.limits import Counts
 from ringfence.venues.binance.signing import Sign
 from ringfence.wire.messages import Quote, Trade
 
@@ -136,19 +137,34 @@ class MarketDecoder:
             raise ProtocolError(str(error)) from None
 
 
-# --- private stream
+# --- the WebSocket API: answers, and the private stream
 
 
-class _WsError(msgspec.Struct):
-    code: int = 0
-    msg: str = ""
+class _RateLimit(msgspec.Struct, rename="camel"):
+    rate_limit_type: str
+    interval: str
+    interval_num: int
+    count: int = 0
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, rename="camel"):
     id: str | int | None = None
     status: int | None = None
-    error: _WsError | None = None
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: msgspec.Raw = msgspec.Raw(b"")
     event: msgspec.Raw = msgspec.Raw(b"")
+    rate_limits: list[_RateLimit] = []
+
+
+class _Wait(msgspec.Struct, rename="camel"):
+    server_time: int
+    retry_after: int
+
+
+class _Limited(msgspec.Struct):
+    """An error that says when to come back, milliseconds of the venue's clock."""
+
+    data: _Wait
 
 
 class _Head(msgspec.Struct):
@@ -187,6 +203,7 @@ class _Position(msgspec.Struct):
 
 
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
+_LIMITED: Final = msgspec.json.Decoder(_Limited)
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _REPORT: Final = msgspec.json.Decoder(_Report)
 _POSITION: Final = msgspec.json.Decoder(_Position)
@@ -194,10 +211,15 @@ _CLOSED: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRE
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to a request of ours; no failure = it was granted."""
+    """The answer to a request of ours."""
 
     id: str
-    failure: Failure | None
+    status: int
+    """As REST's."""
+    body: bytes
+    """The result, or the error where the status is not 2xx: as REST's body."""
+    counts: Counts
+    retry_after_s: int | None = None
 
 
 class OrderMessage(msgspec.Struct, frozen=True):
@@ -227,20 +249,26 @@ PrivateMessage = Reply | OrderMessage | BalancesMessage | Ended | Other
 
 
 def subscribe(request_id: str, key: str, sign: Sign, timestamp_ms: int, recv_window_ms: int) -> str:
-    """The request that turns a connection of the WebSocket API into our private stream.
+    """The request that turns a connection of the WebSocket API into our private stream."""
+    return asked(request_id, "userDataStream.subscribe.signature", (), key, sign, timestamp_ms, recv_window_ms)
+
+
+def asked(
+    request_id: str,
+    method: str,
+    parameters: Sequence[Parameter],
+    key: str,
+    sign: Sign,
+    timestamp_ms: int,
+    recv_window_ms: int,
+) -> str:
+    """A signed request of the WebSocket API.
 
     Its signature is over the parameters in alphabetical order, unlike REST, which signs them as they come.
     """
-    payload = f"apiKey={key}&recvWindow={recv_window_ms}&timestamp={timestamp_ms}"
-    parameters = {
-        "apiKey": key,
-        "recvWindow": recv_window_ms,
-        "timestamp": timestamp_ms,
-        "signature": sign(payload),
-    }
-    return msgspec.json.encode(
-        {"id": request_id, "method": "userDataStream.subscribe.signature", "params": parameters}
-    ).decode()
+    params = dict(parameters) | {"apiKey": key, "recvWindow": recv_window_ms, "timestamp": timestamp_ms}
+    params["signature"] = sign("&".join([f"{name}={params[name]}" for name in sorted(params)]))
+    return msgspec.json.encode({"id": request_id, "method": method, "params": params}).decode()
 
 
 def private_message(body: bytes, ts_recv: int) -> PrivateMessage:
@@ -266,11 +294,23 @@ def _reply(message: _Message, body: bytes) -> PrivateMessage:
         if b'"serverShutdown"' in body:
             return Ended("serverShutdown")
         raise ProtocolError("a message that is neither an answer nor an event")
-    error = message.error
-    if error is None and message.status == 200:
-        return Reply(str(message.id), None)
-    error = error or _WsError()
-    return Reply(str(message.id), Failure(message.status, error.code, error.msg[:200]))
+    weight: dict[str, int] = {}
+    orders: dict[str, int] = {}
+    for line in message.rate_limits:
+        counts = {"REQUEST_WEIGHT": weight, "ORDERS": orders}.get(line.rate_limit_type)
+        if counts is not None:
+            counts[f"{line.interval_num}{line.interval[:1]}"] = line.count
+    error = bytes(message.error)
+    told = Counts(weight, orders)
+    return Reply(str(message.id), message.status, error or bytes(message.result), told, _retry_after_s(error))
+
+
+def _retry_after_s(error: bytes) -> int | None:
+    try:
+        wait = decoded(_LIMITED, error).data
+    except ProtocolError:
+        return None
+    return -((wait.server_time - wait.retry_after) // 1000)
 
 
 def _order_message(report: _Report, ts: int) -> PrivateMessage:

@@ -1,4 +1,4 @@
-"""`TradingVenue` for Binance spot: orders by REST, events by the WebSocket API's private stream."""
+"""`TradingVenue` for Binance spot: orders and cancels, as their events, by the WebSocket API, all else by REST."""
 
 import asyncio
 import contextlib
@@ -33,6 +33,7 @@ from ringfence.venues.binance.backoff import Backoff
 from ringfence.venues.binance.credentials import CredentialFiles, CredentialsError
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.rest import Answer, LostError, NotWrittenError, Rest, VetoError
+from ringfence.venues.binance.wsapi import WsApi
 
 SYNC_S: Final = 10.0
 """How often the venue is asked for its time. It also keeps a connection open: an order waits for no handshake."""
@@ -188,8 +189,8 @@ class BinanceTrading:
         return Accepted("") if answer.ok else codec.outcome(self._failed(answer), answer.retry_after_s)
 
     async def cancel(self, symbol: str, client_order_id: str) -> CancelOutcome:
-        # aiohttp repeats a DELETE (never a POST) when a kept connection turns out to be dead; for a cancel that is
-        # what we want: a second one finds the order gone, and the private stream has told of the first
+        # by REST, aiohttp repeats a DELETE (never a POST) when a kept connection turns out to be dead; for a cancel
+        # that is what we want: a second one finds the order gone, and the private stream has told of the first
         request = codec.cancel_order(symbol, client_order_id)
         try:
             answer = await self._rest.call(request, patience_ns=CANCEL_PATIENCE_NS)
@@ -332,20 +333,32 @@ class BinanceTrading:
                 await self._learn_limits()
             self._backoff.reset()
             self.stream_metrics.connects += 1
-            listener.on_stream(True, "")
-            while True:
-                try:
-                    received = await socket.receive(timeout=CREDENTIALS_CHECK_S)
-                except TimeoutError:
-                    self._credentials.current(self._clock.monotonic_ns())
-                    if self._credentials.generation != generation:
-                        return "credentials were rotated: subscribing with the new ones"
-                    continue
-                if received.type is not aiohttp.WSMsgType.TEXT:
-                    return f"private stream closed by the venue ({socket.close_code})"
-                ended = self._deliver(received.data, listener)
-                if ended is not None:
-                    return ended
+            ws_api = self._rest.ws_api = WsApi(socket.send_str)
+            try:
+                listener.on_stream(True, "")
+                return await self._read(socket, generation, ws_api, listener)
+            finally:
+                self._rest.ws_api = None
+                ws_api.end()
+
+    async def _read(
+        self, socket: aiohttp.ClientWebSocketResponse, generation: int, ws_api: WsApi, listener: TradingListener
+    ) -> str:
+        """Deliver events and answers to the end of the connection; returns why it ended."""
+        while True:
+            try:
+                received = await socket.receive(timeout=CREDENTIALS_CHECK_S)
+            except TimeoutError:
+                self._credentials.current(self._clock.monotonic_ns())
+                # an answer that is still to come is not thrown away by our own doing
+                if self._credentials.generation != generation and not ws_api.waiting:
+                    return "credentials were rotated: subscribing with the new ones"
+                continue
+            if received.type is not aiohttp.WSMsgType.TEXT:
+                return f"private stream closed by the venue ({socket.close_code})"
+            ended = self._deliver(received.data, listener)
+            if ended is not None:
+                return ended
 
     async def _learn_limits(self) -> None:
         """Ask how many orders the account may send, and how; until the venue has said so, the usual is assumed."""
@@ -370,10 +383,11 @@ class BinanceTrading:
                     break
                 # the first event may overtake the answer: reconciliation, which follows, would find it anyway
                 self._pass_on(message, listener)
-        if message.failure is not None:
-            if message.failure.code in codec.BAD_CREDENTIALS:
+        if message.status != 200:
+            failed = codec.failure(message.status, message.body)
+            if failed.code in codec.BAD_CREDENTIALS:
                 self._credentials.recheck()
-            raise VenueError(self._credentials.hide(f"subscription refused: {message.failure}"))
+            raise VenueError(self._credentials.hide(f"subscription refused: {failed}"))
 
     async def _spend(self, weight: int) -> None:
         """Room in the budget for a request of the WebSocket API, which counts with the others."""
@@ -400,6 +414,9 @@ class BinanceTrading:
         match message:
             case stream.OrderMessage():
                 listener.on_order_event(message.symbol, message.event)
+            case stream.Reply():
+                if self._rest.ws_api is not None:
+                    self._rest.ws_api.answered(message)
             case stream.BalancesMessage():
                 listener.on_balances(message.balances)
             case stream.Ended():

@@ -1,0 +1,57 @@
+"""Requests over an open connection of the WebSocket API: each is written once, and knows its answer by its number."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import aiohttp
+
+from ringfence.venues.binance.stream import Reply
+
+TIMEOUT_S: Final = 10.0
+"""The venue's own backend gives up after this long; waiting longer would teach nothing."""
+
+
+class WsApi:
+    """One connection, from when requests may be sent on it to its end. Its owner reads it and hands in the answers."""
+
+    def __init__(self, write: Callable[[str], Awaitable[None]]) -> None:
+        """``write`` hands a message to the socket before it waits for anything."""
+        self._write = write
+        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._asked = 0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have no answer yet."""
+        return len(self._waiting)
+
+    async def ask(self, compose: Callable[[str], str], before_write: Callable[[], None]) -> Reply:
+        """Send the message that ``compose`` makes for its number, right after ``before_write``; its answer.
+
+        Raises ServerDisconnectedError when the connection ends before the answer, TimeoutError when none comes.
+        """
+        self._asked += 1
+        number = str(self._asked)
+        message = compose(number)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                before_write()
+                await self._write(message)
+                return await answer
+        finally:
+            del self._waiting[number]
+
+    def answered(self, reply: Reply) -> None:
+        """An answer that nobody waits for any more is dropped: its request counts as lost."""
+        answer = self._waiting.get(reply.id)
+        if answer is not None and not answer.done():
+            answer.set_result(reply)
+
+    def end(self) -> None:
+        """The connection is gone: what was under way may or may not have been done."""
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(aiohttp.ServerDisconnectedError())
