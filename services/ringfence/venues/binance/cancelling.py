@@ -79,9 +79,9 @@ class BinanceCancelOnly:
 
     async def price_at(self, symbol: str, ts: int) -> int:
         start = ts // 1_000_000
-        span = [("startTime", str(start)), ("endTime", str(start + AT_MOST_S * 1000)), ("limit", "1")]
-        query = codec.encoded([("symbol", symbol), ("interval", "1m"), *span])
-        request = codec.Request("GET", "/api/v3/klines", query, Kind.QUERY, 2, signed=False)
+        span: list[codec.Parameter] = [("startTime", start), ("endTime", start + AT_MOST_S * 1000), ("limit", 1)]
+        named: list[codec.Parameter] = [("symbol", symbol), ("interval", "1m"), *span]
+        request = codec.Request("GET", "/api/v3/klines", named, Kind.QUERY, 2, signed=False)
         found = _read(lambda body: codec.decoded(_CANDLES, body), await self._told(request))
         if not found or len(found[0]) < 2:
             raise VenueError(f"{symbol}: no price of that time")
