@@ -22,10 +22,11 @@ from ringfence.simulator.dialect.rest import PATHS
 from ringfence.simulator.dialect.streams import Connection
 from ringfence.simulator.gateway import Gateway
 from ringfence.venues.api import TradingListener
-from ringfence.venues.binance import codec, rest
+from ringfence.venues.binance import rest
 from ringfence.venues.binance.credentials import CredentialFiles
 from ringfence.venues.binance.limits import Counts
 from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.request import Request
 from ringfence.venues.binance.rest import Rest
 from ringfence.venues.binance.trading import BinanceTrading
 from ringfence.venues.binance.wsapi import TIMEOUT_S
@@ -76,7 +77,7 @@ class Network:
         return task
 
     async def exchange(
-        self, life: Life, request: codec.Request, query: str, headers: dict[str, str], before_write: Callable[[], None]
+        self, life: Life, request: Request, query: str, headers: dict[str, str], before_write: Callable[[], None]
     ) -> tuple[rest.Answer, Counts]:
         """One request and what its sender learns of it."""
         fate, rng = self.fate(request.method, request.path), self._rng
@@ -240,7 +241,7 @@ class WireRest(Rest):
         self._network = network
         self._life = life
 
-    async def _exchange(self, request: codec.Request, before_write: Callable[[], None]) -> tuple[rest.Answer, Counts]:
+    async def _exchange(self, request: Request, before_write: Callable[[], None]) -> tuple[rest.Answer, Counts]:
         url, headers = self._addressed(request)
         self.metrics.requests += 1
         async with asyncio.timeout(TIMEOUT_S):

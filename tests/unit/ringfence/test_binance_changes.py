@@ -11,6 +11,7 @@ from ringfence.model.money import parse
 from ringfence.model.orders import OrderType, Side, TimeInForce, Triggered, Updated
 from ringfence.venues.api import Accepted, NotSent, Refused, Unknown
 from ringfence.venues.binance import codec, stream
+from ringfence.venues.binance.request import Request
 
 NOW = 1_700_000_000_000_000_000
 
@@ -27,7 +28,7 @@ def approved(name: str, kind: OrderType, side: Side = Side.SELL, **more: Any) ->
     return Approved(client_order_id=name, side=side, type=kind, **fields)
 
 
-def parameters(request: codec.Request) -> dict[str, str]:
+def parameters(request: Request) -> dict[str, str]:
     return dict(parse_qsl(request.query))
 
 

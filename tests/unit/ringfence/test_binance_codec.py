@@ -11,6 +11,7 @@ from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import BookDiff, BookSnapshot, Refused, Unknown, VenueBalance
 from ringfence.venues.binance import codec, stream
 from ringfence.venues.binance.limits import NO_COUNTS, Counts, Kind, Limit
+from ringfence.venues.binance.request import Request, signed_message, signed_query
 from ringfence.venues.binance.signing import signer
 from ringfence.wire.messages import Quote, Trade
 
@@ -47,8 +48,8 @@ def test_signature_is_that_of_the_documentation() -> None:
 
 def test_parameters_are_encoded_before_they_are_signed() -> None:
     """What is signed is what is sent: percent-encoded, non-ASCII too."""
-    request = codec.Request("GET", "/x", [("symbol", "这是测试币456"), ("symbols", '["A","B"]')], Kind.QUERY, 1)
-    query = codec.signed_query(request, sign, 1_499_827_319_559, 5000)
+    request = Request("GET", "/x", [("symbol", "这是测试币456"), ("symbols", '["A","B"]')], Kind.QUERY, 1)
+    query = signed_query(request, sign, 1_499_827_319_559, 5000)
     payload, signature = query.split("&signature=")
     assert payload == (
         "symbol=%E8%BF%99%E6%98%AF%E6%B5%8B%E8%AF%95%E5%B8%81456&symbols=%5B%22A%22%2C%22B%22%5D"
@@ -59,7 +60,7 @@ def test_parameters_are_encoded_before_they_are_signed() -> None:
 
 def test_request_without_parameters_is_signed_over_time_and_validity() -> None:
     """An empty query leaves no stray ampersand in what is signed."""
-    assert codec.signed_query(codec.query_account(), sign, 7, 5000).startswith("recvWindow=5000&timestamp=7&signature=")
+    assert signed_query(codec.query_account(), sign, 7, 5000).startswith("recvWindow=5000&timestamp=7&signature=")
 
 
 @pytest.mark.parametrize(
@@ -492,7 +493,7 @@ def test_an_order_of_the_websocket_api_is_signed_in_alphabetical_order_and_as_it
     order = msgspec.structs.replace(approved(OrderType.STOP_LOSS, "0"), symbol="测试币USDT", trailing_bps=100)
     request = codec.new_order(order)
     assert request.ws_method == "order.place"
-    told = msgspec.json.decode(stream.asked("7", request.ws_method, request.parameters, "KEY", sign, 9, 5000))
+    told = msgspec.json.decode(signed_message("7", request.ws_method, request.parameters, "KEY", sign, 9, 5000))
     signed = (
         "apiKey=KEY&newClientOrderId=rf-1-a&newOrderRespType=ACK&quantity=1&recvWindow=5000"
         "&selfTradePreventionMode=EXPIRE_TAKER&side=BUY&symbol=测试币USDT&timestamp=9&trailingDelta=100&type=STOP_LOSS"
@@ -503,7 +504,7 @@ def test_an_order_of_the_websocket_api_is_signed_in_alphabetical_order_and_as_it
 
 def test_subscription_is_signed_over_sorted_parameters() -> None:
     """The WebSocket API signs its parameters in alphabetical order."""
-    text = stream.subscribe("7", "KEY", sign, 1_499_827_319_559, 5000)
+    text = signed_message("7", "userDataStream.subscribe.signature", [], "KEY", sign, 1_499_827_319_559, 5000)
     expected = sign("apiKey=KEY&recvWindow=5000&timestamp=1499827319559")
     assert '"method":"userDataStream.subscribe.signature"' in text
     assert f'"signature":"{expected}"' in text

@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from ringfence.venues.binance import codec
+from ringfence.venues.binance.request import signed_query
 from ringfence.venues.binance.signing import signer
 
 PKCS8_LEAD = bytes.fromhex("302e020100300506032b657004220420")
@@ -26,7 +27,7 @@ def test_ed25519_signs_as_rfc_8032_says() -> None:
 
 def test_a_base64_signature_is_percent_encoded_in_a_query() -> None:
     """Plus, slash and equals sign mean other things there."""
-    query = codec.signed_query(codec.query_account(), lambda _: "a+b/c==", 7, 5000)
+    query = signed_query(codec.query_account(), lambda _: "a+b/c==", 7, 5000)
     assert query.endswith("&signature=a%2Bb%2Fc%3D%3D")
 
 

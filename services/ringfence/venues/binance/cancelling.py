@@ -14,6 +14,7 @@ from ringfence.venues.binance import codec
 from ringfence.venues.binance.credentials import CredentialFiles
 from ringfence.venues.binance.limits import Kind
 from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.request import Parameter, Request
 from ringfence.venues.binance.rest import LostError, NotWrittenError, Rest
 from ringfence.venues.cancelling import AT_MOST_S, Price
 
@@ -52,7 +53,7 @@ class BinanceCancelOnly:
         await self._rest.close()
 
     async def cancel_all(self, symbol: str) -> CancelOutcome:
-        request = codec.Request("DELETE", "/api/v3/openOrders", [("symbol", symbol)], Kind.CANCEL, 1)
+        request = Request("DELETE", "/api/v3/openOrders", [("symbol", symbol)], Kind.CANCEL, 1)
         try:
             await self._sync()
             answer = await self._rest.call(request, patience_ns=PATIENCE_NS)
@@ -74,20 +75,20 @@ class BinanceCancelOnly:
         return _read(lambda body: codec.instruments(body, symbols), await self._told(codec.query_instruments(symbols)))
 
     async def price(self, symbol: str) -> Price:
-        request = codec.Request("GET", "/api/v3/ticker/bookTicker", [("symbol", symbol)], Kind.QUERY, 2, signed=False)
+        request = Request("GET", "/api/v3/ticker/bookTicker", [("symbol", symbol)], Kind.QUERY, 2, signed=False)
         return _read(_price, await self._told(request))
 
     async def price_at(self, symbol: str, ts: int) -> int:
         start = ts // 1_000_000
-        span: list[codec.Parameter] = [("startTime", start), ("endTime", start + AT_MOST_S * 1000), ("limit", 1)]
-        named: list[codec.Parameter] = [("symbol", symbol), ("interval", "1m"), *span]
-        request = codec.Request("GET", "/api/v3/klines", named, Kind.QUERY, 2, signed=False)
+        span: list[Parameter] = [("startTime", start), ("endTime", start + AT_MOST_S * 1000), ("limit", 1)]
+        named: list[Parameter] = [("symbol", symbol), ("interval", "1m"), *span]
+        request = Request("GET", "/api/v3/klines", named, Kind.QUERY, 2, signed=False)
         found = _read(lambda body: codec.decoded(_CANDLES, body), await self._told(request))
         if not found or len(found[0]) < 2:
             raise VenueError(f"{symbol}: no price of that time")
         return _read(codec.scaled, str(found[0][1]))
 
-    async def _told(self, request: codec.Request) -> bytes:
+    async def _told(self, request: Request) -> bytes:
         try:
             if request.signed:
                 await self._sync()

@@ -2,7 +2,6 @@
 
 import re
 from typing import Final, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
@@ -21,16 +20,14 @@ from ringfence.venues.api import (
     VenueBalance,
 )
 from ringfence.venues.binance.limits import Kind, Limit
+from ringfence.venues.binance.request import Parameter, Request
 from ringfence.venues.binance.rules import Symbol, instrument
-from ringfence.venues.binance.signing import Sign
 
 MS_NS: Final = 1_000_000
 PAGE: Final = 1000
 """Trades in one page of the history: the most that the venue gives."""
 DEPTH: Final = 5000
 """Levels of a snapshot. A shallower one leaves holes once the price has walked past what it showed."""
-_plain: Final = re.compile(r"[A-Za-z0-9._~-]*").fullmatch
-"""Needs no percent-encoding; asking costs a fraction of encoding, and almost everything we send is plain."""
 _fixed: Final = re.compile(r"[0-9]{1,15}\.[0-9]{8}").fullmatch
 
 
@@ -46,45 +43,6 @@ def scaled(value: str) -> int:
 
 
 # --- requests
-
-
-Parameter = tuple[str, str | int]
-"""The WebSocket API wants its integers as such, and decimal numbers as text."""
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One request before it is signed. Says nothing about who asks."""
-
-    method: str
-    path: str
-    parameters: list[Parameter]
-    kind: Kind
-    weight: int
-    signed: bool = True
-    orders: int = 1
-    """How many it places, where its kind is that."""
-    ws_method: str = ""
-    """Its name in the WebSocket API, if it goes that way while that is connected; empty: always by REST."""
-
-    @property
-    def query(self) -> str:
-        return encoded(self.parameters)
-
-
-def encoded(parameters: list[Parameter]) -> str:
-    """The query string, percent-encoded: the venue checks the signature over the encoded text."""
-    return "&".join([f"{name}={_encoded(str(value))}" for name, value in parameters])
-
-
-def _encoded(value: str) -> str:
-    return value if _plain(value) else quote(value, safe="")
-
-
-def signed_query(request: Request, sign: Sign, timestamp_ms: int, recv_window_ms: int) -> str:
-    """The query of a signed request, complete with time, validity and signature."""
-    lead = f"{request.query}&" if request.parameters else ""
-    payload = f"{lead}recvWindow={recv_window_ms}&timestamp={timestamp_ms}"
-    return f"{payload}&{encoded([('signature', sign(payload))])}"
 
 
 EXPIRE_MAKER: Final = "EXPIRE_MAKER"

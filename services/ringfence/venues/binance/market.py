@@ -14,6 +14,7 @@ from ringfence.venues.api import BookSnapshot, MarketEvent, MarketListener, Venu
 from ringfence.venues.binance import codec, stream
 from ringfence.venues.binance.backoff import Backoff
 from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.request import Request
 from ringfence.venues.binance.rest import LostError, NotWrittenError, Rest
 from ringfence.venues.binance.splice import Splice
 
@@ -126,7 +127,7 @@ class BinanceMarket:
             raise VenueError(str(error)) from None
         return found
 
-    async def _told(self, request: codec.Request) -> bytes:
+    async def _told(self, request: Request) -> bytes:
         try:
             answer = await self._rest.call(request, patience_ns=PATIENCE_NS)
         except (NotWrittenError, LostError) as error:

@@ -17,9 +17,10 @@ from yarl import URL
 
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Venue
-from ringfence.venues.binance import codec, limits, stream
+from ringfence.venues.binance import codec, limits
 from ringfence.venues.binance.credentials import CredentialFiles, Credentials, CredentialsError
 from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.request import Request, signed_message, signed_query
 from ringfence.venues.binance.wsapi import TIMEOUT_S, WsApi
 
 CONNECT_S: Final = 3.0
@@ -130,7 +131,7 @@ class Rest:
 
     async def call(
         self,
-        request: codec.Request,
+        request: Request,
         *,
         last_word: Callable[[], None] | None = None,
         patience_ns: int = 0,
@@ -180,7 +181,7 @@ class Rest:
             return failed
         return msgspec.structs.replace(failed, message=self._credentials.hide(failed.message))
 
-    async def _room(self, request: codec.Request, patience_ns: int, track: str) -> limits.Ticket:
+    async def _room(self, request: Request, patience_ns: int, track: str) -> limits.Ticket:
         until_ns = self._clock.monotonic_ns() + patience_ns
         while True:
             found = self.budget.admit(request.kind, request.weight, self.venue_now_ns(), request.orders, track)
@@ -191,16 +192,14 @@ class Rest:
                 raise NotWrittenError(f"rate limit: {found.reason}, room in {found.ns / 1e9:.1f} s")
             await asyncio.sleep(found.ns / 1e9)
 
-    async def _exchange(self, request: codec.Request, before_write: Callable[[], None]) -> tuple[Answer, limits.Counts]:
+    async def _exchange(self, request: Request, before_write: Callable[[], None]) -> tuple[Answer, limits.Counts]:
         if self.ws_api is None or not request.ws_method:
             return await self._over_http(request, before_write)
         self.metrics.requests += 1
         reply = await self.ws_api.ask(lambda number: self._message(number, request), before_write)
         return Answer(reply.status, reply.body, reply.retry_after_s), reply.counts
 
-    async def _over_http(
-        self, request: codec.Request, before_write: Callable[[], None]
-    ) -> tuple[Answer, limits.Counts]:
+    async def _over_http(self, request: Request, before_write: Callable[[], None]) -> tuple[Answer, limits.Counts]:
         async def arm(outgoing: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
             if not isinstance(outgoing, _Request):
                 raise TypeError("a session that does not ask at the last moment")
@@ -218,21 +217,21 @@ class Rest:
         ) as response:
             return answered(response.status, response.headers, await response.read())
 
-    def _addressed(self, request: codec.Request) -> tuple[URL, dict[str, str]]:
+    def _addressed(self, request: Request) -> tuple[URL, dict[str, str]]:
         headers = {}
         if request.signed:
             credentials, timestamp_ms = self._signing()
-            query = codec.signed_query(request, credentials.sign, timestamp_ms, self._venue.recv_window_ms)
+            query = signed_query(request, credentials.sign, timestamp_ms, self._venue.recv_window_ms)
             headers["X-MBX-APIKEY"] = credentials.key
         else:
             query = request.query
         # already encoded: what was signed must be sent to the letter
         return URL(f"{self._base}{request.path}{'?' if query else ''}{query}", encoded=True), headers
 
-    def _message(self, number: str, request: codec.Request) -> str:
+    def _message(self, number: str, request: Request) -> str:
         credentials, timestamp_ms = self._signing()
         window_ms = self._venue.recv_window_ms
-        return stream.asked(
+        return signed_message(
             number, request.ws_method, request.parameters, credentials.key, credentials.sign, timestamp_ms, window_ms
         )
 

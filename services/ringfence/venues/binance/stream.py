@@ -1,6 +1,6 @@
 """Messages of the market streams and of the WebSocket API, with its private stream, to our values. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -8,9 +8,8 @@ import msgspec
 from ringfence.model import orders
 from ringfence.model.orders import OrderEvent, Side
 from ringfence.venues.api import BookDiff, MarketEvent, VenueBalance
-from ringfence.venues.binance.codec import MS_NS, Parameter, ProtocolError, decoded, levels, scaled
+from ringfence.venues.binance.codec import MS_NS, ProtocolError, decoded, levels, scaled
 from ringfence.venues.binance.limits import Counts
-from ringfence.venues.binance.signing import Sign
 from ringfence.wire.messages import Quote, Trade
 
 # --- market streams
@@ -246,29 +245,6 @@ class Other(msgspec.Struct, frozen=True):
 
 
 PrivateMessage = Reply | OrderMessage | BalancesMessage | Ended | Other
-
-
-def subscribe(request_id: str, key: str, sign: Sign, timestamp_ms: int, recv_window_ms: int) -> str:
-    """The request that turns a connection of the WebSocket API into our private stream."""
-    return asked(request_id, "userDataStream.subscribe.signature", (), key, sign, timestamp_ms, recv_window_ms)
-
-
-def asked(
-    request_id: str,
-    method: str,
-    parameters: Sequence[Parameter],
-    key: str,
-    sign: Sign,
-    timestamp_ms: int,
-    recv_window_ms: int,
-) -> str:
-    """A signed request of the WebSocket API.
-
-    Its signature is over the parameters in alphabetical order, unlike REST, which signs them as they come.
-    """
-    params = dict(parameters) | {"apiKey": key, "recvWindow": recv_window_ms, "timestamp": timestamp_ms}
-    params["signature"] = sign("&".join([f"{name}={params[name]}" for name in sorted(params)]))
-    return msgspec.json.encode({"id": request_id, "method": method, "params": params}).decode()
 
 
 def private_message(body: bytes, ts_recv: int) -> PrivateMessage:

@@ -32,6 +32,7 @@ from ringfence.venues.binance import codec, limits, stream
 from ringfence.venues.binance.backoff import Backoff
 from ringfence.venues.binance.credentials import CredentialFiles, CredentialsError
 from ringfence.venues.binance.offset import VenueClock
+from ringfence.venues.binance.request import Request, signed_message
 from ringfence.venues.binance.rest import Answer, LostError, NotWrittenError, Rest, VetoError
 from ringfence.venues.binance.wsapi import WsApi
 
@@ -45,6 +46,8 @@ CREDENTIALS_CHECK_S: Final = 1.0
 CANCEL_PATIENCE_NS: Final = 2_000_000_000
 QUERY_PATIENCE_NS: Final = 10_000_000_000
 PAGES_MAX: Final = 200
+SUBSCRIBE: Final = "userDataStream.subscribe.signature"
+"""What turns a connection of the WebSocket API into our private stream."""
 SUBSCRIBE_WEIGHT: Final = 2
 MESSAGE_BYTES_MAX: Final = 1 << 20
 
@@ -154,7 +157,7 @@ class BinanceTrading:
         return self._preventions.get(order.symbol, codec.PREVENTIONS)
 
     async def _placed(
-        self, request: codec.Request, orders: tuple[Approved, ...], may_send: MaySend
+        self, request: Request, orders: tuple[Approved, ...], may_send: MaySend
     ) -> Answer | NotSent | Unknown:
         """Send a request that may place orders, once."""
         if not self._venue_clock.known:
@@ -258,7 +261,7 @@ class BinanceTrading:
             self._rest.budget.configure(weight, orders)
         return found
 
-    async def _ask(self, request: codec.Request) -> Answer:
+    async def _ask(self, request: Request) -> Answer:
         if request.signed and not self._venue_clock.known:
             await self._sync_clock()
         try:
@@ -269,7 +272,7 @@ class BinanceTrading:
             self._sync_now.set()
         return answer
 
-    async def _told(self, request: codec.Request) -> bytes:
+    async def _told(self, request: Request) -> bytes:
         answer = await self._ask(request)
         if not answer.ok:
             raise VenueError(f"{request.path}: {self._rest.failure(answer)}")
@@ -326,7 +329,7 @@ class BinanceTrading:
             timestamp_ms = self.venue_now_ns() // codec.MS_NS
             window_ms = self._venue.recv_window_ms
             await socket.send_str(
-                stream.subscribe("private", credentials.key, credentials.sign, timestamp_ms, window_ms)
+                signed_message("private", SUBSCRIBE, [], credentials.key, credentials.sign, timestamp_ms, window_ms)
             )
             await self._granted(socket, listener)
             if not self._limits_known:
