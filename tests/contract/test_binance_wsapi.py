@@ -283,24 +283,43 @@ async def test_the_counts_of_an_answer_bind_the_next_request(tmp_path: Path) -> 
 
 
 @pytest.mark.asyncio
-async def test_rotation_waits_for_what_is_under_way(tmp_path: Path) -> None:
-    """New credentials want a new connection; the old one first brings the answers that it owes."""
+@pytest.mark.parametrize("why", ["serverShutdown", "rotated"])
+async def test_an_announced_end_makes_nothing_unknown(tmp_path: Path, why: str) -> None:
+    """Nothing new goes that way any more, and the connection first brings the answers that it owes."""
     async with connected(tmp_path) as fixture:
         fixture.server.answer = lambda _: None
         request = asyncio.create_task(fixture.venue.submit(order(), yes))
         await fixture.server.until(1)
-        (fixture.credentials / "api-key").write_text("NEWKEY")
-        fixture.server.answer = done
-        assert await fixture.venue.cancel("BTCUSDT", "x") == Accepted("28")
-        await asyncio.sleep(2.5)  # two looks at the files
-        assert fixture.listener.streams == [(True, "")]
+        if why == "rotated":
+            (fixture.credentials / "api-key").write_text("NEWKEY")
+        else:
+            await fixture.server.say({"event": {"e": "serverShutdown", "E": 1}})
+        async with asyncio.timeout(WAIT_S):
+            while fixture.venue._rest.ws_api is not None:
+                await asyncio.sleep(0.01)
+        assert await fixture.venue.cancel("BTCUSDT", "x") == Accepted("29")
+        assert fixture.server.heads == ["DELETE /api/v3/order"]
         await fixture.server.say({"id": fixture.server.asked[0]["id"], "status": 200, "result": {"orderId": 7}})
         assert await request == Accepted("7")
         await fixture.listener.until(connected=False)
-        assert "rotated" in fixture.listener.streams[-1][1]
+        assert why in fixture.listener.streams[-1][1]
+        fixture.server.answer = done
         await fixture.listener.until(connected=True)
         assert await fixture.venue.submit(order("rf-1-b"), yes) == Accepted("28")
-    assert fixture.server.asked[-1]["params"]["apiKey"] == "NEWKEY"
+    assert fixture.server.asked[-1]["params"]["apiKey"] == ("NEWKEY" if why == "rotated" else KEY)
+
+
+@pytest.mark.asyncio
+async def test_an_announced_end_waits_for_no_answer_for_long(tmp_path: Path) -> None:
+    """A venue that says no more leaves the outcome unknown, and a new connection is opened."""
+    async with connected(tmp_path) as fixture:
+        fixture.server.answer = lambda _: None
+        request = asyncio.create_task(fixture.venue.submit(order(), yes))
+        await fixture.server.until(1)
+        await fixture.server.say({"event": {"e": "serverShutdown", "E": 1}})
+        assert isinstance(await request, Unknown)
+        await fixture.listener.until(connected=False)
+        await fixture.listener.until(connected=True)
 
 
 @pytest.mark.asyncio

@@ -43,6 +43,8 @@ PING_S: Final = 5.0
 """Half of it without a pong and the private stream counts as dead."""
 REPLY_S: Final = 10.0
 CREDENTIALS_CHECK_S: Final = 1.0
+LAST_ANSWERS_S: Final = 1.0
+"""How long a connection that is about to end is kept for the answers that it owes."""
 CANCEL_PATIENCE_NS: Final = 2_000_000_000
 QUERY_PATIENCE_NS: Final = 10_000_000_000
 PAGES_MAX: Final = 200
@@ -331,15 +333,19 @@ class BinanceTrading:
             await socket.send_str(
                 signed_message("private", SUBSCRIBE, [], credentials.key, credentials.sign, timestamp_ms, window_ms)
             )
-            await self._granted(socket, listener)
+            ws_api = WsApi(socket.send_str)
+            await self._granted(socket, ws_api, listener)
             if not self._limits_known:
                 await self._learn_limits()
             self._backoff.reset()
             self.stream_metrics.connects += 1
-            ws_api = self._rest.ws_api = WsApi(socket.send_str)
+            self._rest.ws_api = ws_api
             try:
                 listener.on_stream(True, "")
-                return await self._read(socket, generation, ws_api, listener)
+                reason = await self._read(socket, generation, ws_api, listener)
+                self._rest.ws_api = None
+                await self._last_answers(socket, ws_api, listener)
+                return reason
             finally:
                 self._rest.ws_api = None
                 ws_api.end()
@@ -353,15 +359,23 @@ class BinanceTrading:
                 received = await socket.receive(timeout=CREDENTIALS_CHECK_S)
             except TimeoutError:
                 self._credentials.current(self._clock.monotonic_ns())
-                # an answer that is still to come is not thrown away by our own doing
-                if self._credentials.generation != generation and not ws_api.waiting:
+                if self._credentials.generation != generation:
                     return "credentials were rotated: subscribing with the new ones"
                 continue
             if received.type is not aiohttp.WSMsgType.TEXT:
                 return f"private stream closed by the venue ({socket.close_code})"
-            ended = self._deliver(received.data, listener)
+            ended = self._deliver(received.data, ws_api, listener)
             if ended is not None:
                 return ended
+
+    async def _last_answers(
+        self, socket: aiohttp.ClientWebSocketResponse, ws_api: WsApi, listener: TradingListener
+    ) -> None:
+        """Where the end was announced, or is our own doing, it need not make an outcome unknown."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWERS_S):
+                while ws_api.waiting and (received := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+                    self._deliver(received.data, ws_api, listener)
 
     async def _learn_limits(self) -> None:
         """Ask how many orders the account may send, and how; until the venue has said so, the usual is assumed."""
@@ -374,7 +388,7 @@ class BinanceTrading:
             return
         self._limits_known = True
 
-    async def _granted(self, socket: aiohttp.ClientWebSocketResponse, listener: TradingListener) -> None:
+    async def _granted(self, socket: aiohttp.ClientWebSocketResponse, ws_api: WsApi, listener: TradingListener) -> None:
         """Wait for the subscription's answer. Raises VenueError when it is refused."""
         async with asyncio.timeout(REPLY_S):
             while True:
@@ -385,7 +399,7 @@ class BinanceTrading:
                 if isinstance(message, stream.Reply):
                     break
                 # the first event may overtake the answer: reconciliation, which follows, would find it anyway
-                self._pass_on(message, listener)
+                self._pass_on(message, ws_api, listener)
         if message.status != 200:
             failed = codec.failure(message.status, message.body)
             if failed.code in codec.BAD_CREDENTIALS:
@@ -402,7 +416,7 @@ class BinanceTrading:
                 return
             await asyncio.sleep(found.ns / 1e9)
 
-    def _deliver(self, data: str, listener: TradingListener) -> str | None:
+    def _deliver(self, data: str, ws_api: WsApi, listener: TradingListener) -> str | None:
         """Pass one message on. Returns why the stream is over, or None."""
         self.stream_metrics.messages += 1
         try:
@@ -411,15 +425,14 @@ class BinanceTrading:
             # whatever it told is lost to us: end the stream, so that reconciliation finds it
             self.stream_metrics.undecodable += 1
             return "unreadable event on the private stream: reconciling"
-        return self._pass_on(message, listener)
+        return self._pass_on(message, ws_api, listener)
 
-    def _pass_on(self, message: stream.PrivateMessage, listener: TradingListener) -> str | None:
+    def _pass_on(self, message: stream.PrivateMessage, ws_api: WsApi, listener: TradingListener) -> str | None:
         match message:
             case stream.OrderMessage():
                 listener.on_order_event(message.symbol, message.event)
             case stream.Reply():
-                if self._rest.ws_api is not None:
-                    self._rest.ws_api.answered(message)
+                ws_api.answered(message)
             case stream.BalancesMessage():
                 listener.on_balances(message.balances)
             case stream.Ended():
