@@ -232,16 +232,7 @@ async def _offset(desk: Desk) -> str:
     return word(await desk.submit(desk.order()))
 
 
-ROWS: Final[tuple[tuple[str, str, Script] | tuple[str, str, Script, dict[str, Any]], ...]] = (
-    ("-1003 with 429", "Refused -1003; not there", _told(429, -1003)),
-    ("-1003 with 418", "Refused -1003; not there", _told(418, -1003)),
-    ("-1006, not done", "Unknown; not there", _told(400, -1006)),
-    ("-1006, done", "Unknown; there", _told(500, -1006, executed=True)),
-    ("-1007, not done", "Unknown; not there", _told(408, -1007)),
-    ("-1007, done", "Unknown; there", _told(500, -1007, executed=True)),
-    ("-1008", "Unknown; not there", _told(503, -1008)),
-    ("-1000 with 400, done", "Unknown; there", _told(400, -1000, executed=True)),
-    ("403 of the firewall", "Unknown; not there", _told(403, -1000)),
+RAW: Final[tuple[tuple[str, str, Script], ...]] = (
     ("-1021 older than the window", "400 -1021", _stamped(-5_001)),
     ("-1021 as old as the window", "200", _stamped(-5_000)),
     ("-1021 a second ahead", "400 -1021", _stamped(1_000)),
@@ -249,7 +240,6 @@ ROWS: Final[tuple[tuple[str, str, Script] | tuple[str, str, Script, dict[str, An
     ("-1022 bad signature", "400 -1022", _signature),
     ("-2015 unknown key", "401 -2015", _key),
     ("-2014 no key", "401 -2014", _key_format),
-    ("-2015 at the adapter, and after rotation", "Refused -2015; rotated back: Accepted", _wrong_credentials),
     ("-1111 nine decimals", "400 -1111", _raw(price="59000.000000001")),
     ("-1100 not a number", "400 -1100", _raw(price="5e4")),
     ("-1102 no quantity", "400 -1102", _raw(quantity=None)),
@@ -264,6 +254,21 @@ ROWS: Final[tuple[tuple[str, str, Script] | tuple[str, str, Script, dict[str, An
     ("-1121 unknown symbol", "400 -1121", _raw(symbol="NOPEUSDT")),
     ("-1100 client id of 37 characters", "400 -1100", _raw(newClientOrderId="x" * 37)),
     ("client id of 36 characters", "200", _raw(newClientOrderId="x" * 36)),
+)
+"""Single requests that our adapter would not make: they go over a real socket as well (`test_over_sockets`)."""
+
+ROWS: Final[tuple[tuple[str, str, Script] | tuple[str, str, Script, dict[str, Any]], ...]] = (
+    ("-1003 with 429", "Refused -1003; not there", _told(429, -1003)),
+    ("-1003 with 418", "Refused -1003; not there", _told(418, -1003)),
+    ("-1006, not done", "Unknown; not there", _told(400, -1006)),
+    ("-1006, done", "Unknown; there", _told(500, -1006, executed=True)),
+    ("-1007, not done", "Unknown; not there", _told(408, -1007)),
+    ("-1007, done", "Unknown; there", _told(500, -1007, executed=True)),
+    ("-1008", "Unknown; not there", _told(503, -1008)),
+    ("-1000 with 400, done", "Unknown; there", _told(400, -1000, executed=True)),
+    ("403 of the firewall", "Unknown; not there", _told(403, -1000)),
+    *RAW,
+    ("-2015 at the adapter, and after rotation", "Refused -2015; rotated back: Accepted", _wrong_credentials),
     ("-2010 insufficient balance", "Refused -2010", _poor),
     ("-2010 market closed, then open", "Refused -2010; open again: Accepted", _closed),
     ("-2010 no liquidity", "Refused -2010", _nobody_there),

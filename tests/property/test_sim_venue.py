@@ -10,7 +10,7 @@ from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeI
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.market import BookChange, MarketEvent, Print
 from ringfence.simulator.matching import Cancel, Matched, MatchingEngine, Place
-from ringfence.simulator.orders import Prevention, Request, VenueOrder
+from ringfence.simulator.orders import Prevention, Request, Status, VenueOrder
 from ringfence.simulator.venue import Fees, Venue
 
 START = 1_700_000_000_000_000_000
@@ -86,6 +86,7 @@ def test_nothing_is_made_or_lost_and_nothing_is_locked_twice(sequence: list[Any]
             if isinstance(order, VenueOrder):
                 if number % 2:
                     venue.amend(order, order.quantity // 2 // LOT * LOT, START)
+                assert order.open == (order.left > 0 and order.status in {Status.NEW, Status.PARTIALLY_FILLED})
                 assert sum(e.quantity for e in venue.executions_of(order)) == order.filled
         else:
             venue._run(instrument, instrument.engine.handle(step, START), START)
@@ -111,7 +112,8 @@ def check_books(venue: Venue) -> None:
     for account in ACCOUNTS:
         needs = {"BTC": 0, "USDT": 0}
         for order in venue.open_orders(account):
-            left = order.quantity - order.filled
+            left = order.left
+            assert left > 0
             needs["BTC" if order.side is Side.SELL else "USDT"] += (
                 left if order.side is Side.SELL else (order.price or order.stop_price) * left // parse("1")
             )

@@ -289,6 +289,8 @@ class Episode:
         trade = ours[what.pick % len(ours)]
         quantity = trade.quantity * what.quantity_percent // 100 // RULES.lot * RULES.lot
         kind = "correct" if quantity else "bust"
+        if kind == "bust" and len(ours) == 1:
+            return  # it would look as if the venue had lost the account: for a person to accept
         price = text(trade.price + what.away_ticks * RULES.tick)
         refused = self.gateway.fault(
             Fault(kind=kind, symbol=SYMBOL, trade_id=trade.trade_id, price=price, quantity=text(quantity))

@@ -208,7 +208,7 @@ class Venue(Spec):
     ] = "UTC"
     """Where days, weeks and months of losses begin, as an IANA name: UTC for crypto, the exchange's own elsewhere."""
     simulator: Simulator | None = None
-    """For type Simulator; left out means all its defaults."""
+    """For type Simulator; left out: its defaults. A new pod of it has lost all accounts: gates halt with a break."""
     binance: Binance | None = None
     """For type Binance, and needed there."""
 

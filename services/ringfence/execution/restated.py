@@ -3,7 +3,8 @@
 No message need tell of one. It shows as a balance that no order explains, and then in the venue's own history: the
 execution is no longer there, or has other figures. Absence from a list proves little, so one is only believed where
 two witnesses agree: what the history has changed must explain the balances' difference to the last digit, and all of
-it. It must also concern nothing young, as a list may lag behind the stream. Anything else stays a break.
+it. It must also concern nothing young, as a list may lag behind the stream, and the list must still know others of our
+executions. Anything else stays a break.
 """
 
 from typing import Final
@@ -38,8 +39,11 @@ def known(books: Accounting, symbol: str) -> tuple[dict[str, Filled], str | None
 
 
 def compared(fills: dict[str, Filled], reports: tuple[TradeReport, ...], wall: int) -> list[Restatement]:
-    """What would make our executions those that the venue lists now."""
+    """What would make our executions those that the venue lists now; nothing where it lists none of them: that is a
+    venue that has lost the account, or the list of another."""
     there = {report.trade_id: report for report in reports}
+    if not fills.keys() & there.keys():
+        return []
     found: list[Restatement] = []
     for trade_id, fill in fills.items():
         report, name = there.get(trade_id), fill.client_order_id

@@ -17,10 +17,10 @@ from typing import Final
 import msgspec
 
 from ringfence.model.money import SCALE, notional
-from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
 from ringfence.simulator.book import Ladder
 from ringfence.simulator.market import BookChange, Levels, Print
-from ringfence.simulator.orders import Prevention
+from ringfence.simulator.orders import Prevention, VenueOrder
 from ringfence.simulator.queue import QueueBounds
 
 MARKET_ID: Final = 0
@@ -87,13 +87,20 @@ class Prevented(msgspec.Struct, frozen=True, gc=False):
     order_id: int
 
 
+class Decremented(msgspec.Struct, frozen=True, gc=False):
+    """So much of an order will not execute, for the same reason; both orders have one. Ends the order with the rest."""
+
+    order_id: int
+    quantity: int
+
+
 class WouldTake(msgspec.Struct, frozen=True, gc=False):
     """A maker-only order was refused."""
 
     order_id: int
 
 
-Event = Matched | Rested | Canceled | Expired | Prevented | WouldTake
+Event = Matched | Rested | Canceled | Expired | Prevented | Decremented | WouldTake
 
 
 class Resting(msgspec.Struct, kw_only=True, gc=False):
@@ -111,6 +118,24 @@ class Resting(msgspec.Struct, kw_only=True, gc=False):
     hidden: int = 0
     """Of an iceberg: what is to come when the shown part is gone."""
     display: int = 0
+
+
+def placing(order: VenueOrder) -> Place:
+    """What the engine is told of an order: a conditional one comes to it as what it then is."""
+    kind = order.type
+    if kind in CONDITIONAL:
+        kind = OrderType.MARKET if kind in UNPRICED else OrderType.LIMIT
+    return Place(
+        order_id=order.order_id,
+        account=order.account,
+        side=order.side,
+        type=kind,
+        time_in_force=order.time_in_force,
+        price=order.price,
+        quantity=order.left,
+        display=order.display,
+        prevention=order.prevention,
+    )
 
 
 def counted_as(account: str, prevention: Prevention) -> str:
@@ -377,6 +402,14 @@ class MatchingEngine:
             quantity -= first
             if not quantity:
                 break
+            if order.account == account and prevention is Prevention.DECREMENT:
+                step = min(order.leaves + order.hidden, quantity)
+                book.reduce(order, step)
+                quantity -= step
+                self._events += [Decremented(order.order_id, step), Decremented(taker_id, step)]
+                if not order.leaves:
+                    del self.resting[order.order_id]
+                continue
             if order.account == account and prevention is not Prevention.NONE:
                 if prevention is not Prevention.EXPIRE_TAKER:
                     self._forget(book, order)

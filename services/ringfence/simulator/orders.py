@@ -46,6 +46,8 @@ class Prevention(StrEnum):
     EXPIRE_MAKER = "EXPIRE_MAKER"
     EXPIRE_TAKER = "EXPIRE_TAKER"
     EXPIRE_BOTH = "EXPIRE_BOTH"
+    DECREMENT = "DECREMENT"
+    """Of both what would have traded: the smaller one ends, the larger one goes on with the rest."""
     NONE = "NONE"
     """Nothing: they trade."""
 
@@ -119,6 +121,8 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
     """False while it waits for its trigger."""
     display: int = 0
     prevention: Prevention = Prevention.EXPIRE_MAKER
+    prevented: int = 0
+    """What will not execute because it would have met another order of its owner."""
     list_id: int = -1
     list_client_id: str = ""
     partner: int = 0
@@ -127,6 +131,11 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
     @property
     def open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def left(self) -> int:
+        """What may still execute while it is open."""
+        return self.quantity - self.filled - self.prevented
 
     def released(self) -> Request:
         """What it asks for once its trigger was reached."""
@@ -152,6 +161,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     execution: Execution | None
     cancel_id: str
     """Client id of the cancel request, where one was the cause."""
+    prevented: int
+    """Of TRADE_PREVENTION: what it took off the order."""
     execution_id: int
     ts: int
 

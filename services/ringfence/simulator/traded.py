@@ -1,5 +1,6 @@
 """One listed instrument and all that belongs to it: its book, its market, what has traded. Pure."""
 
+from ringfence.model.orders import Side
 from ringfence.model.triggers import Trigger
 from ringfence.simulator.catalog import Listing
 from ringfence.simulator.history import History
@@ -42,3 +43,8 @@ class Instrument:
         """Price that filters measure against: the last trade, else the middle of the book; 0 if neither."""
         bid, ask = self.engine.bids.best(), self.engine.asks.best()
         return self.last_price or ((bid + ask) // 2 if bid and ask else bid or ask)
+
+    def given(self, side: Side) -> str:
+        """The asset that an order of this side gives."""
+        rules = self.listing.instrument
+        return rules.quote if side is Side.BUY else rules.base

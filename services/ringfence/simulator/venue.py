@@ -21,15 +21,16 @@ from ringfence.simulator.matching import (
     MARKET_ID,
     Cancel,
     Canceled,
+    Decremented,
     Event,
     Expired,
     Matched,
-    Place,
     Prevented,
     Reduce,
     Rested,
     WouldTake,
     counted_as,
+    placing,
 )
 from ringfence.simulator.orders import (
     AccountChange,
@@ -163,12 +164,11 @@ class Venue:
         broken = instrument.listing.quantity_filter(quantity)
         if broken is not None:
             return self._refused(Refusal(Reason.FILTER, broken))
-        if not order.filled < quantity < order.quantity:
+        if not order.quantity - order.left < quantity < order.quantity:
             return self._refused(Refusal(Reason.NOT_SMALLER))
         events = instrument.engine.handle(Reduce(order.order_id, order.quantity - quantity), self.now_ns)
         order.quantity, order.updated = quantity, self.now_ns
-        rules = instrument.listing.instrument
-        asset = rules.quote if order.side is Side.BUY else rules.base
+        asset = instrument.given(order.side)
         if order.reserved:
             self._release(order, asset, self._still_needs(order))
         self._report("REPLACED", order)
@@ -184,7 +184,7 @@ class Venue:
             trigger = Trigger(order.side, order.type, order.stop_price, order.trailing_bps)
             instrument.waiting[order.order_id] = (order, trigger)
         else:
-            events = instrument.engine.handle(_command(order), self.now_ns)
+            events = instrument.engine.handle(placing(order), self.now_ns)
         self._report("NEW", order)
         self._run(instrument, events, self.now_ns, touched)
 
@@ -207,7 +207,7 @@ class Venue:
                 continue
             order.reserved += max(0, missing)
             touched.setdefault(order.account, set()).add(asset)
-            events = instrument.engine.handle(_command(order), ts)
+            events = instrument.engine.handle(placing(order), ts)
             self._report("NEW", order)
             self._run(instrument, events, ts, touched)
         if reached:
@@ -315,7 +315,7 @@ class Venue:
                 self.cancel(order, self.now_ns, "")
             order.filled += now.quantity - was.quantity
             order.amount += now.amount - was.amount
-            if order.status is Status.FILLED and order.filled < order.quantity:
+            if order.status is Status.FILLED and order.left:
                 order.status = Status.CANCELED
         rules = self.instruments[was.symbol].listing.instrument
         self.updated[was.account] = self.now_ns
@@ -374,7 +374,7 @@ class Venue:
         if request.type in CONDITIONAL and algos >= listing.algo_orders_max:
             return "MAX_NUM_ALGO_ORDERS"
         if listing.position_max and request.side is Side.BUY:
-            bought = sum(order.quantity - order.filled for order in opened if order.side is Side.BUY)
+            bought = sum(order.left for order in opened if order.side is Side.BUY)
             if self.ledger.balance(account, rules.base).total + bought + quantity > listing.position_max:
                 return "MAX_POSITION"
         return None
@@ -441,7 +441,9 @@ class Venue:
                 case Expired():
                     self._close(instrument, event.order_id, Status.EXPIRED, "EXPIRED", touched)
                 case Prevented():
-                    self._close(instrument, event.order_id, Status.EXPIRED_IN_MATCH, "TRADE_PREVENTION", touched)
+                    self._prevented(instrument, event.order_id, self._orders[event.order_id].left, touched)
+                case Decremented():
+                    self._prevented(instrument, event.order_id, event.quantity, touched)
                 case Rested() | WouldTake():
                     pass  # `_check` refuses a maker that would take, so here nothing is left to do
         for account, assets in touched.items():
@@ -497,7 +499,7 @@ class Venue:
         order.filled += trade.quantity
         order.amount += amount
         order.updated = trade.ts
-        order.status = Status.FILLED if order.filled == order.quantity else Status.PARTIALLY_FILLED
+        order.status = Status.PARTIALLY_FILLED if order.left else Status.FILLED
         self._release(order, gives, self._still_needs(order))
         if not order.open:
             self._forget_open(order)
@@ -521,11 +523,22 @@ class Venue:
         self.counts.fills += 1
         self._report("TRADE", order, execution)
 
+    def _prevented(self, instrument: Instrument, order_id: int, quantity: int, touched: dict[str, set[str]]) -> None:
+        """So much of an order will not execute, as it would have met another of its owner; without a rest it ends."""
+        order = self._orders[order_id]
+        order.prevented += quantity
+        if not order.left:
+            self._close(instrument, order_id, Status.EXPIRED_IN_MATCH, "TRADE_PREVENTION", touched, prevented=quantity)
+            return
+        order.updated = self.now_ns
+        asset = instrument.given(order.side)
+        self._release(order, asset, self._still_needs(order))
+        touched.setdefault(order.account, set()).add(asset)
+        self._report("TRADE_PREVENTION", order, prevented=quantity)
+
     def _still_needs(self, order: VenueOrder) -> int:
-        left = order.quantity - order.filled
-        if not left:
-            return 0
-        if order.side is Side.SELL:
+        left = order.left
+        if not left or order.side is Side.SELL:
             return left
         # a market buy keeps what was set aside for its walk until it ends
         if order.type in UNPRICED and (order.working or not order.stop_price):
@@ -545,16 +558,16 @@ class Venue:
         kind: str,
         touched: dict[str, set[str]],
         cancel_id: str = "",
+        prevented: int = 0,
     ) -> None:
         order = self._orders[order_id]
-        rules = instrument.listing.instrument
-        asset = rules.quote if order.side is Side.BUY else rules.base
+        asset = instrument.given(order.side)
         order.status = status
         order.updated = self.now_ns
         self._release(order, asset, 0)
         self._forget_open(order)
         touched.setdefault(order.account, set()).add(asset)
-        self._report(kind, order, cancel_id=cancel_id)
+        self._report(kind, order, cancel_id=cancel_id, prevented=prevented)
 
     def _forget_open(self, order: VenueOrder) -> None:
         del self._open[order.account][order.order_id]
@@ -565,7 +578,14 @@ class Venue:
             if self._by_client_id.get(key) is old:
                 del self._by_client_id[key]
 
-    def _report(self, kind: str, order: VenueOrder, execution: Execution | None = None, cancel_id: str = "") -> None:
+    def _report(
+        self,
+        kind: str,
+        order: VenueOrder,
+        execution: Execution | None = None,
+        cancel_id: str = "",
+        prevented: int = 0,
+    ) -> None:
         self._execution_id += 1
         self._events.append(
             Report(
@@ -573,25 +593,8 @@ class Venue:
                 order=copy.copy(order),
                 execution=execution,
                 cancel_id=cancel_id,
+                prevented=prevented,
                 execution_id=self._execution_id,
                 ts=order.updated,
             )
         )
-
-
-def _command(order: VenueOrder) -> Place:
-    """What the matching engine is told: a conditional order comes to it as what it then is."""
-    kind = order.type
-    if kind in CONDITIONAL:
-        kind = OrderType.MARKET if kind in UNPRICED else OrderType.LIMIT
-    return Place(
-        order_id=order.order_id,
-        account=order.account,
-        side=order.side,
-        type=kind,
-        time_in_force=order.time_in_force,
-        price=order.price,
-        quantity=order.quantity - order.filled,
-        display=order.display,
-        prevention=order.prevention,
-    )

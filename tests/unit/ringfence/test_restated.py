@@ -58,7 +58,6 @@ def account() -> Account:
 def test_a_bust_is_taken_back_where_history_and_balances_agree(account: Account) -> None:
     kept = [report(account.fills[0])]
     told = account.told(1, notional(PRICE, LOT))
-    assert account.look([], told) == [], "an execution that no list has explains another difference"
     assert account.look(kept, told) == ["FillBusted"]
     assert (account.order.filled, account.order.state) == (LOT, OrderState.CANCELED)
     assert account.manager.books["stable"].positions[BTC].quantity == LOT
@@ -79,9 +78,17 @@ def test_a_correction_takes_the_place_of_what_was_told(account: Account) -> None
 def test_absence_from_a_list_alone_is_no_bust(account: Account) -> None:
     """The venue's history has lost both executions, and the account still holds what they brought."""
     told = account.told(2, 2 * notional(PRICE, LOT))
-    assert account.look([], told) == []
+    assert account.look([report(account.fills[0])], told) == []
     assert account.order.filled == 2 * LOT
     assert account.reconciler.restatements({BTC: ()}, told, account.manager.activity - 1, LATER) == []
+
+
+def test_a_venue_that_has_lost_the_account_has_not_busted_all_of_it(account: Account) -> None:
+    """No execution is listed, and the balances are those of the first day: a person decides."""
+    for _ in range(2):
+        assert account.look([], account.opening) == []
+    assert account.guard.severity is Severity.HALT
+    assert "that no order explains" in account.guard.reason
 
 
 def test_what_explains_a_part_of_the_difference_explains_nothing(account: Account) -> None:

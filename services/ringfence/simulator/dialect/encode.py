@@ -213,6 +213,7 @@ def _order(order: VenueOrder) -> Document:
         "price": decimal(order.price),
         "origQty": decimal(order.quantity),
         "executedQty": decimal(order.filled),
+        **({"preventedQuantity": decimal(order.prevented)} if order.prevented else {}),
         "origQuoteOrderQty": decimal(order.quote_quantity),
         "cummulativeQuoteQty": decimal(order.amount),
         "status": order.status.value,
@@ -367,6 +368,8 @@ def execution_report(report: Report) -> Document:
         "Q": decimal(order.quote_quantity),
         "W": ms(order.created),
         "V": _prevention(order),
+        **({"A": decimal(order.prevented)} if order.prevented else {}),
+        **({"B": decimal(report.prevented)} if report.prevented else {}),
     }
 
 

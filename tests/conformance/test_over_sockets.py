@@ -1,0 +1,89 @@
+"""What the matrix asks without our adapter, over real HTTP and a real private stream, by a client that knows only the
+protocol: the words on the wire are those that the rows were given in virtual time.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+import pytest_asyncio
+from answers import RAW
+from desk import Desk
+from simrig import SECOND, Client, is_report, trading, user_stream
+
+from ringfence.model.money import parse, text
+from ringfence.simulator.orders import Prevention
+
+pytestmark = pytest.mark.asyncio
+
+
+class Wire:
+    """As much of a `Desk` as a raw row needs."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def raw(self, method: str, path: str, params: dict[str, str], **signing: str) -> str:
+        """What the venue complains of; empty if it does not."""
+        status, document = await self.client.call(method, path.removeprefix("/api/v3/"), params, **signing)
+        return "" if status == 200 else f"{status} {document['code']}"
+
+    async def stamped(self, offset_ms: int) -> str:
+        return await self.raw("GET", "/api/v3/account", {}, timestamp=str(self.client.now_ms() + offset_ms))
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncIterator[Client]:
+    async with trading() as found:
+        yield found
+
+
+async def test_every_raw_row_is_answered_so_over_a_socket(client: Client) -> None:
+    desk = cast("Desk", Wire(client))
+    assert {what: await script(desk) for what, _, script in RAW} == {what: expected for what, expected, _ in RAW}
+
+
+MODES = (
+    ("EXPIRE_TAKER", "0.01", "NEW 0", "EXPIRED_IN_MATCH 0, prevented 0.01"),
+    ("EXPIRE_MAKER", "0.01", "EXPIRED_IN_MATCH 0, prevented 0.01", "FILLED 0.01"),
+    ("EXPIRE_BOTH", "0.01", "EXPIRED_IN_MATCH 0, prevented 0.01", "EXPIRED_IN_MATCH 0, prevented 0.01"),
+    ("DECREMENT", "0.01", "EXPIRED_IN_MATCH 0, prevented 0.01", "EXPIRED_IN_MATCH 0, prevented 0.01"),
+    ("DECREMENT", "0.004", "NEW 0, prevented 0.004", "EXPIRED_IN_MATCH 0, prevented 0.004"),
+    ("DECREMENT", "0.03", "EXPIRED_IN_MATCH 0, prevented 0.01", "FILLED 0.02, prevented 0.01"),
+    ("NONE", "0.01", "FILLED 0.01", "FILLED 0.01"),
+)
+
+
+async def test_every_mode_has_its_row() -> None:
+    assert {mode for mode, *_ in MODES} == set(Prevention)
+
+
+def stands(document: dict[str, Any], status: str, executed: str, prevented: str) -> str:
+    """An order or a report of it, in one line."""
+    taken_off = f", prevented {text(parse(document[prevented]))}" if prevented in document else ""
+    return f"{document[status]} {text(parse(document[executed]))}{taken_off}"
+
+
+@pytest.mark.parametrize(("mode", "quantity", "maker", "taker"), MODES)
+async def test_self_trade_prevention_by_mode(client: Client, mode: str, quantity: str, maker: str, taker: str) -> None:
+    """Our bid of 0.01 is the best one, and we sell into it: what answer, query and last report say of both."""
+    bid, ask = await client.best()
+    _, book = await client.call("GET", "depth", {"symbol": "BTCUSDT", "limit": 5}, signed=False)
+    await Client(client.sim, client.session, SECOND).order("BUY", None, book["asks"][0][1])
+    async with user_stream(client) as stream:
+        _, placed = await client.order("BUY", text(ask), "0.01", newClientOrderId="maker")
+        assert placed["status"] == "NEW"
+        chosen = {"newClientOrderId": "taker", "timeInForce": "IOC", "selfTradePreventionMode": mode}
+        _, answer = await client.order("SELL", text(bid), quantity, **chosen)
+        assert stands(answer, "status", "executedQty", "preventedQuantity") == taker
+        await client.order("BUY", await client.away("BUY"), "0.01", newClientOrderId="last")
+        await stream.until(is_report("NEW", "last"))
+    for name, expected in (("maker", maker), ("taker", taker)):
+        _, found = await client.call("GET", "order", {"symbol": "BTCUSDT", "origClientOrderId": name})
+        assert stands(found, "status", "executedQty", "preventedQuantity") == expected
+        told = [event for event in stream.events if event["e"] == "executionReport" and event["c"] == name]
+        assert stands(told[-1], "X", "z", "A") == expected
+        kinds = {event["x"] for event in told} - {"NEW"}
+        assert kinds == ({"TRADE_PREVENTION"} if "prevented" in expected else set()) | (
+            {"TRADE"} if "FILLED" in expected else set()
+        )
