@@ -191,7 +191,15 @@ async def test_an_image_that_works_is_swapped_in_under_a_hold_that_outlives_the_
         assert switch["spec"].get("restrict", "None") == "None"
 
 
-async def test_an_image_whose_execution_crashes_is_put_back_and_not_tried_again(space: Space) -> None:
+async def alerting(space: Space) -> bool:
+    return "\nringfence_alerts_holding 1.0" in (await space.http("/metrics"))[1]
+
+
+async def test_an_image_whose_execution_crashes_is_put_back_and_not_tried_again(
+    space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alertmanager is told, also by an operator that was restarted, until that image is not wanted any more."""
+    monkeypatch.setenv("RINGFENCE_ALERTMANAGERS", "http://127.0.0.1:9")
     async with running(space) as cluster:
         await proven(space, cluster)
         await cluster.runs("sim-execution", NEW, crashes=True)
@@ -206,6 +214,10 @@ async def test_an_image_whose_execution_crashes_is_put_back_and_not_tried_again(
         condition = await space.condition(resources.TRADING_SYSTEM, "momentum", "TradingHalted")
         assert condition["status"] == "False"
         await ask_for(space, NEW)
+        await eventually("alert", lambda: alerting(space), 20)
         await asyncio.sleep(3)  # longer than a pass
         assert (await platform(space))["phase"] == "Failed"
         await images(space, sim_execution=OLD, sim_paper=OLD)
+        await ask_for(space, OLD)
+        await phase(space, "Settled")
+        assert not await alerting(space)
