@@ -6,14 +6,12 @@ from typing import Any, Final
 
 from demo.cluster import ROOT, Cluster
 from demo.say import command, line, step
-from demo.system import System, nanoseconds, wait_for
+from demo.system import System, late, nanoseconds, wait_for
 
 NAMESPACE: Final = "trading"
 SAMPLE: Final = ROOT / "manifests" / "samples" / "momentum.yaml"
 ENGAGE: Final = '{"spec":{"engaged":true}}'
 TRADING_TIMEOUT_S: Final = 120
-WIRE_NS: Final = 50_000_000
-"""An order that had left before the gate closed may still be on its way for this long."""
 QUIET_S: Final = 3
 """How long the venue's record is watched for a late order after the kill."""
 
@@ -61,10 +59,9 @@ def kill(system: System) -> None:
     closed_ns = max(nanoseconds(gate["closedAt"]) for gate in system.gate_lines())
     with step(f"the venue's record, watched for {QUIET_S} s more"):
         orders = wait_for("the venue's clock", lambda: _orders_by(system, closed_ns + QUIET_S * 1_000_000_000), 60)
-    late = [order for order in orders if order["received_ns"] > closed_ns + WIRE_NS]
-    if late:
-        raise AssertionError(f"{len(late)} orders reached the venue after the gates had closed: {late}")
-    line(f"  orders received in all: {len(orders)}; after the gates had closed: none")
+    if after := late(orders, closed_ns):
+        raise AssertionError(f"{len(after)} orders were made after the gates had closed: {after}")
+    line(f"  orders received in all: {len(orders)}; made after the gates had closed: none")
 
 
 def next_commands(cluster: Cluster) -> None:

@@ -14,6 +14,10 @@ from typing import Any, Final, TypeVar
 from demo.cluster import Cluster, ClusterError
 
 POLL_S: Final = 0.2
+CLOCKS_NS: Final = 50_000_000
+"""How far a gate's closing time and what it takes for the venue's time may be apart."""
+WIRE_NS: Final = 1_000_000_000
+"""What left before a gate closed may be read this much later, by a venue that waits for a processor."""
 T = TypeVar("T")
 
 # runs inside the pod: works whatever the network policies are, and needs no tool in the image but Python
@@ -109,6 +113,17 @@ class System:
 
     def _simulator(self, path: str) -> Any:
         return self.fetch(f"deploy/{self.name}-{self.venue}-simulator", f"http://127.0.0.1:9001/{path}")
+
+
+def late(requests: list[dict[str, Any]], closed_ns: int) -> list[dict[str, Any]]:
+    """Requests of the venue's record that were made after a gate had closed, or came later than the wire explains."""
+
+    def is_late(request: dict[str, Any]) -> bool:
+        made_ns = int(request["timestamp"] or 0) * 1_000_000
+        arrived_ns: int = request["arrived_ns"]
+        return made_ns > closed_ns + CLOCKS_NS or arrived_ns > closed_ns + WIRE_NS
+
+    return [request for request in requests if is_late(request)]
 
 
 def nanoseconds(rfc3339: str) -> int:

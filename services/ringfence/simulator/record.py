@@ -27,6 +27,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     price: str
     quantity: str
+    timestamp: str
+    """When it was signed, by its client's clock: milliseconds, UTC."""
     accepted: bool
     code: int
     """The refusal's code, 0 when accepted."""
@@ -64,6 +66,7 @@ class Record:
                 type=params.get("type", ""),
                 price=params.get("price", ""),
                 quantity=params.get("quantity", ""),
+                timestamp=params.get("timestamp", ""),
                 accepted=not code,
                 code=code,
                 reason=reason,
