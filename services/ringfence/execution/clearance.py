@@ -13,6 +13,7 @@ next lower one (`Market.quote`), and a bid of a sound quote below it, so the che
 
 from typing import Final
 
+from ringfence.execution.caps import UNLIMITED
 from ringfence.execution.conditions import participation
 from ringfence.execution.state import CEILING_SHIFT, Market, Slot, Track
 from ringfence.model.money import BPS, SCALE
@@ -22,18 +23,23 @@ from ringfence.wire.messages import Intent
 _BPS_SCALE: Final = SCALE * BPS
 _BUY = Side.BUY
 PARTS: Final = 8
-"""An order is small if it takes no more than this part of the room that limits leave an empty book."""
+"""An order is small if it takes no more than this part of the room that limits leave an empty book. With that part
+kept free, what is taken up is compared, and nothing has to be multiplied."""
 
 
 class Clearance:
     """Of one track's plain orders in one instrument: limit, maker and market. Money is scaled by 1e-8."""
 
     __slots__ = (
+        "account_easy",
         "account_room",
         "account_working",
         "buy_least",
         "buy_most",
         "caps",
+        "cash",
+        "ceiling",
+        "easy",
         "instrument",
         "least",
         "lot",
@@ -42,6 +48,7 @@ class Clearance:
         "sell_least",
         "sell_most",
         "settled_mono",
+        "small",
         "stale_ns",
         "tick",
         "volatility_bps",
@@ -57,7 +64,7 @@ class Clearance:
         self.instrument = rules
         self.caps = caps
         reference = market.tape.reference
-        ceiling = max(1, market.ceiling)  # without a quote nothing is cleared anyway
+        self.ceiling = ceiling = max(1, market.ceiling)  # without a quote nothing is cleared anyway
 
         self.tick, self.lot = rules.tick, rules.lot
         low = ceiling - (ceiling >> CEILING_SHIFT)
@@ -72,24 +79,37 @@ class Clearance:
 
         self.least = max(1, rules.quantity_min, -(-rules.notional_min * SCALE // least))
         self.room = track.tightest() * SCALE
-        """What may be taken up before the order, at worst case and at ceilings, scaled twice: by all positions of the
-        track, and (``account_room``) of everybody."""
+        """What may be taken up, at worst case and at ceilings, scaled twice: by all positions of the track, and
+        (``account_room``) of everybody."""
         self.account_room = account.tightest() * SCALE
-        if caps.balance_floor:  # no buys cost more than twice the gross, and fees
-            left = balances.get(rules.quote, 0) - caps.balance_floor
-            self.account_room = min(self.account_room, left * SCALE // 4)
-        value = min(rules.notional_max * SCALE, caps.value * SCALE, self.room // PARTS, self.account_room // PARTS)
+        self.cash = UNLIMITED
+        """What all buys may cost at ceilings, scaled twice. Fees never take more than the buys themselves."""
+        if caps.balance_floor:
+            self.cash = (balances.get(rules.quote, 0) - caps.balance_floor) * SCALE // 2
+        value = min(rules.notional_max, caps.value) * SCALE
         self.most = min(rules.quantity_max, rules.market_quantity_max, caps.quantity, value // ceiling)
         if caps.ruled or _closed(track) or _closed(account) or _crowded(track, account, instruments):
             self.most = 0
-        self.room -= self.most * ceiling
-        self.account_room -= self.most * ceiling
+        shared = min(self.account_room, self.cash // 2)  # no buys cost more than twice the gross
+        self.small = min(self.room, shared) // (PARTS * ceiling)
+        self.easy = self.room - self.small * ceiling
+        """What may be taken up before a small order."""
+        self.account_easy = shared - self.small * ceiling
 
         self.working, self.account_working = caps.working, whole.working
         self.stale_ns = caps.quote_stale_ns
         self.volatility_bps = caps.volatility_bps
         self.settled_mono = market.tape.crossed_mono + caps.settle_ns
         """Until then a crossed quote was too recent."""
+
+    def has_room(self, quantity: int, track: Track, account: Track) -> bool:
+        """Is there room for an order that is not small, or comes when little is left?"""
+        value = quantity * self.ceiling
+        return (
+            track.valued + value <= self.room
+            and account.valued + value <= self.account_room
+            and account.buying + value <= self.cash
+        )
 
     def takes_little(self, intent: Intent, price: int, slot: Slot, mono: int) -> bool:
         """Is an order that takes filled by the best level of a fresh book, inside the collar, for what it may cost, and

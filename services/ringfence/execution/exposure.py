@@ -92,16 +92,17 @@ def fits(market: Market, track: Track, account: Track, markets: Iterable[Market]
     No value or net position is larger than the gross of all, so a gross below the tightest limit is below each.
     """
     long, short = (slot.long + signed, slot.short) if signed > 0 else (slot.long, slot.short - signed)
-    grown = ((long if long > short else short) - slot.worst) * market.ask // SCALE
+    grown = ((long if long > short else short) - slot.worst) * market.ask
     gross = grown
     for one in track.slots.values():
-        gross += one.worst * one.market.ask // SCALE
-    if gross > track.tightest() or len(track.slots) > track.caps.open_positions:
+        gross += one.worst * one.market.ask
+    if gross // SCALE > track.tightest() or len(track.slots) > track.caps.open_positions:
         return -1
     number = 0
     for other in markets:
-        grown += other.worst * other.ask // SCALE
+        grown += other.worst * other.ask
         number += 1
+    grown //= SCALE
     return grown if grown <= account.tightest() and number <= account.caps.open_positions else -1
 
 

@@ -125,8 +125,10 @@ class Gate:
                 and not (slot.resting_buys and price <= max(slot.resting_buys.values()))
             )
             # positions at worst case, and the cash that is left
-            and track.valued <= bounds.room
-            and account.valued <= bounds.account_room
+            and (
+                (quantity <= bounds.small and track.valued <= bounds.easy and account.valued <= bounds.account_easy)
+                or bounds.has_room(quantity, track, account)
+            )
         ):
             return []
         return self.judge(intent, wall, mono)

@@ -121,6 +121,7 @@ class Market:
             grown = slot.worst * (ceiling - self.ceiling)
             slot.track.valued += grown
             self.account.valued += grown
+        self.account.buying += self.buys * (ceiling - self.ceiling)
         self.ceiling = ceiling
         self.account.changed()
 
@@ -190,6 +191,7 @@ class Slot:
             self.track.valued += grown * market.ceiling
             market.account.valued += grown * market.ceiling
         market.buys += self.buys - self._buys
+        market.account.buying += (self.buys - self._buys) * market.ceiling
         self.long, self.short, self.worst, self._buys = long, short, worst, self.buys
 
 
@@ -208,6 +210,7 @@ class Track:
         "barred",
         "bounded",
         "breaker_caps",
+        "buying",
         "caps",
         "checked",
         "equity",
@@ -267,6 +270,8 @@ class Track:
         """Whose `Clearance` is computed from its terms."""
         self.valued = 0
         """Sum of worst case times ceiling, scaled twice: never less than the gross value at the asks."""
+        self.buying = 0
+        """Of the account: what all buys that may execute cost at ceilings, scaled twice."""
         self.loss = 0
         """Lost since midnight; negative while winning."""
         self.loss_latched = False

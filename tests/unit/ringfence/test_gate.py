@@ -249,7 +249,7 @@ def test_weight_scales_quantity_value_position_gross_and_loss() -> None:
     assert codes(gate, quantity=money("0.05001")) == ["ORDER_QUANTITY_EXCEEDED", "ORDER_VALUE_EXCEEDED"]
     holding(gate, money("0.09"))
     assert codes(gate, quantity=money("0.02")) == ["POSITION_EXCEEDED"]
-    gate.tracks["stable"].loss = money("50")
+    gate.tracks["stable"].lost(0, money("50"), latched=False, losses=())
     assert codes(gate, quantity=money("0.005")) == ["LOSS_DAY_REACHED"]
     # what it holds it may sell in one order, however small its weight has become
     assert codes(gate, side=Side.SELL, price=ASK, quantity=money("0.09")) == []

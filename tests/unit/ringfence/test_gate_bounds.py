@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gatebench.ordinary import rules
-from gatebench.stoprig import BTC, ONE, PRICE, SECOND, WALL
+from gatebench.stoprig import BTC, ETH, ONE, PRICE, SECOND, WALL
 from gatebench.warmrig import ASK, BID, HIT, MARKET, SELL, TAKE, TICK, Warm
 from ringfence.execution.state import CEILING_SHIFT
 from ringfence.model.money import BPS, SCALE
@@ -73,8 +73,10 @@ def test_orders_pass_up_to_the_limit_and_none_past_it(
     for held in range(0, 50, 3):
         warm.holding(side.sign * money("0.01") * held, track=holder)
         assert len(warm.ask(**order)) == (0 if held + 4 <= 40 else refusals), held
-    warm.holding(side.sign * money("0.2"), track=holder)
-    assert warm.cleared(**order), "half of the limit is free"
+    warm.holding(side.sign * money("0.35"), track=holder)
+    assert warm.cleared(**order), "a fortieth of the limit is still free then"
+    warm.holding(0, track=holder)
+    assert warm.cleared(**order | {"quantity": money("0.38")}), "nor must an order be small"
 
 
 @pytest.mark.parametrize(
@@ -245,17 +247,17 @@ def test_a_book_behind_the_quote_clears_nothing(order: dict[str, Any], warm: War
 # --- positions at worst case, and cash
 
 
-def test_a_price_that_rises_takes_up_room(warm: Warm) -> None:
+@pytest.mark.parametrize(("holder", "whole"), [("stable", True), ("stable", False), ("candidate", True)])
+def test_a_price_that_rises_takes_up_room(holder: str, whole: bool, warm: Warm) -> None:
     """Of the track and of the account, between two orders of ours."""
-    for holder in ("stable", "candidate"):
-        gate = Warm()
-        gate.limit(position_per_instrument=money("40000"))
-        gate.holding(money("0.6"), track=holder)
-        assert gate.cleared()
-        for step in range(1, 40):
-            gate.quote(PRICE * (100 + step) // 100, PRICE * (100 + step) // 100 + TICK)
-            gate.ask(price=PRICE)
-        assert "POSITION_EXCEEDED" in gate.ask(price=PRICE)
+    warm.limit(whole=whole, position_per_instrument=money("40000"))
+    warm.holding(money("0.6"), track=holder)
+    assert warm.cleared()
+    for step in range(1, 40):
+        price = PRICE * (100 + step) // 100
+        warm.quote(price, price + TICK)
+        warm.ask(price=PRICE)
+    assert "POSITION_EXCEEDED" in warm.ask(price=PRICE)
 
 
 def test_room_is_never_less_than_what_the_ceiling_hides(warm: Warm) -> None:
@@ -273,10 +275,27 @@ def test_buys_behind_a_short_position_need_cash_for_themselves(warm: Warm) -> No
     """They are twice its worst case, and fees may come on top: four times the gross is what bounds ask for."""
     warm.gate.fee_bps = 9_900 * SCALE
     warm.limit(account_balance_floor=money("100"))
-    warm.gate.hold({"USDT": VenueBalance(money("150000"), money("150000"))})
+    warm.gate.hold({"USDT": VenueBalance(money("250000"), money("250000"))})
     warm.holding(-ONE, buys=2 * ONE)
     assert warm.cleared()
     warm.gate.hold({"USDT": VenueBalance(money("199000"), 0)})
     assert warm.ask() == ["BALANCE_BELOW_FLOOR"]
     warm.gate.hold({})
     assert warm.ask() == ["BALANCE_UNKNOWN"]
+
+
+def test_what_is_held_needs_no_cash_and_what_is_being_bought_does(warm: Warm) -> None:
+    """Of all tracks and instruments, at what they cost now."""
+    warm.limit(account_balance_floor=money("100"))
+    warm.gate.hold({"USDT": VenueBalance(money("100100"), 0)})
+    warm.holding(10 * ONE)
+    assert warm.cleared(quantity=money("0.9"))
+    for bought in range(0, 100, 5):
+        warm.holding(10 * ONE, buys=money("0.01") * bought)
+        warm.holding(0, buys=money("0.01") * bought, symbol=ETH, track="candidate")
+        assert (warm.ask() == []) == (2 * bought + 2 < 200), bought
+    warm.holding(10 * ONE, buys=money("0.4"))
+    warm.holding(0, buys=money("0.45"), symbol=ETH, track="candidate")
+    assert warm.cleared()
+    warm.quote(PRICE * 4, PRICE * 4 + TICK, ETH)
+    assert warm.ask() == ["BALANCE_BELOW_FLOOR"]

@@ -111,6 +111,7 @@ def test_a_field_that_no_plain_order_has_is_not_cleared(order: dict[str, Any], c
         ({"notional_min": money("1001")}, {}, "VALUE_BELOW_VENUE_MINIMUM"),
         ({"notional_max": money("999")}, {}, "VALUE_ABOVE_VENUE_MAXIMUM"),
         ({"price_min": ASK}, {}, "PRICE_OUTSIDE_VENUE_RANGE"),
+        ({"price_min": ASK + TICK}, SELL, "PRICE_OUTSIDE_VENUE_RANGE"),
         ({"price_max": BID}, SELL, "PRICE_OUTSIDE_VENUE_RANGE"),
         ({"price_min": 0, "notional_min": 0, "quantity_min": 0}, {"quantity": 0}, "QUANTITY_NOT_POSITIVE"),
     ],
