@@ -171,7 +171,7 @@ def test_the_classes_of_states_are_complete() -> None:
     assert not (OPEN & CLOSED)
     assert not (IN_FLIGHT & CLOSED)
     for state in CLOSED:
-        assert TRANSITIONS[state] <= {OrderState.PARTIALLY_FILLED, OrderState.FILLED}
+        assert TRANSITIONS[state] <= {OrderState.FILLED}
 
 
 @given(st.lists(st.one_of(fills, corrections), max_size=15), st.randoms())
@@ -208,6 +208,17 @@ def test_what_may_still_execute_is_never_more_than_was_ordered(sequence: list[Or
         assert 0 <= order.leaves <= QUANTITY
         if order.closed:
             assert order.leaves == 0
+
+
+@given(all_events)
+def test_what_has_closed_stays_closed(sequence: list[OrderEvent]) -> None:
+    """Late fills, busts and corrections are counted; none of them puts an order back on a book."""
+    order = Order(FIRST)
+    closed = False
+    for event in sequence:
+        order.apply(event)
+        assert order.closed or not closed
+        closed = order.closed
 
 
 def test_a_modification_and_a_cancel_may_both_be_on_their_way() -> None:

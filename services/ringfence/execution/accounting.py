@@ -219,8 +219,6 @@ class Accounting:
         elif isinstance(event, Canceled) and self.guard.worst >= Severity.CANCEL:
             self.canceled_by_kill += 1
         live = self.live.get(order.client_order_id)
-        if live is None and not order.closed:  # a late fill has opened it again
-            live = self._enter(order, self.gate.tracks[order.track])
         if live is not None:
             self._account(live)
         return outputs

@@ -109,7 +109,9 @@ PENDING: Final = frozenset({S.PENDING_UPDATE, S.PENDING_CANCEL})
 
 _WORKING = frozenset({S.PENDING_UPDATE, S.PENDING_CANCEL, S.CANCELED, S.EXPIRED, S.PARTIALLY_FILLED, S.FILLED})
 # From each state, the states that one event may lead to. Fills before the acknowledgement are legal (they
-# imply acceptance), and so is a fill after a cancel: the venue's matching had already happened.
+# imply acceptance), and so is a fill after a close: the venue's matching had already happened. A part of an order that
+# comes so late is counted and opens nothing again, as the close is no less true; what the venue lists as open all the
+# same is found by reconciliation (`Reconciler.open_orders`), and goes.
 TRANSITIONS: Final[dict[OrderState, frozenset[OrderState]]] = {
     S.INITIALIZED: frozenset({S.DENIED, S.EMULATED, S.SUBMITTED}),
     S.EMULATED: frozenset({S.RELEASED, S.CANCELED, S.EXPIRED}),
@@ -120,9 +122,9 @@ TRANSITIONS: Final[dict[OrderState, frozenset[OrderState]]] = {
     S.PARTIALLY_FILLED: _WORKING,
     S.PENDING_UPDATE: _WORKING | {S.SUBMITTED, S.ACCEPTED, S.TRIGGERED, S.REJECTED},
     S.PENDING_CANCEL: _WORKING | {S.SUBMITTED, S.ACCEPTED, S.TRIGGERED, S.REJECTED},
-    S.CANCELED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
-    S.EXPIRED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
-    S.REJECTED: frozenset({S.PARTIALLY_FILLED, S.FILLED}),
+    S.CANCELED: frozenset({S.FILLED}),
+    S.EXPIRED: frozenset({S.FILLED}),
+    S.REJECTED: frozenset({S.FILLED}),
     S.FILLED: frozenset(),
     S.DENIED: frozenset(),
 }
@@ -326,7 +328,7 @@ class Order:
         return self._overfill() or late
 
     def _advance(self) -> None:
-        """After more was filled: a close is opened again by what it did not know of."""
+        """After more was filled: what is full is filled, whatever had closed it."""
         if self.filled >= self.quantity:
             if self.state is not S.FILLED:
                 self._move(S.FILLED)
