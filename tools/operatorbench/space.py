@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import aiohttp
 import yaml
 
 from ringfence.kube import resources
@@ -107,14 +108,12 @@ class Space:
         await eventually("operator ready", look, 60)
 
     async def http(self, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.port}{path}"
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
+            async with aiohttp.ClientSession(trust_env=False) as session, session.get(url) as answer:
+                return answer.status, await answer.text()
+        except aiohttp.ClientError:
             return 0, ""
-        writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        text = (await reader.read()).decode()
-        writer.close()
-        return int(text.split()[1]), text.partition("\r\n\r\n")[2]
 
     async def create(self, manifest: Manifest) -> Manifest:
         manifest["metadata"]["namespace"] = self.name
