@@ -340,3 +340,21 @@ async def test_what_a_price_was_is_the_venues_own_history(tmp_path: Path) -> Non
                 await venue.price_at(SYMBOL, minute - 60 * MINUTE_NS)
         finally:
             await venue.close()
+
+
+@pytest.mark.asyncio
+async def test_closes_are_the_last_prices_of_their_hours(simulated: tuple[Simulator, Harness]) -> None:
+    """By the beginning of the hour; of a venue that has just begun there is the present one alone."""
+    simulator, at = simulated
+    history = simulator.venue.instruments[SYMBOL].history
+    async with asyncio.timeout(20):
+        while not history.trades:
+            await asyncio.sleep(0.05)
+            simulator.gateway.advance()
+    found = await at.venue.closes(SYMBOL, 720)
+    (hour, price), *_ = found.items()
+    assert hour % 3_600_000 == 0
+    assert 0 <= at.venue.venue_now_ns() // 1_000_000 - hour < 3_700_000
+    assert price in {trade.price for trade in history.trades}
+    with pytest.raises(VenueError):
+        await at.venue.closes("NOSUCHTHING", 720)

@@ -36,6 +36,11 @@ class PositionLimits(Spec):
                 at=".perInstrument",
             ),
             rule(
+                "!has(self.correlation) || quantity(self.correlation).compareTo(quantity('1')) <= 0",
+                "correlation must not exceed 1",
+                at=".correlation",
+            ),
+            rule(
                 "!has(self.sectors) || self.sectors.all(k, k.matches('^[A-Z0-9]{2,20}$'))",
                 "sectors are by symbol, such as BTCUSDT: 2 to 20 capital letters and digits",
                 at=".sectors",
@@ -138,6 +143,20 @@ class PositionLimits(Spec):
         ),
     ] = None
     """Largest share of the allocated equity in one sector, long and short added, percent, above 0 and at most 100."""
+    correlation: Annotated[
+        PositiveRatio | None,
+        _HIGHER,
+        Limit(
+            "ratio",
+            "track, account",
+            "CORRELATION_EXCEEDED, CORRELATION_UNKNOWN",
+            "track=stable symbol=BTCUSDT with=ETHUSDT correlation=0.81 limit=0.7",
+        ),
+    ] = None
+    """Largest correlation, above 0 and at most 1, with any other instrument that is held or ordered with the same risk:
+    on the same side, or on the other one where they move against each other. So hedges pass. It is that of hourly
+    returns over 30 days, as the venue tells prices; with fewer than 20 in common it is unknown, and nothing may be
+    opened beside another position. Paper has no account to ask by and does not judge it."""
     sectors: Annotated[
         Annotated[Mapping[str, Annotated[str, Field(pattern=LABEL_PATTERN, max_length=63)]], Field(max_length=32)],
         Looser.WHEN_CHANGED,

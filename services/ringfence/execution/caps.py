@@ -100,6 +100,7 @@ class Caps:
         "book_stale_ns",
         "collar_bps",
         "concentration",
+        "correlation",
         "far_bps",
         "fee_token",
         "fee_token_floor",
@@ -160,6 +161,8 @@ class Caps:
         self.leverage = _or_unlimited(limits.position_leverage)
         """Scaled by 1e-8."""
         self.concentration = _or_unlimited(limits.position_concentration_percent)
+        self.correlation = _or_unlimited(limits.position_correlation)
+        """Scaled by 1e-8."""
         self.sector = _or_unlimited(limits.position_sector_percent)
         self.sectors = limits.position_sectors
         """By symbol."""
@@ -181,7 +184,7 @@ class Caps:
             self.restricted
             or self.blackouts
             or (self.types, self.times, self.sessions) != (None, None, None)
-            or self.volume_day != UNLIMITED
+            or min(self.volume_day, self.correlation) != UNLIMITED
             or self.fee_token_floor
         )
         """There is something to look at that most systems do not have."""

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 
 from ringfence.execution.accounting import Live
+from ringfence.execution.caps import UNLIMITED
 from ringfence.execution.exposure import exposure
 from ringfence.execution.gate import Gate
-from ringfence.execution.state import FOREIGN, Track
+from ringfence.execution.state import FOREIGN, Slot, Track
 from ringfence.model.money import notional
 from ringfence.model.orders import Side
 
@@ -20,7 +21,8 @@ def excess(gate: Gate, lives: Mapping[str, Live]) -> tuple[list[Live], bool]:
     """The orders to cancel, newest first, and whether all could be judged. ``lives``: all that may still execute by
     client id, oldest first.
 
-    After a start neither prices nor equities are known at once: a limit that nobody can compute cancels nothing.
+    After a start neither prices, nor equities, nor the past are known at once: a limit that nobody can compute cancels
+    nothing.
     """
     found: list[Live] = []
     complete = True
@@ -33,7 +35,7 @@ def excess(gate: Gate, lives: Mapping[str, Live]) -> tuple[list[Live], bool]:
             track = gate.tracks.get(live.order.track)
             if track is None or track.name == FOREIGN or live.cancel_wanted:
                 continue
-            if not live.slot.market.ask or not _measured(track) or not _measured(gate.account):
+            if not live.slot.market.ask or not _measured(track, live.slot) or not _measured(gate.account, live.slot):
                 complete = False
                 continue
             rival = lives.get(live.rival)
@@ -48,9 +50,11 @@ def excess(gate: Gate, lives: Mapping[str, Live]) -> tuple[list[Live], bool]:
     return found, complete
 
 
-def _measured(owner: Track) -> bool:
-    """Is its equity known, if a limit is a part of it?"""
-    return bool(owner.equity) or not owner.caps.of_equity
+def _measured(owner: Track, slot: Slot) -> bool:
+    """Is its equity known, if a limit is a part of it, and has the venue told of the past, if one needs that?"""
+    if owner.caps.of_equity and not owner.equity:
+        return False
+    return owner.caps.correlation == UNLIMITED or bool(slot.market.correlations)
 
 
 def _refused(gate: Gate, track: Track, live: Live) -> bool:

@@ -97,7 +97,7 @@ def unbind(found: Caps) -> None:
     """Tracks on paper share no account: each has all of the limits, and none takes any away from another."""
     found.quantity = found.value = found.working = found.loss = UNLIMITED
     found.position = found.gross = found.net = found.open_positions = UNLIMITED
-    found.leverage = found.concentration = found.sector = UNLIMITED
+    found.leverage = found.concentration = found.sector = found.correlation = UNLIMITED
     found.participation = found.volume_day = UNLIMITED
     found.rate, found.message_ns = UNLIMITED, 0
     found.balance_floor = found.fee_token_floor = 0
@@ -158,6 +158,8 @@ def allocate(
         share = caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight)
         if shared:
             share_counts(share, entry.name)
+        if paper:  # nobody tells it of the last 30 days
+            share.correlation = UNLIMITED
         _limit(track, share)
         barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
         ungranted = "" if isinstance(grant, Limits) else f"GRANT_INVALID grant={entry.grant} reason={grant}"

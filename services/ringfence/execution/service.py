@@ -25,6 +25,7 @@ from ringfence.execution.ending import drained
 from ringfence.execution.engines import engines
 from ringfence.execution.gateline import evidence
 from ringfence.execution.handover import Handovers
+from ringfence.execution.history import History
 from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
 from ringfence.execution.leader import Leader
@@ -333,6 +334,8 @@ class Gated:
         spawn(app.ticks((lambda: None) if config.paper else leader.check), "ticks")
         spawn(keep_ledger(app), "loss ledger")
         spawn(self.checkpoints.run(), "checkpoints")
+        if not config.paper:
+            spawn(History(app.venue, app.gate, config.symbols, self.clock).run(), "history")
         spawn(app.alerts.run(), "alerts")
         spawn(alarms.watch(app, self.pod), "alarms")
 

@@ -7,7 +7,7 @@ Money is scaled by 1e-8; ``mono`` times are monotonic nanoseconds of this proces
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from ringfence.execution.caps import Caps
@@ -47,6 +47,7 @@ class Market:
         "book_mono",
         "buys",
         "ceiling",
+        "correlations",
         "instrument",
         "isolated",
         "long",
@@ -99,6 +100,8 @@ class Market:
         self.long = self.short = self.buys = 0
         """Sums over the slots."""
         self.tape = Tape()
+        self.correlations: Mapping[str, int] = {}
+        """Of its returns with those of other instruments, scaled; what is not there is not known."""
 
     def quote(self, quote: Quote, mono: int) -> None:
         self.bid = quote.bid

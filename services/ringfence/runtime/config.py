@@ -305,6 +305,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     position_leverage: int | None = None
     position_concentration_percent: int | None = None
     position_sector_percent: int | None = None
+    position_correlation: int | None = None
     position_sectors: dict[str, str] = {}
     """By symbol; what is not named is in the sector "unknown"."""
     loss_day: int

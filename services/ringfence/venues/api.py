@@ -148,6 +148,10 @@ class TradingVenue(Protocol):
     async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
         """Raises VenueError, also when a symbol is not listed."""
 
+    async def closes(self, symbol: str, hours: int) -> dict[int, int]:
+        """Price at the end of each of the last hours, by the milliseconds at which the hour began; the last one is not
+        over yet. Raises VenueError."""
+
     def venue_now_ns(self) -> int:
         """The venue's clock, estimated."""
 

@@ -127,6 +127,15 @@ def test_of_an_order_and_its_replacement_the_larger_counts() -> None:
     assert rig.cancels() == list(rig.manager.live)[::-1]
 
 
+def test_of_instruments_that_are_too_alike_the_newest_orders_go_once_that_is_known() -> None:
+    rig = Rig()
+    name = rig.buy(1, OTHER)
+    rig.tighten(position_correlation=money("0.7"))
+    assert rig.cancels() == []
+    rig.gate.markets[OTHER].correlations = {SYMBOL: money("0.8")}
+    assert [o.client_order_id for o in rig.manager.tick(WALL, MONO) if isinstance(o, Cancel)] == [name]
+
+
 def test_what_cannot_be_judged_yet_is_cancelled_once_it_can() -> None:
     """A share of an equity that is not known is no limit to cancel by; nor is a value without a price."""
     rig = Rig()

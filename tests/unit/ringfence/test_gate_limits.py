@@ -250,6 +250,52 @@ class TestExposure:
         old, new = (msgspec.structs.replace(BASE, position_sectors=found) for found in (granted, wanted))
         assert stricter(new, old).position_sectors == held_to
 
+    @pytest.mark.parametrize(
+        ("rho", "held", "buying", "refused"),
+        [
+            ("0.71", "1", True, True),
+            ("0.7", "1", True, False),
+            ("0.71", "-1", True, False),
+            ("0.71", "-1", False, True),
+            ("-0.71", "1", True, False),
+            ("-0.71", "-1", True, True),
+            ("-0.71", "1", False, True),
+            ("0.71", "0.000001", True, False),
+        ],
+    )
+    def test_correlation(self, rho: str, held: str, buying: bool, refused: bool) -> None:
+        """Sides and sign together say whether it is the same risk; a hedge passes, and so does dust (F17)."""
+        made = gate(position_correlation=money("0.7"))
+        made.markets[SYMBOL].correlations = {OTHER: money(rho)}
+        holding(made, money(held), symbol=OTHER)
+        side: dict[str, Any] = {} if buying else SELL
+        assert codes(made, **side) == (["CORRELATION_EXCEEDED"] * 2 if refused else [])
+
+    def test_correlation_counts_orders_and_what_is_not_known(self) -> None:
+        """Alone an instrument is like no other; a position may always be closed."""
+        made = gate(position_correlation=money("0.7"))
+        assert codes(made) == [], "nothing else is held"
+        holding(made, 0, symbol=OTHER, sells=money("1"))
+        assert codes(made) == ["CORRELATION_UNKNOWN", "CORRELATION_UNKNOWN"]
+        made.markets[SYMBOL].correlations = {OTHER: money("0.9")}
+        assert codes(made) == [], "what works would be sold"
+        holding(made, 0, symbol=OTHER, buys=money("1"), sells=money("1"))
+        assert codes(made) == ["CORRELATION_EXCEEDED", "CORRELATION_EXCEEDED"], "it may end on either side"
+        told = made.check(intent(), WALL, MONO)[0]
+        assert told == "CORRELATION_EXCEEDED track=stable symbol=BTCUSDT with=ETHUSDT correlation=0.9 limit=0.7"
+        holding(made, money("-1"))
+        assert codes(made) == [], "reducing"
+
+    def test_paper_does_not_judge_what_it_cannot_know(self) -> None:
+        """It has no account by which to ask for the past; the other limits hold there as well."""
+        found = msgspec.structs.replace(BASE, position_correlation=money("0.7"))
+        track = Track(name="stable", revision="r", stage="Paper", weight=0, grant="g", key="k")
+        made = gate()
+        allocation = Allocation(epoch=2, tracks=(track,), limits=found)
+        allocate(made.tracks, made.account, allocation, {"g": found}, paper=True)
+        holding(made, money("1"), symbol=OTHER)
+        assert codes(made) == []
+
     def test_what_must_be_left_of_the_currency(self) -> None:
         """All buys at the ask, and fees; a balance that nobody has told is none."""
         made = gate(account_balance_floor=money("100"))

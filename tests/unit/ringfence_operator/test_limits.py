@@ -83,6 +83,7 @@ def test_every_preset_gives_every_limit_that_the_gate_needs() -> None:
             "order_quantity_max",
             "order_daily_volume_percent",
             "order_participation_percent",
+            "position_correlation",
             "account_fee_token",
             "account_fee_token_floor",
             "rules_types",

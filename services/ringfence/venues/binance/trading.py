@@ -28,7 +28,7 @@ from ringfence.venues.api import (
     VenueBalance,
     VenueError,
 )
-from ringfence.venues.binance import codec, limits, stream
+from ringfence.venues.binance import candles, codec, limits, stream
 from ringfence.venues.binance.backoff import Backoff
 from ringfence.venues.binance.credentials import CredentialFiles, CredentialsError
 from ringfence.venues.binance.offset import VenueClock
@@ -262,6 +262,9 @@ class BinanceTrading:
         with contextlib.suppress(ValueError):  # an interval that we cannot read: keep what is assumed
             self._rest.budget.configure(weight, orders)
         return found
+
+    async def closes(self, symbol: str, hours: int) -> dict[int, int]:
+        return _read(candles.closes, await self._told(candles.query(symbol, "1h", limit=hours)))
 
     async def _ask(self, request: Request) -> Answer:
         if request.signed and not self._venue_clock.known:

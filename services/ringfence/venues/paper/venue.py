@@ -126,6 +126,9 @@ class PaperVenue:
             raise api.VenueError(f"no rules of {', '.join(missing)} yet: marketdata has not sent them")
         return tuple(self.engine.instruments[symbol] for symbol in symbols)
 
+    async def closes(self, symbol: str, hours: int) -> dict[int, int]:
+        raise api.VenueError(f"no prices of the last {hours} hours of {symbol}: paper has no past")
+
     def venue_now_ns(self) -> int:
         return self._clock.wall_ns()
 

@@ -1,0 +1,27 @@
+"""Prices of the past as Binance tells them: candles, of which only when they opened and two prices are read. Pure."""
+
+from typing import Final
+
+import msgspec
+
+from ringfence.venues.binance import codec
+from ringfence.venues.binance.limits import Kind
+from ringfence.venues.binance.request import Parameter, Request
+
+_CANDLES: Final = msgspec.json.Decoder(list[list[int | str]])
+_CLOSE: Final = 4
+"""Of a candle: opened, open, high, low, close, and more."""
+
+
+def query(symbol: str, interval: str, limit: int) -> Request:
+    """The last candles, at most 1,000, oldest first; the last one is not over yet."""
+    named: list[Parameter] = [("symbol", symbol), ("interval", interval), ("limit", limit)]
+    return Request("GET", "/api/v3/klines", named, Kind.QUERY, 2, signed=False)
+
+
+def closes(body: bytes) -> dict[int, int]:
+    """Last price by the milliseconds at which a candle opened, scaled. Raises ProtocolError."""
+    found: list[list[int | str]] = codec.decoded(_CANDLES, body)
+    if any(len(candle) <= _CLOSE or not isinstance(candle[0], int) for candle in found):
+        raise codec.ProtocolError("unreadable answer: a candle without a time or a price")
+    return {int(candle[0]): codec.scaled(str(candle[_CLOSE])) for candle in found}

@@ -1,0 +1,68 @@
+"""What the gate learns of the past: only whole hours, again every hour, and for a day where the venue is silent."""
+
+import pytest
+
+from ringfence.execution.correlation import HOUR_MS
+from ringfence.execution.gate import Gate
+from ringfence.execution.history import HOURS, KEPT_NS, REFRESH_NS, History
+from ringfence.model.money import SCALE
+from ringfence.runtime.guard import Guard
+from ringfence.venues.api import VenueError
+from ringfence.venues.paper.venue import PaperVenue
+
+A, B = "BTCUSDT", "ETHUSDT"
+
+
+class Past(PaperVenue):
+    """A venue with a past of its own, or none to tell."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.silent: set[str] = set()
+
+    async def closes(self, symbol: str, hours: int) -> dict[int, int]:
+        assert hours == HOURS
+        self.asked.append(symbol)
+        if symbol in self.silent:
+            raise VenueError("no answer")
+        closes = {hour * HOUR_MS: (1000 + hour * hour % 97) * SCALE for hour in range(22)}
+        return closes | {22 * HOUR_MS: SCALE}
+
+    def venue_now_ns(self) -> int:
+        return 22 * HOUR_MS * 1_000_000 + 1
+
+
+class Time:
+    def __init__(self) -> None:
+        self.mono = 10**15
+
+    def monotonic_ns(self) -> int:
+        return self.mono
+
+    def wall_ns(self) -> int:
+        return self.mono
+
+    def boot_ns(self) -> int:
+        return self.mono
+
+
+@pytest.mark.asyncio
+async def test_it_asks_once_an_hour_and_forgets_after_a_day_of_silence() -> None:
+    """The hour that is not over yet, at an absurd price here, is left out."""
+    venue, gate, time = Past(), Gate(Guard("s", {}, [], 0), (A, B)), Time()
+    history = History(venue, gate, (A, B), time)
+    await history.round()
+    assert gate.markets[A].correlations[B] == pytest.approx(SCALE, rel=1e-6)
+    await history.round()
+    assert venue.asked == [A, B]
+    time.mono += REFRESH_NS
+    venue.silent = {B}
+    await history.round()
+    assert venue.asked == [A, B] * 2
+    assert gate.markets[A].correlations.keys() == {B}, "what was told an hour ago is still known"
+    time.mono += KEPT_NS - REFRESH_NS
+    await history.round()
+    assert gate.markets[A].correlations == gate.markets[B].correlations == {}
+    venue.silent = set()
+    await history.round()
+    assert gate.markets[B].correlations.keys() == {A}
