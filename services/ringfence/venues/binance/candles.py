@@ -1,4 +1,4 @@
-"""Prices of the past as Binance tells them: candles, of which only when they opened and the last price are read. Pure."""
+"""Prices of the past as Binance tells them: of a candle only when it opened and its last price are read. Pure."""
 
 from typing import Final
 
