@@ -269,13 +269,14 @@ def test_room_is_never_less_than_what_the_ceiling_hides(warm: Warm) -> None:
         warm.quote(price, price + TICK)
         assert market.ask <= market.ceiling <= market.ask + (market.ask >> CEILING_SHIFT - 1)
         assert track.valued == 2 * ONE * market.ceiling == warm.gate.account.valued
+        assert warm.gate.account.buying == ONE * market.ceiling
 
 
 def test_buys_behind_a_short_position_need_cash_for_themselves(warm: Warm) -> None:
     """They are twice its worst case, and fees may come on top: four times the gross is what bounds ask for."""
     warm.gate.fee_bps = 9_900 * SCALE
     warm.limit(account_balance_floor=money("100"))
-    warm.gate.hold({"USDT": VenueBalance(money("250000"), money("250000"))})
+    warm.gate.hold({"USDT": VenueBalance(money("125000"), money("125000"))})
     warm.holding(-ONE, buys=2 * ONE)
     assert warm.cleared()
     warm.gate.hold({"USDT": VenueBalance(money("199000"), 0)})

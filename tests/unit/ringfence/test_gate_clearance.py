@@ -258,6 +258,16 @@ def test_data_and_decisions_that_are_old_clear_nothing(warm: Warm) -> None:
     assert warm.ask(ts_decided=WALL + SECOND + 1) == ["INTENT_FROM_THE_FUTURE"]
 
 
+def test_new_terms_leave_what_was_sent_as_it_was(warm: Warm) -> None:
+    """A bucket with one message left has one left, and an empty one none."""
+    track = warm.gate.tracks["stable"]
+    for left in (True, False):
+        for _ in range(track.caps.rate - 1 if left else 1):
+            track.take_message(warm.mono)
+        track.lost(track.equity, track.loss, track.loss_latched, track.losses)
+        assert warm.ask() == ([] if left else ["RATE_TRACK_EXCEEDED"])
+
+
 def test_a_rate_of_nothing_clears_nothing(warm: Warm) -> None:
     warm.limit(order_messages_per_second=0)
     assert warm.ask() == ["RATE_TRACK_EXCEEDED", "RATE_ACCOUNT_EXCEEDED"]

@@ -188,6 +188,10 @@ class TestExposure:
         assert codes(made, **SELL, quantity=money("2")) == []
         holding(made, 0, symbol=OTHER, sells=money("1"))
         assert codes(made, quantity=money("1.19")) == []
+        holding(made, money("-1"), symbol=OTHER)
+        assert codes(made, **SELL, quantity=money("0.3")) == ["NET_EXCEEDED", "NET_EXCEEDED"]
+        holding(made, money("-0.9"), symbol=OTHER)
+        assert codes(made, **SELL, quantity=money("0.29")) == []
 
     def test_open_positions(self) -> None:
         """One that is working counts as one that is open; an order in an open instrument opens none."""
