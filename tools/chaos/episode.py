@@ -102,6 +102,7 @@ class Episode:
         self.network = Network(self.gateway, Random(rng.random()))  # sim-ok: as above
         self.network.kinds = self.plan.fates
         self.network.on_order = self._order_left
+        self.network.messages = seed % 2 == 1
         self.rng = Random(rng.random())  # sim-ok: as above
         self.process: Process | None = None
         self.lives: list[Life] = []

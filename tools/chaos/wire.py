@@ -20,6 +20,7 @@ from ringfence.simulator.dialect.api import Answer, Call
 from ringfence.simulator.dialect.errors import ApiError
 from ringfence.simulator.dialect.rest import PATHS
 from ringfence.simulator.dialect.streams import Connection
+from ringfence.simulator.dialect.wsapi import WsApiServer
 from ringfence.simulator.gateway import Gateway
 from ringfence.venues.api import TradingListener
 from ringfence.venues.binance import rest
@@ -28,7 +29,7 @@ from ringfence.venues.binance.limits import Counts
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.request import Request
 from ringfence.venues.binance.rest import Rest
-from ringfence.venues.binance.trading import BinanceTrading
+from ringfence.venues.binance.trading import SUBSCRIBE, BinanceTrading
 from ringfence.venues.binance.wsapi import TIMEOUT_S
 
 ADDRESS: Final = "127.0.0.1"
@@ -53,10 +54,13 @@ class Network:
         self.on_order: Callable[[str], None] = lambda _id: None
         """Hears of every order in the moment in which its bytes leave."""
         self.fates: dict[str, int] = {}
+        self.messages = False
+        """Orders and cancels go over the WebSocket API while there is a private stream, else always by REST."""
         self.directed: dict[str, str] = {}
         """What becomes of the next request to a path, whatever the dice say."""
         self._rng = rng
         self._underway: set[asyncio.Task[Any]] = set()
+        self._ws_api = WsApiServer(gateway, gateway.hub)
 
     def fate(self, method: str, path: str) -> str:
         if path in self.directed:
@@ -121,6 +125,33 @@ class Network:
         life.step("answer")
         return rest.answered(answer.status, _headers(answer), msgspec.json.encode(answer.document))
 
+    def message(self, asked: dict[str, Any], line: "Line") -> None:
+        """An order or a cancel as a message: what becomes of it and of the line that it came by."""
+        method, path = next(key for key, name in PATHS.items() if name == asked["method"])
+        fate = self.fate(method, path)
+        params = {name: str(value) for name, value in asked["params"].items()}
+        if method == "POST":
+            self.on_order(params["newClientOrderId"])
+        self.spawn(self._answered(asked["id"], _ws_call(self.gateway, asked["method"], params), fate, line))
+
+    async def _answered(self, number: str, call: Call, fate: str, line: "Line") -> None:
+        short, long = self._rng.uniform(0.0, 0.2), self._rng.uniform(0.2, 4.0)
+        if fate in {"refused", "request lost", "answer lost", "lost and late"}:
+            line.close()
+        if fate in {"refused", "request lost"}:
+            return
+        answer = Answer(status=502, document={"code": -1000, "msg": "An unknown error occurred."})
+        if fate != "502 unexecuted":
+            arrives = {"late request": long, "lost and late": long / 3}.get(fate, short / 10)
+            found = await self._arrive(call, arrives, times=2 if fate == "twice" else 1)
+            answer = answer if fate == "504 executed" else found
+        if fate == "late answer":
+            await asyncio.sleep(long)
+        if answer.cut:
+            line.close()
+        elif fate != "silence":
+            line.send(self._ws_api.message(number, answer))
+
     async def _arrive(self, call: Call, after_s: float, times: int) -> Answer:
         await asyncio.sleep(after_s)
         for _ in range(times - 1):
@@ -132,6 +163,17 @@ class Network:
         if self._rng.random() < self.event_loss:
             return 0
         return 2 if self._rng.random() < self.repeats else 1
+
+
+def _ws_call(gateway: Gateway, method: str, params: dict[str, str]) -> Call:
+    return Call(
+        name=method,
+        params=params,
+        payload=auth.ws_payload(params),
+        api_key=params["apiKey"],
+        address=ADDRESS,
+        arrived_ns=gateway.clock.wall_ns(),
+    )
 
 
 def _headers(answer: Answer) -> dict[str, str]:
@@ -183,18 +225,16 @@ class Socket:
         self._network.gateway.hub.drop(self._line)
 
     async def send_str(self, text: str) -> None:
-        self._life.step("subscribe")
         asked = msgspec.json.decode(text)
+        if asked["method"] != SUBSCRIBE:
+            self._life.step("request")
+            self._network.message(asked, self._line)
+            self._life.step("request sent")
+            return
+        self._life.step("subscribe")
         params = {name: str(value) for name, value in asked["params"].items()}
         gateway = self._network.gateway
-        call = Call(
-            name=asked["method"],
-            params=params,
-            payload=auth.ws_payload(params),
-            api_key=params["apiKey"],
-            address=ADDRESS,
-            arrived_ns=gateway.clock.wall_ns(),
-        )
+        call = _ws_call(gateway, asked["method"], params)
         await asyncio.sleep(0.002)
         try:
             owner = gateway.api.authenticate(call, gateway.advance())
@@ -242,6 +282,11 @@ class WireRest(Rest):
         self._life = life
 
     async def _exchange(self, request: Request, before_write: Callable[[], None]) -> tuple[rest.Answer, Counts]:
+        if self._network.messages:
+            return await super()._exchange(request, before_write)
+        return await self._over_http(request, before_write)
+
+    async def _over_http(self, request: Request, before_write: Callable[[], None]) -> tuple[rest.Answer, Counts]:
         url, headers = self._addressed(request)
         self.metrics.requests += 1
         async with asyncio.timeout(TIMEOUT_S):

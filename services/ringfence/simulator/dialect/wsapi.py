@@ -84,7 +84,7 @@ class WsApiServer:
         if answer.cut:
             connection.close()
             return
-        connection.send(msgspec.json.encode(self._document(request, answer)))
+        connection.send(self.message(request.id, answer))
 
     def _session(self, connection: Connection, call: Call) -> Answer:
         """Requests about the connection itself."""
@@ -101,8 +101,9 @@ class WsApiServer:
             return _complaint(error)
         return Answer(status=200, document={"subscriptionId": self._hub.subscribe_private(connection, owner.account)})
 
-    def _document(self, request: _Request, answer: Answer) -> dict[str, Any]:
-        document: dict[str, Any] = {"id": request.id, "status": answer.status}
+    def message(self, request_id: int | str | None, answer: Answer) -> bytes:
+        """The answer to the request of this number."""
+        document: dict[str, Any] = {"id": request_id, "status": answer.status}
         document["result" if answer.status == 200 else "error"] = answer.document
         if answer.retry_after_s is not None:
             now_ms = encode.ms(self._gateway.clock.wall_ns())
@@ -115,7 +116,7 @@ class WsApiServer:
                 ten_s | {"count": answer.order_counts[0]},
                 day | {"count": answer.order_counts[1]},
             ]
-        return document
+        return msgspec.json.encode(document)
 
 
 def _complaint(error: ApiError) -> Answer:
