@@ -63,6 +63,7 @@ class Directed(Episode):
 
     def __init__(self, directory: Path, clock: ManualClock, script: Script) -> None:
         super().__init__(1, directory, clock, QUIET)
+        self.network.messages = False  # the rows say what becomes of a request by its path
         self.script = script
         self.seen = ""
         self.judged = True
