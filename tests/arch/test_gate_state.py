@@ -12,7 +12,7 @@ COUNTED = {
     "ungranted", "valued",
 }  # fmt: skip
 """Of `state.Track` and `state.Market`."""
-PRICES = {"ask", "bid", "crossed_mono", "sound_mono", "usable_until", "worst"}
+PRICES = {"ask", "bid", "crossed_mono", "last_ask", "sound_mono", "usable_until", "worst"}
 OTHERS = {
     ("grants.py", "found"): "numbers of `Caps`, before they are a track's",
     ("losses.py", "owner"): "of the loss ledger",

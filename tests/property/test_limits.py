@@ -46,7 +46,7 @@ def books(caps: Caps, equity: int, held: list[Any], foreign: list[Any]) -> tuple
     markets, track, account, other = [Market(s) for s in "ABC"], Track("stable"), Track("account"), Track("foreign")
     for owner, rows in ((track, held), (other, foreign)):
         for market, (position, buys, sells) in zip(markets, rows, strict=True):
-            market.ask = 7 * SCALE
+            market.last_ask = 7 * SCALE
             slot = owner.slot(market)
             slot.position, slot.buys, slot.sells = position, buys, sells
             slot.settle()

@@ -2,7 +2,7 @@
 that is left. Pure; for orders that make a worst case larger.
 
 Each is held against the track's share and against the account, which counts all tracks and foreign orders and nets
-none of them. Values are at the ask; a product of two scaled numbers is divided once, so amounts round down by 1e-8.
+none of them. Values are at the last ask; a product of two scaled numbers is divided once, so amounts round down.
 """
 
 from collections.abc import Iterable
@@ -32,15 +32,15 @@ def exposure(
     market: Market, track: Track, account: Track, markets: Iterable[Market], slot: Slot, signed: int, found: list[str]
 ) -> None:
     """``signed``: the order's quantity, negative for a sell."""
-    ask = market.ask
+    price = market.last_ask
     long = slot.long + signed if signed > 0 else slot.long
     short = slot.short if signed > 0 else slot.short - signed
     after = max(long, short, slot.worst)
-    value, before = after * ask // SCALE, slot.worst * ask // SCALE
+    value, before = after * price // SCALE, slot.worst * price // SCALE
     held = [(one.market, one) for one in track.slots.values()]
     mine = _totals(track.caps, held, market, signed, value - before, opens=not slot.worst)
     _owner(f"track={track.name} ", track.caps, track.equity, market.symbol, value, mine, found)
-    total = (market.worst + after - slot.worst) * ask // SCALE
+    total = (market.worst + after - slot.worst) * price // SCALE
     everyone = [(one, one) for one in markets]
     everything = _totals(account.caps, everyone, market, signed, value - before, opens=not market.worst)
     _owner("", account.caps, account.equity, market.symbol, total, everything, found)
@@ -54,13 +54,13 @@ def _totals(
 ) -> Totals:
     """Of what one owner holds before the order, and what the order adds to it."""
     among = caps.sector_of(market.symbol)
-    gross, net, positions, sector = grown, abs(signed) * market.ask // SCALE, int(opens), grown
+    gross, net, positions, sector = grown, abs(signed) * market.last_ask // SCALE, int(opens), grown
     for other, one in held:
         if one.worst:
-            value = one.worst * other.ask // SCALE
+            value = one.worst * other.last_ask // SCALE
             positions += 1
             gross += value
-            net += (one.long if signed > 0 else one.short) * other.ask // SCALE
+            net += (one.long if signed > 0 else one.short) * other.last_ask // SCALE
             if caps.sector_of(other.symbol) == among:
                 sector += value
     return Totals(gross, net, positions if opens else 0, sector)
@@ -120,15 +120,15 @@ def fits(market: Market, track: Track, account: Track, markets: Iterable[Market]
     if track.caps.correlation != UNLIMITED:
         return -1
     long, short = (slot.long + signed, slot.short) if signed > 0 else (slot.long, slot.short - signed)
-    grown = ((long if long > short else short) - slot.worst) * market.ask
+    grown = ((long if long > short else short) - slot.worst) * market.last_ask
     gross = grown
     for one in track.slots.values():
-        gross += one.worst * one.market.ask
+        gross += one.worst * one.market.last_ask
     if gross // SCALE > track.tightest() or len(track.slots) > track.caps.open_positions:
         return -1
     number = 0
     for other in markets:
-        grown += other.worst * other.ask
+        grown += other.worst * other.last_ask
         number += 1
     grown //= SCALE
     return grown if grown <= account.tightest() and number <= account.caps.open_positions else -1
@@ -146,7 +146,7 @@ def cash(
         return
     for market in markets:
         if market.buys:
-            spent += market.buys * market.ask // SCALE
+            spent += market.buys * market.last_ask // SCALE
     left = held - spent - spent * fee_bps // _BPS_SCALE
     if left < floor:
         found.append(f"BALANCE_BELOW_FLOOR asset={asset} worst={text(left)} floor={text(floor)}")

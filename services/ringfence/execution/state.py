@@ -50,6 +50,7 @@ class Market:
         "correlations",
         "instrument",
         "isolated",
+        "last_ask",
         "long",
         "quote_mono",
         "resting_buys",
@@ -75,6 +76,8 @@ class Market:
         self.instrument: Instrument | None = None
         self.bid = 0
         self.ask = 0
+        self.last_ask = 0
+        """The last that there was, at which positions are valued: without offers they are not worth nothing."""
         self.quote_mono = 0
         """0 = never: an old quote and no quote are the same to the gate."""
         self.sound_mono = NEVER_MONO
@@ -107,8 +110,10 @@ class Market:
         self.bid = quote.bid
         self.ask = quote.ask
         self.quote_mono = mono
-        if not self.ceiling - (self.ceiling >> CEILING_SHIFT) <= quote.ask <= self.ceiling:
-            self._raise_ceiling(quote.ask)
+        if quote.ask > 0:
+            self.last_ask = quote.ask
+        if not self.ceiling - (self.ceiling >> CEILING_SHIFT) <= self.last_ask <= self.ceiling:
+            self._raise_ceiling(self.last_ask)
         tape = self.tape
         reference = tape.reference
         tape.quote(quote.bid, quote.ask, mono)
@@ -340,5 +345,5 @@ class Track:
         """Quote value of all positions at worst case."""
         total = 0
         for slot in self.slots.values():
-            total += slot.worst * slot.market.ask // SCALE
+            total += slot.worst * slot.market.last_ask // SCALE
         return total

@@ -38,12 +38,12 @@ def _owner(
 ) -> Iterator[Usage]:
     """``name``: of its page of the ledger."""
     caps, limits, equity, lost = track.caps, track.caps.limits, max(0, track.equity), ledger.owner(name)
-    values = [one.worst * market.ask // SCALE for market, one in held]
+    values = [one.worst * market.last_ask // SCALE for market, one in held]
     sectors = Counter[str]()
     for (market, _), value in zip(held, values, strict=True):
         sectors[caps.sector_of(market.symbol)] += value
-    long = sum(one.long * market.ask // SCALE for market, one in held)
-    short = sum(one.short * market.ask // SCALE for market, one in held)
+    long = sum(one.long * market.last_ask // SCALE for market, one in held)
+    short = sum(one.short * market.last_ask // SCALE for market, one in held)
     gross, largest = sum(values), max(values, default=0)
     for field, used, limit in (
         ("order_working_orders", track.working, caps.working),

@@ -260,6 +260,16 @@ def test_a_price_that_rises_takes_up_room(holder: str, whole: bool, warm: Warm) 
     assert "POSITION_EXCEEDED" in warm.ask(price=PRICE)
 
 
+def test_a_position_that_nobody_offers_any_more_still_counts(warm: Warm) -> None:
+    """At the last ask: it is not worth nothing, in no bound and in no check."""
+    warm.limit(position_gross=money("20001"))
+    warm.holding(money("0.4"), symbol=ETH)
+    warm.quote(PRICE, 0, ETH)
+    assert warm.ask() == ["GROSS_EXCEEDED"] * 2
+    warm.limit(position_gross=money("30000"))
+    assert warm.ask() == []
+
+
 def test_room_is_never_less_than_what_the_ceiling_hides(warm: Warm) -> None:
     """Positions are valued at the ceiling, which lies up to a sixteenth above the ask: too early, never late."""
     market, track = warm.gate.markets[BTC], warm.gate.tracks["stable"]
