@@ -22,6 +22,8 @@ from demo.system import System, wait_for
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.xdist_group("e2e")]
 NAME: Final = "guarded"
 SILENT_S: Final = 16
+HEARD_S: Final = 6
+"""It counts from what it heard last: on a busy machine some answers of a living gate come too late to count."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +112,7 @@ def test_a_gate_that_hangs_loses_its_orders_and_comes_back(system: System) -> No
     cancel = wait_for("the watchdog's cancel", lambda: cancelled_all(system, stopped_ns), 90)
     took_s = (cancel["received_ns"] - stopped_ns) / 1e9
     print(f"\nexecution stopped: everything on the account cancelled after {took_s:.1f} s")
-    assert SILENT_S - 2 < took_s < SILENT_S + 15
+    assert SILENT_S - HEARD_S < took_s < SILENT_S + 15
 
     def replaced() -> bool | None:
         return True if system.get("pod", pod)["metadata"]["uid"] != uid else None
@@ -136,6 +138,6 @@ def test_a_gate_that_is_killed_again_and_again_loses_its_orders(system: System) 
 
     took_s = (wait_for("the watchdog's cancel", cancelled, 90)["received_ns"] - killed_ns) / 1e9
     print(f"\nexecution killed {kills} times: everything on the account cancelled after {took_s:.1f} s")
-    assert SILENT_S - 2 < took_s < SILENT_S + 20
+    assert SILENT_S - HEARD_S < took_s < SILENT_S + 20
     assert 0 == system.ledger()["open_orders"]
     wait_for("trading Active again", lambda: system.is_active() or None, 120)
