@@ -260,6 +260,10 @@ def loosening() -> Iterator[Attempt]:
     yield Attempt("a stricter preset", "dave", live, patched("tsys", spec={"limits": {"preset": "conservative"}}))
     yield Attempt("a looser preset", "dave", live, patched("tsys", spec={"limits": {"preset": "full"}}),
                   "loosening limits.preset")  # fmt: skip
+    sectors = limited("position", sectors={"BTCUSDT": "payments"})
+    yield Attempt("divide instruments into sectors", "dave", live, sectors, "loosening limits.position.sectors")
+    yield Attempt("divide instruments into sectors with the verb", "bob", live, sectors)
+    yield Attempt("limit correlation", "dave", live, limited("position", correlation="0.7"))
     yield Attempt("restrict an instrument", "dave", live, limited("rules", restricted=["BTCUSDT"]))
     yield Attempt("take an instrument off the restricted list", "dave", tight, limited("rules", restricted=["AUSDT"]),
                   "loosening limits.rules.restricted")  # fmt: skip
