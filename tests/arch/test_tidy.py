@@ -123,3 +123,10 @@ def test_nothing_names_a_machine() -> None:
                 if MACHINE.search(line):
                     wrong.append(f"{name}:{number}: {line.strip()[:100]}")
     assert not wrong, listed(wrong)
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    """Two that were written at the same time would both be meant by one number."""
+    numbers = [path.name.partition("-")[0] for path in (ROOT / "docs" / "adr").glob("*.md")]
+    twice = {number for number in numbers if numbers.count(number) > 1}
+    assert not twice, listed(sorted(twice))
