@@ -46,7 +46,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gatebench.ordinary import rules
+from gatebench.ordinary import active_guard, rules
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
@@ -54,7 +54,6 @@ from ringfence.execution.manager import Manager
 from ringfence.model.money import SCALE, parse, text
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
 from ringfence.venues.api import VenueBalance
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
 from ringfence_operator.api.limits import Limits as LimitsSpec
@@ -102,10 +101,7 @@ def limits() -> Limits:
 
 
 def our_gate() -> Gate:
-    guard = Guard("s", {}, [], WALL)
-    guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
-    guard.reconciled(1, WALL)
-    gate = Gate(guard, (SYMBOL, "ETHUSDT"))
+    gate = Gate(active_guard(WALL), (SYMBOL, "ETHUSDT"))
     market = gate.markets[SYMBOL]
     market.instrument = RULES
     market.quote(Quote(SYMBOL, 1, WALL, BID, SCALE, ASK, SCALE), MONO)

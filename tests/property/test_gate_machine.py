@@ -13,6 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from gatebench import ordinary
 from ringfence.execution.changes import Changes
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -22,7 +23,6 @@ from ringfence.execution.outputs import Output, Pair, Replace
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import FOREIGN
 from ringfence.model.approved import Approved
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE, notional
 from ringfence.model.orders import (
     Accepted,
@@ -38,7 +38,6 @@ from ringfence.model.orders import (
 )
 from ringfence.model.records import Entry
 from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
 from ringfence.venues import api
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, PairIntent, Quote, ReplaceIntent
 
@@ -137,9 +136,7 @@ class Trading(RuleBasedStateMachine):
     @initialize(current=limits, granted=limits)
     def start(self, current: Limits, granted: Limits) -> None:
         self.wall, self.mono, self.numbers, self.epoch = MIDNIGHT, 5_000 * SECOND_NS, 0, 0
-        guard = Guard("s", {}, [], self.wall)
-        guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], self.wall)
-        guard.reconciled(1, self.wall)
+        guard = ordinary.active_guard(self.wall)
         self.gate = AskedTwice(guard, SYMBOLS)
         self.manager = Changes(self.gate, prefix("n", "s"), "USD", 0)
         self.manager.fence, self.manager.capital = 1, CAPITAL
@@ -150,16 +147,7 @@ class Trading(RuleBasedStateMachine):
         self.accounts: dict[str, Account] = {}
         self.current, self.granted, self.weights = current, granted, {"stable": 100, "candidate": 25}
         for symbol in SYMBOLS:
-            self.gate.markets[symbol].instrument = Instrument(
-                symbol=symbol,
-                base=symbol[0],
-                quote="USD",
-                tick=TICK,
-                lot=LOT,
-                quantity_min=LOT,
-                quantity_max=1000 * SCALE,
-                notional_min=0,
-            )
+            self.gate.markets[symbol].instrument = ordinary.coarse_rules(symbol)
             self.quote(symbol, 100)
         self.allocate()
 

@@ -7,17 +7,16 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatebench import ordinary
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Cancel
 from ringfence.model.approved import Approved
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE, notional
 from ringfence.model.orders import Accepted, Canceled, Filled, OrderType, Side, TimeInForce
 from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
 
@@ -58,27 +57,15 @@ class World:
     """A gate with two tracks in two instruments, driven step by step."""
 
     def __init__(self, current: Limits, granted: Limits, weights: tuple[int, int]) -> None:
-        guard = Guard("s", {}, [], WALL)
-        guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
-        guard.reconciled(1, WALL)
-        self.guard = guard
-        self.gate = Gate(guard, SYMBOLS)
+        self.guard = ordinary.active_guard(WALL)
+        self.gate = Gate(self.guard, SYMBOLS)
         self.manager = Manager(self.gate, prefix("n", "s"), "USD", 0)
         self.manager.fence = 1
         self.granted = granted
         self.weights = weights
         self.numbers = 0
         for symbol in SYMBOLS:
-            self.gate.markets[symbol].instrument = Instrument(
-                symbol=symbol,
-                base=symbol[0],
-                quote="USD",
-                tick=TICK,
-                lot=LOT,
-                quantity_min=LOT,
-                quantity_max=1000 * SCALE,
-                notional_min=0,
-            )
+            self.gate.markets[symbol].instrument = ordinary.coarse_rules(symbol)
             self.market(symbol, 100)
         self.allocate(current)
 

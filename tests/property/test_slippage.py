@@ -7,6 +7,7 @@ import msgspec
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from gatebench import ordinary
 from ringfence.execution.estimates import Estimates
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -16,7 +17,6 @@ from ringfence.model.money import BPS, SCALE, bps_of
 from ringfence.model.orders import Expired, Filled, Initialized, OrderType, Side, TimeInForce
 from ringfence.model.records import Entry
 from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.market import BookChange
 from ringfence.simulator.matching import Matched, MatchingEngine, Place
@@ -111,10 +111,7 @@ def order(number: int, side: Side, kind: OrderType, **more: Any) -> Request:
 
 
 def gate(book: Book) -> Gate:
-    guard = Guard("s", {}, [], WALL)
-    guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
-    guard.reconciled(1, WALL)
-    made = Gate(guard, (SYMBOL,))
+    made = Gate(ordinary.active_guard(WALL), (SYMBOL,))
     track = Track(name="stable", revision="r", stage="Live", weight=100, grant="g", key="k")
     allocation = Allocation(epoch=1, tracks=(track,), limits=UNLIMITED)
     allocate(made.tracks, made.account, allocation, {"g": UNLIMITED}, paper=False)

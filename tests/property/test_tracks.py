@@ -9,6 +9,7 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gatebench import ordinary
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.handover import Handovers
@@ -32,7 +33,6 @@ from ringfence.model.orders import (
 from ringfence.model.records import Entry
 from ringfence.model.transfers import Transfer
 from ringfence.runtime.config import Allocation, Handover, HandoverMode, Limits, Track
-from ringfence.runtime.guard import Guard
 from ringfence.wire.messages import FeedStatus, Intent, Quote
 
 WALL: Final = 1_700_000_000_000_000_000
@@ -79,10 +79,7 @@ class Account:
         self.start()
 
     def start(self) -> None:
-        guard = Guard("s", {}, [], WALL)
-        guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
-        guard.reconciled(1, WALL)
-        self.gate = Gate(guard, SYMBOLS)
+        self.gate = Gate(ordinary.active_guard(WALL), SYMBOLS)
         self.manager = Manager(self.gate, prefix("n", "s"), "USD", 0)
         self.handovers = Handovers(self.manager)
         for symbol in SYMBOLS:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from gatebench.ordinary import rules
+import msgspec
+
+from gatebench import ordinary
 from ringfence.execution.cancelproof import CancelProof
 from ringfence.execution.changes import Changes
 from ringfence.execution.flatten import SLICE_GAP_NS, Flatten
@@ -27,7 +29,7 @@ from ringfence.model.orders import (
     TimeInForce,
 )
 from ringfence.model.records import Entry
-from ringfence.runtime.config import Allocation, Limits, Track
+from ringfence.runtime.config import Allocation, Track
 from ringfence.runtime.guard import Guard
 from ringfence.venues import api
 from ringfence.venues.api import OrderReport, VenueBalance
@@ -41,18 +43,7 @@ BTC, ETH = "BTCUSDT", "ETHUSDT"
 ONE = money("1")
 PRICE = money("50000")
 OWNERS = money("10")
-LIMITS = Limits(
-    order_value_max=money("50000"),
-    order_collar_bps=money("50"),
-    order_messages_per_second=1000,
-    order_working_orders=50,
-    order_approved_lifetime_ms=50,
-    position_per_instrument=money("1000000"),
-    position_gross=money("1000000"),
-    loss_day=money("1000000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
-)
+LIMITS = msgspec.structs.replace(ordinary.LIMITS, loss_day=money("1000000"))
 
 
 class Rig:
@@ -88,7 +79,7 @@ class Rig:
     def market(self, depth: int = money("100"), bid: int = PRICE) -> None:
         for symbol in (BTC, ETH):
             market, ask = self.gate.markets[symbol], bid + money("0.01")
-            market.instrument = rules(symbol)
+            market.instrument = ordinary.rules(symbol)
             market.quote(Quote(symbol, 1, WALL, bid, depth, ask, depth), self.mono)
             market.book(BookTop(symbol, 1, WALL, WALL, ((bid, depth),), ((ask, depth),)), self.mono)
             market.status(FeedStatus(symbol, WALL, True, ""), self.mono)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from gatebench.ordinary import rules
+from gatebench import ordinary
 from gatebench.stoprig import BTC, LIMITS, ONE, PRICE, SECOND, WALL, Rig
 from ringfence.execution.grants import allocate
 from ringfence.model.money import parse as money
@@ -47,19 +47,7 @@ class Warm(Rig):
 
     def ask(self, **changes: Any) -> list[str]:
         """The codes of a small order's refusals. What is cleared must pass each check."""
-        fields: dict[str, Any] = {
-            "intent_id": "i1",
-            "track": "stable",
-            "symbol": BTC,
-            "side": Side.BUY,
-            "type": OrderType.LIMIT,
-            "time_in_force": TimeInForce.GTC,
-            "quantity": money("0.02"),
-            "price": BID,
-            "reduce_only": False,
-            "ts_decided": self.wall,
-        }
-        intent = Intent(**(fields | changes))
+        intent = ordinary.intent(self.wall, **{"quantity": money("0.02")} | changes)
         found = self.gate.check(intent, self.wall, self.mono)
         assert found == self.judge(intent, self.wall, self.mono)
         return [reason.partition(" ")[0] for reason in found]
@@ -82,7 +70,7 @@ class Warm(Rig):
 
     def obey(self, **changes: Any) -> None:
         """New rules of the venue."""
-        self.gate.markets[BTC].instrument = msgspec.structs.replace(rules(BTC), **changes)
+        self.gate.markets[BTC].instrument = msgspec.structs.replace(ordinary.rules(BTC), **changes)
 
     def quote(self, bid: int, ask: int, symbol: str = BTC) -> None:
         self.gate.markets[symbol].quote(Quote(symbol, 1, WALL, bid, ONE, ask, ONE), self.mono)

@@ -6,6 +6,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from gatebench import ordinary
 from ringfence.execution.app import Execution
 from ringfence.execution.breakers import Open
 from ringfence.execution.gate import Gate
@@ -16,23 +17,18 @@ from ringfence.execution.manager import Manager
 from ringfence.execution.protection import Protection
 from ringfence.kube.client import KubeClient
 from ringfence.model.money import parse as money
-from ringfence.runtime.config import ALLOCATION_KEY, Allocation, Limits, Track
+from ringfence.runtime.config import ALLOCATION_KEY, Allocation, Track
 from ringfence.runtime.guard import Guard
 from ringfence.wire.stops import Severity
 
 WALL = 1_700_000_000_000_000_000
 SECOND = 1_000_000_000
-LIMITS = Limits(
-    order_value_max=money("50000"),
-    order_collar_bps=money("50"),
+LIMITS = msgspec.structs.replace(
+    ordinary.LIMITS,
     order_messages_per_second=10,
     order_working_orders=5,
-    order_approved_lifetime_ms=50,
     position_per_instrument=money("100000"),
     position_gross=money("120000"),
-    loss_day=money("1000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
 )
 TRACKS = (
     Track(name="stable", revision="a", stage="Live", weight=100, grant="g", key="k1"),

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from gatebench.ordinary import rules
+from gatebench import ordinary
 from ringfence.execution.changes import Changes
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -30,8 +31,7 @@ from ringfence.model.orders import (
     Updated,
 )
 from ringfence.model.records import Entry
-from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
+from ringfence.runtime.config import Allocation, Track
 from ringfence.venues import api
 from ringfence.wire.messages import (
     CancelIntent,
@@ -52,27 +52,13 @@ LOT = money("0.1")
 PRICE = money("50000")
 STOP = money("49000")
 TARGET = money("51000")
-RULES = rules(SYMBOL)
-LIMITS = Limits(
-    order_value_max=money("50000"),
-    order_collar_bps=money("500"),
-    order_messages_per_second=1000,
-    order_working_orders=50,
-    order_approved_lifetime_ms=50,
-    position_per_instrument=money("1000000"),
-    position_gross=money("1000000"),
-    loss_day=money("1000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
-)
+RULES = ordinary.rules(SYMBOL)
+LIMITS = msgspec.structs.replace(ordinary.LIMITS, order_collar_bps=money("500"))
 
 
 class Rig:
     def __init__(self, journal: list[Entry] | None = None) -> None:
-        guard = Guard("s", {}, [], WALL)
-        guard.switch_seen({"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}, WALL)
-        guard.reconciled(1, WALL)
-        self.gate = Gate(guard, (SYMBOL,))
+        self.gate = Gate(ordinary.active_guard(WALL), (SYMBOL,))
         market = self.gate.markets[SYMBOL]
         market.instrument = RULES
         market.quote(Quote(SYMBOL, 1, WALL, PRICE, LOT, PRICE + money("0.01"), LOT), MONO)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gatebench.ordinary import rules
+from gatebench import ordinary
 from ringfence.execution.changes import Changes
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -13,8 +13,7 @@ from ringfence.execution.ids import prefix
 from ringfence.execution.outputs import Cancel
 from ringfence.model.money import parse as money
 from ringfence.model.orders import OrderType, Side, TimeInForce
-from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
+from ringfence.runtime.config import Allocation, Track
 from ringfence.venues import api
 from ringfence.wire.messages import FeedStatus, Intent, Quote, ReplaceIntent
 
@@ -22,30 +21,16 @@ WALL, MONO = 1_700_000_000_000_000_000, 5_000_000_000_000
 SYMBOL, OTHER = "BTCUSDT", "ETHUSDT"
 LOT = money("0.1")
 PRICE = money("50000")
-LIMITS = Limits(
-    order_value_max=money("50000"),
-    order_collar_bps=money("500"),
-    order_messages_per_second=1000,
-    order_working_orders=50,
-    order_approved_lifetime_ms=50,
-    position_per_instrument=money("1000000"),
-    position_gross=money("1000000"),
-    loss_day=money("1000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
-)
+LIMITS = msgspec.structs.replace(ordinary.LIMITS, order_collar_bps=money("500"))
 
 
 class Rig:
     """A manager whose venue takes everything, and a position of 0.1 for 5,000."""
 
     def __init__(self) -> None:
-        guard = Guard("s", {}, [], WALL)
-        guard.switch_seen({"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}, WALL)
-        guard.reconciled(1, WALL)
-        self.gate = Gate(guard, (SYMBOL, OTHER))
+        self.gate = Gate(ordinary.active_guard(WALL), (SYMBOL, OTHER))
         for symbol, market in self.gate.markets.items():
-            market.instrument = rules(symbol)
+            market.instrument = ordinary.rules(symbol)
             market.quote(Quote(symbol, 1, WALL, PRICE, LOT, PRICE + money("0.01"), LOT), MONO)
             market.status(FeedStatus(symbol, WALL, True, ""), MONO)
         self.manager = Changes(self.gate, prefix("n", "s"), "USDT", 0)

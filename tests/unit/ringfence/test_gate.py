@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gatebench.ordinary import rules
+from gatebench import ordinary
 from ringfence.execution.caps import UNLIMITED, caps
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate, allocation_of, limits_text, verified
@@ -11,26 +11,20 @@ from ringfence.execution.ids import LENGTH_MAX, make, parse, prefix, revision_ma
 from ringfence.model.money import parse as money
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.runtime.config import ALLOCATION_KEY, LIMITS_KEY, Allocation, Handover, HandoverMode, Limits, Track
-from ringfence.runtime.guard import Guard
 from ringfence.wire.kill import Severity
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
 
 WALL = 1_700_000_000_000_000_000
 MONO = 5_000_000_000_000
 SYMBOL = "BTCUSDT"
-RULES = rules(SYMBOL)
-LIMITS = Limits(
+RULES = ordinary.rules(SYMBOL)
+LIMITS = msgspec.structs.replace(
+    ordinary.LIMITS,
     order_quantity_max=money("1"),
-    order_value_max=money("50000"),
-    order_collar_bps=money("50"),
     order_messages_per_second=10,
     order_working_orders=5,
-    order_approved_lifetime_ms=50,
     position_per_instrument=money("100000"),
     position_gross=money("120000"),
-    loss_day=money("1000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
 )
 BID, ASK = money("50000"), money("50000.01")
 
@@ -39,16 +33,8 @@ def track(name: str = "stable", stage: str = "Live", weight: int = 100, key: str
     return Track(name=name, revision="abc123", stage=stage, weight=weight, grant="g", key=key)
 
 
-def open_guard() -> Guard:
-    guard = Guard("s", {}, [], WALL)
-    guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
-    guard.reconciled(1, WALL)
-    assert guard.severity is Severity.NONE
-    return guard
-
-
 def ready(*tracks: Track, limits: Limits = LIMITS, granted: Limits | str = LIMITS) -> Gate:
-    gate = Gate(open_guard(), (SYMBOL, "ETHUSDT"))
+    gate = Gate(ordinary.active_guard(WALL), (SYMBOL, "ETHUSDT"))
     market = gate.markets[SYMBOL]
     market.instrument = RULES
     market.quote(Quote(SYMBOL, 1, WALL, BID, money("1"), ASK, money("1")), MONO)
@@ -64,19 +50,7 @@ def ready(*tracks: Track, limits: Limits = LIMITS, granted: Limits | str = LIMIT
 
 
 def intent(**changes: object) -> Intent:
-    fields = {
-        "intent_id": "i1",
-        "track": "stable",
-        "symbol": SYMBOL,
-        "side": Side.BUY,
-        "type": OrderType.LIMIT,
-        "time_in_force": TimeInForce.GTC,
-        "quantity": money("0.1"),
-        "price": BID,
-        "reduce_only": False,
-        "ts_decided": WALL,
-    }
-    return Intent(**(fields | changes))  # type: ignore[arg-type]
+    return ordinary.intent(WALL, **changes)
 
 
 def codes(gate: Gate, wall: int = WALL, mono: int = MONO, **changes: object) -> list[str]:

@@ -5,17 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from gatebench import ordinary
 from ringfence.execution.caps import UNLIMITED, stricter, weighted
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.losses import LossLedger
 from ringfence.execution.usage import usages
-from ringfence.model.instrument import Instrument
 from ringfence.model.money import SCALE
 from ringfence.model.money import parse as money
-from ringfence.model.orders import OrderType, Side, TimeInForce
+from ringfence.model.orders import OrderType, Side
 from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
 from ringfence.wire.codec import WireError, decode, encode
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, Quote
 
@@ -41,22 +40,10 @@ BASE = Limits(
 
 def gate(*, weight: int = 100, **limits: Any) -> Gate:
     """A gate with one track, nothing limited but what is said."""
-    guard = Guard("s", {}, [], WALL)
-    guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
-    guard.reconciled(1, WALL)
-    made = Gate(guard, (SYMBOL, OTHER))
+    made = Gate(ordinary.active_guard(WALL), (SYMBOL, OTHER))
     for symbol in (SYMBOL, OTHER):
         market = made.markets[symbol]
-        market.instrument = Instrument(
-            symbol=symbol,
-            base=symbol[:3],
-            quote="USDT",
-            tick=money("0.01"),
-            lot=money("0.00001"),
-            quantity_min=money("0.00001"),
-            quantity_max=money("1000"),
-            notional_min=money("5"),
-        )
+        market.instrument = ordinary.rules(symbol)
         market.quote(Quote(symbol, 1, WALL, BID, SCALE, ASK, SCALE), MONO)
         bids = ((BID, 2 * SCALE), (money("49900"), 8 * SCALE))
         asks = ((ASK, 2 * SCALE), (money("50100"), 8 * SCALE))
@@ -72,19 +59,7 @@ def gate(*, weight: int = 100, **limits: Any) -> Gate:
 
 
 def intent(**changes: Any) -> Intent:
-    fields: dict[str, Any] = {
-        "intent_id": "i1",
-        "track": "stable",
-        "symbol": SYMBOL,
-        "side": Side.BUY,
-        "type": OrderType.LIMIT,
-        "time_in_force": TimeInForce.GTC,
-        "quantity": money("0.1"),
-        "price": BID,
-        "reduce_only": False,
-        "ts_decided": WALL,
-    }
-    return Intent(**(fields | changes))
+    return ordinary.intent(WALL, **changes)
 
 
 def codes(found: Gate, wall: int = WALL, mono: int = MONO, **changes: Any) -> list[str]:

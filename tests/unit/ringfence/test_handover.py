@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
-from gatebench.ordinary import rules
+from gatebench import ordinary
 from ringfence.execution import capacity
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -20,7 +20,7 @@ from ringfence.model.money import parse as money
 from ringfence.model.orders import Accepted, Canceled, Filled, OrderType, Side, TimeInForce
 from ringfence.model.records import Entry
 from ringfence.model.transfers import Transfer, completes_adoption
-from ringfence.runtime.config import Allocation, Handover, HandoverMode, Limits, Track
+from ringfence.runtime.config import Allocation, Handover, HandoverMode, Track
 from ringfence.runtime.guard import Guard
 from ringfence.wire.messages import CancelIntent, FeedStatus, Intent, Quote
 
@@ -29,18 +29,9 @@ MONO = 5_000_000_000_000
 SYMBOL = "BTCUSDT"
 LOT = money("0.1")
 BID, ASK = money("50000"), money("50001")
-RULES = rules(SYMBOL)
-LIMITS = Limits(
-    order_value_max=money("50000"),
-    order_collar_bps=money("50"),
-    order_messages_per_second=1000,
-    order_working_orders=50,
-    order_approved_lifetime_ms=50,
-    position_per_instrument=money("100000"),
-    position_gross=money("100000"),
-    loss_day=money("1000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
+RULES = ordinary.rules(SYMBOL)
+LIMITS = msgspec.structs.replace(
+    ordinary.LIMITS, position_per_instrument=money("100000"), position_gross=money("100000")
 )
 OLD, NEW = "aaaaaa", "bbbbbb"
 ADOPT = Handover(id="p-1", source="candidate", target="stable", mode=HandoverMode.ADOPT)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gatebench.ordinary import rules
+from gatebench.ordinary import LIMITS, rules
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import parse as parse_id
@@ -48,18 +48,6 @@ SYMBOL = "BTCUSDT"
 LOT = money("0.1")
 PRICE = money("50000")
 RULES = rules(SYMBOL)
-LIMITS = Limits(
-    order_value_max=money("50000"),
-    order_collar_bps=money("50"),
-    order_messages_per_second=1000,
-    order_working_orders=50,
-    order_approved_lifetime_ms=50,
-    position_per_instrument=money("1000000"),
-    position_gross=money("1000000"),
-    loss_day=money("1000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
-)
 
 
 class Rig:

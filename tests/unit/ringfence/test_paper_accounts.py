@@ -1,5 +1,8 @@
 """Tracks on one paper gate: own money, own queue, own liquidity; to the outside one account."""
 
+import msgspec
+
+from gatebench import ordinary
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.handover import Handovers, fresh
@@ -11,8 +14,7 @@ from ringfence.model.approved import Approved
 from ringfence.model.money import parse as money
 from ringfence.model.orders import Filled, OrderType, Side, TimeInForce
 from ringfence.model.records import Entry
-from ringfence.runtime.config import Allocation, Limits, Track
-from ringfence.runtime.guard import Guard
+from ringfence.runtime.config import Allocation, Track
 from ringfence.sdk.testing import instrument
 from ringfence.venues import api
 from ringfence.venues.paper.accounts import PaperAccounts
@@ -24,17 +26,8 @@ SYMBOL = "BTCUSDT"
 RULES = instrument(SYMBOL, "BTC", "USDT")
 FRESH = {"USDT": money("100000")}
 ONE = money("1")
-LIMITS = Limits(
-    order_value_max=money("100000"),
-    order_collar_bps=money("500"),
-    order_messages_per_second=1000,
-    order_working_orders=50,
-    order_approved_lifetime_ms=50,
-    position_per_instrument=money("1000000"),
-    position_gross=money("1000000"),
-    loss_day=money("100000"),
-    market_quote_stale_ms=2000,
-    market_book_stale_ms=1000,
+LIMITS = msgspec.structs.replace(
+    ordinary.LIMITS, order_value_max=money("100000"), order_collar_bps=money("500"), loss_day=money("100000")
 )
 
 
@@ -42,10 +35,7 @@ class Paper:
     """A paper gate with its accounts, without host and latency."""
 
     def __init__(self) -> None:
-        guard = Guard("s", {}, [], WALL)
-        guard.switches_listed([{"metadata": {"name": "s", "uid": "u", "generation": 1}, "spec": {}}], WALL)
-        guard.reconciled(1, WALL)
-        self.gate = Gate(guard, (SYMBOL,))
+        self.gate = Gate(ordinary.active_guard(WALL), (SYMBOL,))
         self.market = self.gate.markets[SYMBOL]
         self.market.isolated, self.market.instrument = True, RULES
         self.manager = Manager(self.gate, prefix("n", "s"), "USDT", 0)
