@@ -24,6 +24,7 @@ from ringfence.execution.gate import Gate
 from ringfence.execution.manager import Manager
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.execution.thresholds import SECOND_NS
+from ringfence.execution.trips import Trips
 from ringfence.execution.valuation import percent
 from ringfence.model.money import SCALE, text
 from ringfence.venues import api
@@ -35,8 +36,8 @@ NOTE_BEGAN: Final = "revision began"
 """Track and revision: what is counted from fills is that revision's from here on."""
 NOTE_ACKNOWLEDGED: Final = "acknowledged"
 """A person let go: who, and of which breakers."""
-FROM_FILLS: Final = frozenset({"consecutive-losses", "repeated-executions"})
-"""Their counts start anew once acknowledged."""
+FROM_FILLS: Final = {"consecutive-losses": Trips.forget_losses, "repeated-executions": Trips.forget_executions}
+"""Breakers whose counts start anew once acknowledged, and how."""
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,9 +138,13 @@ class Protection:
 
     @staticmethod
     def forget(manager: Manager, acknowledged: Acknowledged) -> None:
-        """What an acknowledgement does to counts that are folded from fills; also in a replay."""
-        if any(key.partition("/")[0] in FROM_FILLS for key in acknowledged.breakers):
-            manager.trips.acknowledge()
+        """What an acknowledgement does to counts that are folded from fills; also in a replay. The count of a track
+        whose breaker was not open goes on: nobody has looked at it."""
+        for key in acknowledged.breakers:
+            name, _, whose = key.partition("/")
+            if name in FROM_FILLS:
+                for track in manager.trips.tracks_of(whose):
+                    FROM_FILLS[name](manager.trips, track)
 
     def allocated(self) -> None:
         """After each allocation, before anything is sent under it: what is open follows its revision, and what was

@@ -3,8 +3,8 @@
 A round trip is a position from flat to flat (less than a lot) or through it; its result is what was realised less
 fees. A win ends the streak. Executions repeat when orders of one track, in one instrument, on one side, are filled
 again and again (RTS 6 Article 15(3)). Both are rebuilt from the journal, so that no restart and no midnight forgets
-them; a person's acknowledgement starts both anew, and so does another revision on the track: it has lost nothing yet.
-Both are in the journal too.
+them; a person's acknowledgement of the track's breaker starts its count anew, and another revision on the track, which
+has lost nothing yet, starts both. Both are in the journal too.
 """
 
 from collections import deque
@@ -95,13 +95,19 @@ class Trips:
         before = self.revisions.get(track)
         self.revisions[track] = revision
         if before not in (None, revision):
-            self.streaks.pop(track, None)
-            for key in [key for key in self._times if key[0] == track]:
-                del self._times[key], self._last[key]
+            self.forget_losses(track)
+            self.forget_executions(track)
         return before != revision
 
-    def acknowledge(self) -> None:
-        """A person has looked."""
-        self.streaks.clear()
-        self._times.clear()
-        self._last.clear()
+    def tracks_of(self, whose: str) -> list[str]:
+        """Where a revision trades; what is no revision that trades names a track."""
+        return [track for track, revision in self.revisions.items() if revision == whose] or [whose]
+
+    def forget_losses(self, track: str) -> None:
+        """They are not counted again: a person has looked, or they were another revision's."""
+        self.streaks.pop(track, None)
+
+    def forget_executions(self, track: str) -> None:
+        """As with losses."""
+        for key in [key for key in self._times if key[0] == track]:
+            del self._times[key], self._last[key]

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ringfence.execution.breakers import GONE_KEPT
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
@@ -234,13 +236,36 @@ def test_a_storm_of_executions_disables_the_track_and_time_does_not_enable_it(tm
     for number in range(5):
         rig.manager.trips.execution("stable", SYMBOL, Side.BUY, f"c{number}", WALL + number)
     assert rig.rounds() == ["repeated-executions/stable"]
-    rig.manager.trips.acknowledge()
+    rig.manager.trips.forget_executions("stable")
     rig = rig.again()
     rig.rounds(5, 86_400)
     assert rig.gate.tracks["stable"].losses[0].startswith("EXECUTIONS_REPEATED track=stable executions=5 limit=5")
     rig.release()
     rig.rounds()
     assert rig.gate.tracks["stable"].losses == ()
+
+
+@pytest.mark.parametrize("revision", ["", "abc123"])
+def test_an_acknowledgement_starts_only_the_counts_of_the_breakers_that_were_open(
+    tmp_path: Path, revision: str
+) -> None:
+    """A release lets go of what has tripped. Whoever is one loss away from it has not been looked at."""
+    named = {"stable": revision} if revision else {}
+    rig = Rig(tmp_path / "j", **named)
+    trips = rig.manager.trips
+    trips.streaks |= {"stable": 3, "candidate": 2}
+    for track in ("stable", "candidate"):
+        for number in range(4):
+            trips.execution(track, SYMBOL, Side.BUY, f"{track}{number}", WALL + number)
+    assert rig.rounds() == [f"consecutive-losses/{revision or 'stable'}"]
+    rig.release()
+    assert trips.streaks == {"candidate": 2}
+    assert trips.repeated("candidate", 4, SECOND) == trips.repeated("stable", 4, SECOND) == f"{SYMBOL} BUY"
+    replayed = rig.again(**named).manager
+    replayed.trips.streaks |= {"stable": 3, "candidate": 2}
+    assert rig.protection.acknowledged is not None
+    Protection.forget(replayed, rig.protection.acknowledged)
+    assert replayed.trips.streaks == {"candidate": 2}, "and so after a restart"
 
 
 def test_refused_intents_trip_the_breaker_of_their_own_track(tmp_path: Path) -> None:

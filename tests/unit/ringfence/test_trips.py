@@ -85,5 +85,6 @@ def test_a_person_starts_the_counts_anew_and_memory_is_bounded() -> None:
     assert trips.repeated("stable", EXECUTIONS_KEPT, SECOND) == "X BUY"
     assert sum(map(len, trips._times.values())) == EXECUTIONS_KEPT
     trips.streaks["stable"] = 8
-    trips.acknowledge()
+    trips.forget_losses("stable")
+    trips.forget_executions("stable")
     assert (trips.repeated("stable", 1, SECOND), trips.streak("stable")) == ("", 0)
