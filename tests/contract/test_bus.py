@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from ringfence.model.orders import OrderType, Side, TimeInForce
-from ringfence.runtime.bus import Bus, KeyPair
+from ringfence.runtime.bus import HIGH_WATER_MARK, Bus, KeyPair
 from ringfence.runtime.config import Endpoint
+from ringfence.wire.codec import encode
 from ringfence.wire.messages import VERSION, BookTop, Envelope, Intent, Quote
+from ringfence_operator.desired.workload import Resources
 
 SESSION = 1_700_000_000_000_000_000
 
@@ -110,6 +112,16 @@ async def test_a_sender_of_another_wire_version_is_named_and_not_obeyed() -> Non
     assert gate.metrics.undecodable == 2
     gate.close()
     strategy.close()
+
+
+def test_peers_that_have_stopped_reading_exhaust_no_pods_memory() -> None:
+    """Every peer that marketdata has, each with its queue full of whole books, beside all that a service may take."""
+    levels = tuple((2**40 + price, 2**40) for price in range(20))
+    book = encode("marketdata-binance", SESSION, 2**40, BookTop("BTCUSDT", 2**40, SESSION, SESSION, levels, levels))
+    held = 6 * HIGH_WATER_MARK * (len(book) + 400)  # bytes of bookkeeping
+    limit = Resources().memory_limit
+    assert limit.endswith("Mi")
+    assert held + 60 * 2**20 < int(limit[:-2]) * 2**20 * 3 // 4
 
 
 @pytest.mark.asyncio

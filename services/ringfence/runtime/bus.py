@@ -21,7 +21,12 @@ from ringfence.wire.messages import AnyMessage, Envelope
 DRAIN_MAX: Final = 32
 """Messages handled before other tasks of the loop get their turn: a stop that arrives in a burst of intents waits for
 no more of them than that."""
-HIGH_WATER_MARK: Final = 100_000
+HIGH_WATER_MARK: Final = 10_000
+"""Messages that wait for one peer, at each end. Whole books are the largest: 845 bytes on the wire, about 1.2 KB in a
+queue, so 12 MB for a peer that has stopped reading. Marketdata has at most six (two strategies, execution, twin, paper,
+portfolio): 72 MB, and with the 60 MB of a service about half of the pod's limit of 256 MiB. All of them stalled at once
+is the worst there is. What overflows is lost and seen as a gap: data is replaced by the next, order events are read
+again from the journal, and an intent that finds no room is refused at once (`Pusher.send`)."""
 _ZAP_ADDRESS: Final = "inproc://zeromq.zap.01"
 
 
