@@ -116,7 +116,9 @@ class Outcomes(Accounting):
             live.query_at = mono + QUERY_FIRST_NS
             outputs.append(Reconcile(f"fills of {client_order_id} are missing"))
         elif report.state in CLOSED and not order.closed:
-            if report.quantity < order.quantity:  # it was made smaller before it ended, and nobody told
+            full = report.filled == report.quantity  # what else there was of it may have been prevented at its end
+            if report.quantity < order.quantity and (not full or report.state is OrderState.FILLED):
+                # it was made smaller before it ended, and nobody told
                 smaller = {"quantity": report.quantity, "price": report.price}
                 outputs += self._fold(Updated(client_order_id=client_order_id, ts=wall, **smaller))
             if not order.closed:

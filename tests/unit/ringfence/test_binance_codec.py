@@ -192,6 +192,8 @@ def test_order_report_has_every_field() -> None:
     assert (report.price, report.quantity, report.filled) == (parse("0.1"), parse("1"), parse("0.4"))
     assert (report.side, report.type, report.time_in_force) == (Side.BUY, OrderType.LIMIT, TimeInForce.GTC)
     assert (report.state, report.ts_venue) == (OrderState.PARTIALLY_FILLED, 1_499_827_319_560_000_000)
+    prevented = codec.order_report(body.replace(b'"status"', b'"preventedQuantity":"0.25000000","status"'))
+    assert prevented.quantity == parse("0.75"), "what self-trade prevention took off executes no more"
 
 
 def test_a_conditional_order_is_reported_with_its_trigger() -> None:

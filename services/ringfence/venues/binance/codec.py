@@ -285,6 +285,8 @@ class _Order(msgspec.Struct, rename="camel"):
     trailing_delta: int = 0
     iceberg_qty: str = "0"
     order_list_id: int = -1
+    prevented_quantity: str = "0"
+    """What self-trade prevention has taken off."""
 
 
 class _ListedOrder(msgspec.Struct, rename="camel"):
@@ -531,7 +533,7 @@ def _report(order: _Order) -> OrderReport:
         type=kind,
         time_in_force=TimeInForce(in_force) if in_force in TimeInForce.__members__ else TimeInForce.GTC,
         price=_money(order.price),
-        quantity=_money(order.orig_qty),
+        quantity=_money(order.orig_qty) - _money(order.prevented_quantity),
         filled=_money(order.executed_qty),
         state=state,
         ts_venue=(order.update_time or order.time) * MS_NS,

@@ -189,6 +189,8 @@ class _Report(msgspec.Struct):
     working: bool = msgspec.field(name="w", default=False)
     order_quantity: str = msgspec.field(name="q", default="0")
     order_price: str = msgspec.field(name="p", default="0")
+    prevented: str | None = msgspec.field(name="A", default=None)
+    """Of the order's quantity, what self-trade prevention has taken off so far."""
 
 
 class _Line(msgspec.Struct):
@@ -317,13 +319,18 @@ def _order_event(report: _Report, ts: int) -> OrderEvent | None:
             return orders.Expired(client_order_id=ours, ts=ts, reason=reason or report.status, ts_venue=ts_venue)
         case "TRADE_PREVENTION" if report.status in _CLOSED:
             return orders.Expired(client_order_id=ours, ts=ts, reason="self-trade prevention", ts_venue=ts_venue)
+        case "TRADE_PREVENTION":
+            if report.prevented is None:
+                raise ProtocolError(f"part of order {report.order_id} was prevented, and not how much")
+            return _update(report, ours, ts, ts_venue)
         case _:
             return None
 
 
 def _update(report: _Report, ours: str, ts: int, ts_venue: int) -> OrderEvent:
     try:
-        quantity, price = scaled(report.order_quantity), scaled(report.order_price)
+        quantity = scaled(report.order_quantity) - scaled(report.prevented or "0")
+        price = scaled(report.order_price)
     except ValueError as error:
         raise ProtocolError(f"change of order {report.order_id}: {error}") from None
     return orders.Updated(client_order_id=ours, ts=ts, quantity=quantity, price=price, ts_venue=ts_venue)
