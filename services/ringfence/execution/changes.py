@@ -11,7 +11,7 @@ from typing import Final
 
 from ringfence.execution.accounting import MILLISECOND_NS, Live
 from ringfence.execution.manager import Manager, because
-from ringfence.execution.outputs import Amend, Output, Pair, Replace
+from ringfence.execution.outputs import Amend, Output, Pair, Refuse, Replace
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.orders import (
     ModifyRejected,
@@ -61,10 +61,10 @@ class Changes(Manager):
         track = self._sender(wanted.track, sender_key)
         if track is None:
             return []
-        live = self.live.get(self._intent_ids.get((wanted.track, wanted.replaces), ""))
-        if live is None:
-            self._count(self.refusals, "REPLACE_NOTHING_WORKING")
-            return []
+        name = self._intent_ids.get((wanted.track, wanted.replaces), "")
+        live = self.live.get(name)
+        if live is None:  # a race with its end, of which the gate judges nothing
+            return self._replaces_nothing(self.orders.get(name), wanted, track, wall, mono)
         intent = _replacement(live.order, wanted)
         if early := _early(live.order):  # a race with the venue's answer, of which the gate judges nothing
             return self._deny(intent, track, [early], wall, mono)
@@ -173,6 +173,17 @@ class Changes(Manager):
             self._count(self.refusals, "SENDER_NOT_ALLOWED")
             return None
         return track
+
+    def _replaces_nothing(
+        self, order: Order | None, wanted: ReplaceIntent, track: Track, wall: int, mono: int
+    ) -> list[Output]:
+        """The order that was to give way works no more, or (None) nothing is known of it: then there is nothing that
+        a record of the refusal could be of."""
+        reason = f"REPLACE_NOTHING_WORKING replaces={wanted.replaces}"
+        if order is not None:
+            return self._deny(_replacement(order, wanted), track, [f"{reason} state={order.state}"], wall, mono)
+        self._count(self.refusals, "REPLACE_NOTHING_WORKING")
+        return [] if wanted.intent_id in track.seen else [Refuse(track.name, wanted.intent_id, (reason,))]
 
     def _checked_without(self, live: Live, intent: Intent, wall: int, mono: int) -> list[str]:
         """The gate's answer with the old order taken out of the exposure, where only one of the two can execute."""

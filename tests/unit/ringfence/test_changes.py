@@ -11,7 +11,7 @@ from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
 from ringfence.execution.outcomes import CLOCK_ERROR_NS
-from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Replace
+from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Refuse, Replace
 from ringfence.execution.reconcile import entries
 from ringfence.execution.stopping import protective
 from ringfence.model.money import parse as money
@@ -339,6 +339,41 @@ def test_a_replacement_whose_cancel_failed_leaves_the_old_order_as_it_was(refusa
     rig.same_after_replay()
 
 
+@pytest.mark.parametrize(
+    ("state", "quantity", "ends"),
+    [
+        (OrderState.EXPIRED, LOT, "EXPIRED"),  # prevented to the last of it
+        (OrderState.EXPIRED, 2 * LOT, "EXPIRED"),
+        (OrderState.CANCELED, 2 * LOT, "CANCELED"),
+        (OrderState.FILLED, LOT, "FILLED"),
+    ],
+)
+def test_an_order_that_was_prevented_in_part_ends_as_the_venue_says(
+    state: OrderState, quantity: int, ends: str
+) -> None:
+    """Nobody told of the part: the order is smaller when it is asked for."""
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY, quantity=3 * LOT))
+    rig.fill(name, LOT, "some")
+    answer = report(rig, name, state, quantity=quantity, filled=LOT)
+    rig.keep(rig.manager.queried(name, answer, MONO, WALL, MONO))
+    assert (rig.state(name), rig.slot()) == (ends, (LOT, 0, 0))
+    rig.same_after_replay()
+
+
+def test_a_replacement_of_what_does_not_work_any_more_is_refused_at_once() -> None:
+    """On record, where an order is known that it is of; and told in any case."""
+    rig = Rig()
+    old = rig.place(rig.intent(Side.BUY))
+    rig.fill(old, LOT, "all")
+    (refused,) = _denials(rig.replace("i1"))
+    assert refused == "REPLACE_NOTHING_WORKING replaces=i1 state=FILLED"
+    assert rig.replace("gone") == [Refuse("stable", f"i{rig.numbers}", ("REPLACE_NOTHING_WORKING replaces=gone",))]
+    assert rig.manager.refusals == {"REPLACE_NOTHING_WORKING": 2}
+    assert rig.slot() == (LOT, 0, 0)
+    rig.same_after_replay()
+
+
 def test_the_gates_refusals_of_pairs_and_replacements_are_counted_like_any_and_races_are_not() -> None:
     rig = Rig()
     rig.hold()
@@ -355,7 +390,7 @@ def test_the_gates_refusals_of_pairs_and_replacements_are_counted_like_any_and_r
     assert isinstance(rig.replace(target)[-1], Replace)
     assert (track.checked - counted, track.failed) == (7, 3)
     assert _denials(rig.replace(target))[0].startswith("REPLACE_TOO_EARLY")
-    assert rig.replace("gone") == []
+    assert isinstance(rig.replace("gone")[0], Refuse)
     assert (track.checked - counted, track.failed) == (7, 3)
 
 
