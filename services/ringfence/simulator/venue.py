@@ -6,8 +6,6 @@ that the ids of a restarted venue are new ones.
 """
 
 import copy
-from collections import deque
-from typing import Final
 
 import msgspec
 
@@ -44,11 +42,9 @@ from ringfence.simulator.orders import (
     VenueEvent,
     VenueOrder,
 )
+from ringfence.simulator.register import Register
 from ringfence.simulator.restating import moves, restated
 from ringfence.simulator.traded import Instrument
-
-HISTORY_MAX: Final = 60_000
-"""Closed orders kept per venue, and executions kept per account: older ones are forgotten."""
 
 
 class Fees(msgspec.Struct, frozen=True):
@@ -68,9 +64,10 @@ class Counts(msgspec.Struct):
     market_events: int = 0
 
 
-class Venue:
+class Venue(Register):
     def __init__(self, listings: dict[str, Listing], markets: dict[str, Market], fees: Fees, start_ns: int) -> None:
         base = start_ns // 1_000_000 * 1_000
+        super().__init__(base)
         self.start_ns = start_ns
         self.now_ns = start_ns
         self.fees = fees
@@ -79,19 +76,12 @@ class Venue:
         self.instruments = {s: Instrument(listing, markets[s], base, start_ns) for s, listing in listings.items()}
         self.updated: dict[str, int] = {}
         """When each account's balances last changed."""
-        self._order_id = base
         self._execution_id = base
-        self._orders: dict[int, VenueOrder] = {}
-        self._closed: deque[int] = deque()
-        self._open: dict[str, dict[int, VenueOrder]] = {}
-        self._by_client_id: dict[tuple[str, str, str], VenueOrder] = {}
-        self._executions: dict[str, deque[Execution]] = {}
         self._events: list[VenueEvent] = []
 
     def open_account(self, account: str, balances: dict[str, int]) -> None:
         self.ledger.open(account, balances)
-        self._open[account] = {}
-        self._executions[account] = deque(maxlen=HISTORY_MAX)
+        self._enroll(account)
         self.updated[account] = self.now_ns
 
     def take_events(self) -> list[VenueEvent]:
@@ -125,7 +115,7 @@ class Venue:
         asset, amount = self._needs(instrument, account, request, quantity)
         if not self.ledger.reserve(account, asset, amount):
             return self._refused(Refusal(Reason.INSUFFICIENT_BALANCE, asset))
-        order = self._record(account, request, quantity, amount)
+        order = self._record(account, request, quantity, amount, self.now_ns)
         self._enter(instrument, order, {account: {asset}})
         self._set_off(instrument, self.now_ns)
         return order
@@ -146,8 +136,8 @@ class Venue:
         if not self.ledger.reserve(account, asset, amount):
             return self._refused(Refusal(Reason.INSUFFICIENT_BALANCE, asset))
         one, two = (
-            self._record(account, first, first.quantity, amount),
-            self._record(account, second, second.quantity, 0),
+            self._record(account, first, first.quantity, amount, self.now_ns),
+            self._record(account, second, second.quantity, 0, self.now_ns),
         )
         for order, other in ((one, two), (two, one)):
             order.list_id, order.list_client_id, order.partner = one.order_id, list_client_id, other.order_id
@@ -245,39 +235,6 @@ class Venue:
                     events = instrument.engine.handle(Cancel(one.order_id), self.now_ns)
                 self._run(instrument, events, self.now_ns, touched, cancel_id)
         return order
-
-    def find(self, account: str, symbol: str, order_id: int | None, client_order_id: str | None) -> VenueOrder | None:
-        """The order with this id, or the latest with this client id."""
-        if order_id is not None:
-            order = self._orders.get(order_id)
-            if order is None or order.account != account or order.symbol != symbol:
-                return None
-            # with both ids sent, both must be this order's
-            return order if client_order_id in {None, order.client_order_id} else None
-        return self._by_client_id.get((account, symbol, client_order_id or ""))
-
-    def open_orders(self, account: str, symbol: str | None = None) -> list[VenueOrder]:
-        return [order for order in self._open[account].values() if symbol in {None, order.symbol}]
-
-    def orders(self, account: str, symbol: str) -> list[VenueOrder]:
-        """All that is remembered, oldest first."""
-        return [o for o in self._orders.values() if o.account == account and o.symbol == symbol]
-
-    def executions(self, account: str) -> deque[Execution]:
-        """Oldest first."""
-        return self._executions[account]
-
-    def executions_of(self, order: VenueOrder) -> list[Execution]:
-        """Oldest first; quick for an order that has just traded."""
-        found: list[Execution] = []
-        missing = order.filled
-        for execution in reversed(self._executions[order.account]):
-            if not missing:
-                break
-            if execution.order_id == order.order_id:
-                found.append(execution)
-                missing -= execution.quantity
-        return found[::-1]
 
     def restate(self, symbol: str, trade_id: int, price: int | None, quantity: int | None) -> str | None:
         """Bust a past trade (quantity 0), or correct it; returns why that cannot be. 0 is the latest trade.
@@ -391,32 +348,6 @@ class Venue:
             return rules.quote, notional(request.stop_price or instrument.reference, quantity)
         return rules.quote, notional(request.price, quantity)
 
-    def _record(self, account: str, request: Request, quantity: int, reserved: int) -> VenueOrder:
-        self._order_id += 1
-        order = VenueOrder(
-            order_id=self._order_id,
-            account=account,
-            client_order_id=request.client_order_id,
-            symbol=request.symbol,
-            side=request.side,
-            type=request.type,
-            time_in_force=request.time_in_force,
-            price=request.price,
-            quantity=quantity,
-            quote_quantity=request.quote_quantity,
-            created=self.now_ns,
-            updated=self.now_ns,
-            reserved=reserved,
-            stop_price=request.stop_price,
-            trailing_bps=request.trailing_bps,
-            display=request.display,
-            prevention=request.prevention,
-        )
-        self._orders[order.order_id] = order
-        self._open[account][order.order_id] = order
-        self._by_client_id[account, order.symbol, order.client_order_id] = order
-        return order
-
     def _refused(self, refusal: Refusal) -> Refusal:
         self.counts.refused += 1
         return refusal
@@ -502,7 +433,7 @@ class Venue:
         order.status = Status.PARTIALLY_FILLED if order.left else Status.FILLED
         self._release(order, gives, self._still_needs(order))
         if not order.open:
-            self._forget_open(order)
+            self._shelve(order)
         touched.setdefault(order.account, set()).update((gives, gets))
         execution = Execution(
             trade_id=trade.trade_id,
@@ -565,18 +496,9 @@ class Venue:
         order.status = status
         order.updated = self.now_ns
         self._release(order, asset, 0)
-        self._forget_open(order)
+        self._shelve(order)
         touched.setdefault(order.account, set()).add(asset)
         self._report(kind, order, cancel_id=cancel_id, prevented=prevented)
-
-    def _forget_open(self, order: VenueOrder) -> None:
-        del self._open[order.account][order.order_id]
-        self._closed.append(order.order_id)
-        if len(self._closed) > HISTORY_MAX:
-            old = self._orders.pop(self._closed.popleft())
-            key = (old.account, old.symbol, old.client_order_id)
-            if self._by_client_id.get(key) is old:
-                del self._by_client_id[key]
 
     def _report(
         self,
