@@ -1,6 +1,6 @@
 """Outcomes that are not known: each request of an order's life, and each way in which its answer can fail to come."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from directed import Directed, directed
@@ -9,7 +9,6 @@ from matrix import Case
 from chaos.episode import RULES
 
 ORDER: Final = "/api/v3/order"
-Operation = Callable[[Directed], Awaitable[tuple[str, ...]]]
 
 
 async def submit(at: Directed) -> tuple[str, ...]:

@@ -5,11 +5,9 @@ JSON is YAML, and the standard library writes it; a person reads these files onl
 
 import base64
 import json
-from typing import Any, Final
+from typing import Any
 
 from localnode.layout import Layout
-
-PAUSE_REPOSITORY: Final = "ringfence.local/pause"
 
 
 def _document(value: dict[str, Any]) -> str:

@@ -28,10 +28,6 @@ from ringfence_operator.api.meta import (
     rule,
 )
 
-ENGAGED: Final = "Engaged"
-ACKNOWLEDGED: Final = "Acknowledged"
-ORDERS_CANCELED: Final = "OrdersCanceled"
-FLAT: Final = "Flat"
 ATOMIC: Final[JsonDict] = {LIST_TYPE: "atomic"}
 
 
@@ -280,6 +276,6 @@ KIND: Final = Kind(
         Column("By", ".status.engagedBy", "string", "The program that engaged it."),
         AGE,
         Column("Restrict", ".spec.restrict", "string", "The milder stop beside engaged.", priority=1),
-        condition_column("Canceled", ORDERS_CANCELED, "status", "Whether all orders are cancelled.", priority=1),
+        condition_column("Canceled", "OrdersCanceled", "status", "Whether all orders are cancelled.", priority=1),
     ),
 )
