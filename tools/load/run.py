@@ -22,6 +22,8 @@ QUOTER: Final = "ringfence.sdk.strategies.quoter:Quoter"
 SETTLED_S: Final = 60.0
 SAMPLE_S: Final = 1.0
 REST_S: Final = 30.0
+TRIPPED_S: Final = 90.0
+"""Rejected orders are a share of those of the last minute: what was accepted in a phase before counts that long."""
 QUOTES_PER_S: Final = 20
 """So often each working quote is renewed: 1,000/s need 50. The limit of working orders also has to hold what is on
 its way to the venue or waits for its cancel, which is the gate's latency twice."""
@@ -272,7 +274,7 @@ class Load:
                 state = await self.rig.gate_document("state")
                 return state["severity"] == "Halt" and "breaker/rejects" in state["latches"]
 
-            await self.rig.until(tripped, "the breaker of rejected orders")
+            await self.rig.until(tripped, "the breaker of rejected orders", TRIPPED_S)
             took = time.monotonic() - began  # sim-ok: as above
             await asyncio.sleep(0.5)  # what had left before is answered by then
             await self.read_venue()
