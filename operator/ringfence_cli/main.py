@@ -3,20 +3,15 @@
 import asyncio
 import base64
 import getpass
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient
-from ringfence.kube.errors import ApiError, Forbidden, RetryLater
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import KILL_TOKEN_FILE
 from ringfence.wire.byhand import HandRequest
@@ -24,12 +19,11 @@ from ringfence.wire.stops import TRACKS, Scope
 from ringfence_cli import approve, byhand, connect, direct, explain, facts, life, render, stop, view
 from ringfence_cli import doctor as diagnosis
 from ringfence_cli import wanted as wanted_stop
+from ringfence_cli.parameters import Context, Format, MaybeSystem, Namespace, System, Timeout, instruments, venues
+from ringfence_cli.terminal import CANNOT_ASK, NOT_PROVEN, err, fail, out, quietly, run, say
 from ringfence_operator.desired import labels, plan
 from ringfence_operator.limits import scaled
 
-NOT_PROVEN: Final = 1
-CANNOT_ASK: Final = 2
-COMPLETION_TIMEOUT_S: Final = 2.0
 REFRESH_S: Final = 1.0
 
 app = typer.Typer(
@@ -37,55 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Run, look at and stop trading systems. Uses --context, else the current context of KUBECONFIG.",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-Answer = TypeVar("Answer")
-
-
-def _complete_instrument(context: typer.Context, incomplete: str) -> list[str]:
-    return _complete_part(context, incomplete, "instruments")
-
-
-def _complete_venue(context: typer.Context, incomplete: str) -> list[str]:
-    return _complete_part(context, incomplete, "venues")
-
-
-def _complete_part(context: typer.Context, incomplete: str, which: str) -> list[str]:
-    """Names of a system's parts for the shell, as `_complete` does for systems."""
-    try:
-        cluster = connect.find(context.params.get("context"), context.params.get("namespace"))
-
-        async def ask() -> list[str]:
-            async with cluster.client(COMPLETION_TIMEOUT_S) as client:
-                return await facts.parts(client, str(context.params.get("system") or ""), cluster.namespace, which)
-
-        return [name for name in asyncio.run(ask()) if name.startswith(incomplete)]
-    except (connect.NoCluster, ApiError):
-        return []
-
-
-def _complete(context: typer.Context, incomplete: str) -> list[str]:
-    """Names for the shell. Whatever goes wrong here must not be printed into a command line."""
-    try:
-        cluster = connect.find(context.params.get("context"), context.params.get("namespace"))
-
-        async def ask() -> list[str]:
-            async with cluster.client(COMPLETION_TIMEOUT_S) as client:
-                return await facts.names(client, cluster.namespace)
-
-        return [name for name in asyncio.run(ask()) if name.startswith(incomplete)]
-    except (connect.NoCluster, ApiError):
-        return []
-
-
-System = Annotated[str, typer.Argument(help="Name of the TradingSystem.", autocompletion=_complete)]
-MaybeSystem = Annotated[
-    str, typer.Argument(help="Name of the TradingSystem; none with --namespace-wide.", autocompletion=_complete)
-]
-Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; default: the context's.")]
-Format = Annotated[render.Output | None, typer.Option("--output", "-o", help="A document instead of text.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.1, max=600, help="Seconds to wait for the gates.")]
 
 
 @app.callback()
@@ -113,7 +58,7 @@ def status(
                 seen = view.system(await facts.gather(client, system, cluster.namespace))
                 live.update(render.status_tree(seen), refresh=True)
 
-    seen = _run(context, namespace, ask)
+    seen = run(context, namespace, ask)
     if output is not None:
         render.document(seen, output)
     else:
@@ -128,13 +73,13 @@ def doctor(system: System, context: Context = None, namespace: Namespace = None,
     async def ask(client: KubeClient, cluster: connect.Cluster) -> view.System:
         return view.system(await facts.gather(client, system, cluster.namespace))
 
-    found = diagnosis.diagnose(_run(context, namespace, ask))
+    found = diagnosis.diagnose(run(context, namespace, ask))
     if output is not None:
         render.document(found, output)
     elif found:
         out.print(render.findings(found))
     else:
-        _say(f"nothing stands in the way of {system}: gates are Active; what it does now is its strategy's decision")
+        say(f"nothing stands in the way of {system}: gates are Active; what it does now is its strategy's decision")
     raise typer.Exit(NOT_PROVEN if found else 0)
 
 
@@ -154,7 +99,7 @@ def explain_(
     if gate:
         found = asyncio.run(explain.straight(gate, order))
     else:
-        found = _run(
+        found = run(
             context,
             namespace,
             lambda client, cluster: explain.through_api(client, cluster.namespace, order, system),
@@ -194,7 +139,7 @@ def kill(
     ] = "",
     instrument: Annotated[
         list[str] | None,
-        typer.Option("--instrument", help="Only this symbol. Repeatable.", autocompletion=_complete_instrument),
+        typer.Option("--instrument", help="Only this symbol. Repeatable.", autocompletion=instruments),
     ] = None,
     track: Annotated[
         list[str] | None,
@@ -202,7 +147,7 @@ def kill(
     ] = None,
     venue: Annotated[
         list[str] | None,
-        typer.Option("--venue", help="Only at this venue. Repeatable.", autocompletion=_complete_venue),
+        typer.Option("--venue", help="Only at this venue. Repeatable.", autocompletion=venues),
     ] = None,
     namespace_wide: Annotated[bool, typer.Option("--namespace-wide", help="Every system of the namespace.")] = False,
     direct_: Annotated[bool, typer.Option("--direct", help="Straight to the gates, without the API server.")] = False,
@@ -228,11 +173,11 @@ def kill(
     async def act(client: KubeClient, cluster: connect.Cluster) -> tuple[stop.Progress, int]:
         return await _kill(client, cluster, wanted, timeout, quiet=output is not None)
 
-    found, generation = _run(context, namespace, act)
+    found, generation = run(context, namespace, act)
     if output is not None:
         render.document({"engaged": True, "generation": generation, "proven": found.proven, "progress": found}, output)
     else:
-        _say(render.kill_verdict(found, generation), style="green" if found.proven else "red")
+        say(render.kill_verdict(found, generation), style="green" if found.proven else "red")
     raise typer.Exit(0 if found.proven else NOT_PROVEN)
 
 
@@ -265,8 +210,8 @@ async def _kill(
     engaged = await stop.engage(client, wanted, cluster.namespace)
     generation = int(engaged["metadata"]["generation"])
     if not quiet:
-        who = await _quietly(facts.whoami(client))
-        _say(f"engaged{f' by {who}' if who else ''} in {cluster.context}, namespace {cluster.namespace}")
+        who = await quietly(facts.whoami(client))
+        say(f"engaged{f' by {who}' if who else ''} in {cluster.context}, namespace {cluster.namespace}")
     expected = await stop.gate_pods(client, engaged, cluster.namespace)
     latest = stop.progress(view.switch(engaged), generation, expected)
     shown: set[str] = set()
@@ -282,7 +227,7 @@ async def _kill(
             told = render.gate_line(line)
             if line.generation >= generation and told.plain not in shown and not quiet:
                 shown.add(told.plain)
-                _say(told)
+                say(told)
 
     done = await stop.until(client, wanted.name, cluster.namespace, judge, show, timeout_s)
     if not done and latest.proven:
@@ -304,21 +249,21 @@ def _kill_direct(
         addresses = [direct.address(text) for text in gates]
         token = token_file.read_bytes().strip() if token_file else b""
     except (OSError, ValueError) as error:
-        _fail(str(error))
+        fail(str(error))
     if token and addresses:
         gates_and_tokens = dict.fromkeys(addresses, token)
     elif addresses:
-        _fail("with --gate, give its token too: --token-file")
+        fail("with --gate, give its token too: --token-file")
     else:
-        gates_and_tokens = _run(
+        gates_and_tokens = run(
             context, namespace, lambda client, cluster: _direct_access(client, wanted.system, cluster.namespace, token)
         )
     if not gates_and_tokens:
-        _fail(f"no gate of {wanted.system or 'any system'} runs; name one with --gate host:port if you know better")
+        fail(f"no gate of {wanted.system or 'any system'} runs; name one with --gate host:port if you know better")
 
     def seen(outcome: direct.Outcome) -> None:
         if output is None:
-            _say(render.direct_line(outcome))
+            say(render.direct_line(outcome))
 
     outcomes = asyncio.run(
         direct.stop(
@@ -337,10 +282,10 @@ def _kill_direct(
     if output is not None:
         render.document({"proven": proven, "gates": [_outcome(outcome) for outcome in outcomes]}, output)
     elif proven:
-        _say("all gates closed, no order working; latched until the kill switch is engaged and released", style="green")
+        say("all gates closed, no order working; latched until the kill switch is engaged and released", style="green")
     else:
         failed = ", ".join(outcome.gate for outcome in outcomes if not outcome.proven)
-        _say(f"NOT proven at {failed}", style="red")
+        say(f"NOT proven at {failed}", style="red")
     raise typer.Exit(0 if proven else NOT_PROVEN)
 
 
@@ -385,14 +330,14 @@ def _by_hand(system: str, context: str | None, namespace: str | None, fields: di
             else await _direct_access(client, system, cluster.namespace, b"")
         )
 
-    gates = _run(context, namespace, find)
+    gates = run(context, namespace, find)
     if not gates:
-        _fail(f"no gate of {system} runs")
+        fail(f"no gate of {system} runs")
     request = HandRequest(by=getpass.getuser(), ts=SystemClock().wall_ns(), **fields)
     told = asyncio.run(byhand.ask(gates, request))
     done = any(one.answer is not None and one.answer.done for one in told)
     for one in told:
-        _say(one.line, style="" if one.answer is not None else "red")
+        say(one.line, style="" if one.answer is not None else "red")
     raise typer.Exit(0 if done else NOT_PROVEN)
 
 
@@ -466,13 +411,13 @@ def release(
         released = await stop.release(client, system, cluster.namespace, reason=reason)
         return True, int(released["metadata"]["generation"]), await stop.let_go(client, released, held, timeout)
 
-    done, generation, held = _run(context, namespace, act)
+    done, generation, held = run(context, namespace, act)
     if output is not None:
         render.document({"released": done, "generation": generation, "latches": held}, output)
     elif done:
-        _say(render.released(system, held))
+        say(render.released(system, held))
     else:
-        _say("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")
+        say("NOT released: a gate has not seen the engaged switch, so its latch would hold", style="red")
     raise typer.Exit(0 if done else NOT_PROVEN)
 
 
@@ -480,12 +425,12 @@ def _ask(
     system: str, reason: str, context: str | None, namespace: str | None, output: render.Output | None
 ) -> NoReturn:
     """The first of two persons. Nothing is released."""
-    asked = _run(context, namespace, lambda client, cluster: stop.ask(client, system, cluster.namespace, reason=reason))
+    asked = run(context, namespace, lambda client, cluster: stop.ask(client, system, cluster.namespace, reason=reason))
     who = str(asked["spec"].get("releaseRequestedBy") or "")
     if output is not None:
         render.document({"released": False, "requestedBy": who}, output)
     else:
-        _say(f"asked by {who}; somebody else releases: ringfence release {system} --reason WHY")
+        say(f"asked by {who}; somebody else releases: ringfence release {system} --reason WHY")
     raise typer.Exit(0 if who else NOT_PROVEN)
 
 
@@ -505,12 +450,12 @@ def promote(
     async def ask(client: KubeClient, cluster: connect.Cluster) -> approve.Offer:
         return approve.offer((await approve.read(client, system, cluster.namespace)).get("status") or {})
 
-    found = _run(context, namespace, ask)
+    found = run(context, namespace, ask)
     if output is None:
         out.print(render.offer(system, found))
     if not yes and not typer.confirm(f"Approve {found.step} for revision {found.revision} with limits {found.limits}?"):
         raise typer.Exit(NOT_PROVEN)
-    made = _run(
+    made = run(
         context,
         namespace,
         lambda client, cluster: approve.approve(client, system, cluster.namespace, found, reason),
@@ -518,11 +463,11 @@ def promote(
     if output is not None:
         render.document(made, output)
     else:
-        _say(f"approved by {made['spec']['by']}: {made['metadata']['name']}; it is used once all else is there")
+        say(f"approved by {made['spec']['by']}: {made['metadata']['name']}; it is used once all else is there")
 
 
 def _steer(system: str, change: str, context: str | None, namespace: str | None) -> None:
-    _say(_run(context, namespace, lambda client, cluster: approve.steer(client, system, cluster.namespace, change)))
+    say(run(context, namespace, lambda client, cluster: approve.steer(client, system, cluster.namespace, change)))
 
 
 @app.command()
@@ -547,50 +492,6 @@ def abort(system: System, context: Context = None, namespace: Namespace = None) 
 def retry(system: System, context: Context = None, namespace: Namespace = None) -> None:
     """Let a failed or aborted revision try again, from where it is. It skips nothing."""
     _steer(system, "retry", context, namespace)
-
-
-async def _quietly(request: Awaitable[str]) -> str:
-    """A nicety that must not get in the way."""
-    try:
-        return await request
-    except ApiError:
-        return ""
-
-
-def _say(text: str | Text, style: str = "") -> None:
-    """One line, whatever is in it and however narrow the terminal: people paste these into chats."""
-    out.print(text, style=style, markup=False, soft_wrap=True)
-
-
-def _run(
-    context: str | None,
-    namespace: str | None,
-    work: Callable[[KubeClient, connect.Cluster], Awaitable[Answer]],
-) -> Answer:
-    """Connect, work, and turn what may go wrong into a sentence and an exit code."""
-
-    async def connected() -> Answer:
-        cluster = connect.find(context, namespace)
-        async with cluster.client() as client:
-            return await work(client, cluster)
-
-    try:
-        return asyncio.run(connected())
-    except (stop.NoSuchSystem, approve.NothingToApprove) as error:
-        _fail(str(error), NOT_PROVEN)
-    except (connect.NoCluster, Forbidden) as error:
-        _fail(str(error))
-    except RetryLater as error:
-        _fail(f"{error}\nthe API server does not answer; gates can be stopped without it: kill --direct")
-    except ApiError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _fail(sentence: str, code: int = CANNOT_ASK) -> NoReturn:
-    err.print(f"error: {sentence}", style="red", markup=False, soft_wrap=True)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":
