@@ -16,12 +16,13 @@ import pytest
 from aiohttp import web
 
 from ringfence.model.money import parse
-from ringfence.model.orders import Filled, Initialized, OrderEvent, OrderType, Side, Submitted, TimeInForce
+from ringfence.model.orders import Filled, OrderEvent, OrderType, Side, Submitted, TimeInForce
 from ringfence.runtime.bus import Bus, KeyPair
 from ringfence.runtime.config import Endpoint, Gate, PortfolioConfig, Service, StrategyConfig
 from ringfence.runtime.serving import serving
 from ringfence.sdk.testing import instrument
 from ringfence.wire.codec import EVENTS_PATH, encode_page
+from ringfence.wire.intents import initialized
 from ringfence.wire.messages import BookTop, Envelope, FeedStatus, Hello, InstrumentRules, Intent, OrderUpdate, Quote
 
 ROOT = Path(__file__).parents[2]
@@ -124,18 +125,7 @@ class World:
 
 def filled(intent: Intent, client_id: str, ts: int) -> tuple[OrderEvent, ...]:
     return (
-        Initialized(
-            client_order_id=client_id,
-            ts=ts,
-            intent_id=intent.intent_id,
-            track=intent.track,
-            symbol=intent.symbol,
-            side=intent.side,
-            type=intent.type,
-            time_in_force=intent.time_in_force,
-            quantity=intent.quantity,
-            price=intent.price,
-        ),
+        initialized(client_id, intent, ts),
         Submitted(client_order_id=client_id, ts=ts),
         Filled(
             client_order_id=client_id,

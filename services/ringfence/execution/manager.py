@@ -33,6 +33,7 @@ from ringfence.model.orders import (
     Submitted,
 )
 from ringfence.model.records import Entry
+from ringfence.wire.intents import initialized
 from ringfence.wire.messages import CancelIntent, Intent
 from ringfence.wire.stops import Severity
 
@@ -243,25 +244,3 @@ def because(reason: str, outputs: list[Output]) -> list[Output]:
         else output
         for output in outputs
     ]
-
-
-def initialized(client_order_id: str, intent: Intent, wall: int, group: str = "", replaces: str = "") -> Initialized:
-    """The first event of an order."""
-    return Initialized(
-        client_order_id=client_order_id,
-        ts=wall,
-        intent_id=intent.intent_id,
-        track=intent.track,
-        symbol=intent.symbol,
-        side=intent.side,
-        type=intent.type,
-        time_in_force=intent.time_in_force,
-        quantity=intent.quantity,
-        price=intent.price,
-        reduce_only=intent.reduce_only,
-        stop_price=intent.stop_price,
-        trailing_bps=intent.trailing_bps,
-        display=intent.display,
-        group=group,
-        replaces=replaces,
-    )

@@ -20,7 +20,6 @@ from ringfence.model.orders import (
     Denied,
     Expired,
     Filled,
-    Initialized,
     OrderEvent,
     Rejected,
     Side,
@@ -30,6 +29,7 @@ from ringfence.sdk.context import Context
 from ringfence.sdk.strategy import Strategy
 from ringfence.sdk.units import units
 from ringfence.strategy.engine import Outputs, StrategyEngine
+from ringfence.wire.intents import initialized
 from ringfence.wire.messages import (
     AnyMessage,
     BookTop,
@@ -221,24 +221,7 @@ class Driver:
 
     def _initialized(self, intent: Intent) -> str:
         client_id = self._orders[intent.intent_id] = f"c{len(self._orders) + 1}"
-        self._update(
-            Initialized(
-                client_order_id=client_id,
-                ts=self.now_ns,
-                intent_id=intent.intent_id,
-                track=intent.track,
-                symbol=intent.symbol,
-                side=intent.side,
-                type=intent.type,
-                time_in_force=intent.time_in_force,
-                quantity=intent.quantity,
-                price=intent.price,
-                reduce_only=intent.reduce_only,
-                stop_price=intent.stop_price,
-                trailing_bps=intent.trailing_bps,
-                display=intent.display,
-            )
-        )
+        self._update(initialized(client_id, intent, self.now_ns))
         return client_id
 
     def _update(self, event: OrderEvent) -> list[Intent]:
