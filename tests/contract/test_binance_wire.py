@@ -14,16 +14,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from wirerig import KEY, SECRET, Streams, adapter, order, write_credentials, yes
 
-from ringfence.model.approved import Approved
-from ringfence.model.money import parse
-from ringfence.model.orders import OrderEvent, OrderType, Side, TimeInForce
 from ringfence.runtime.clock import SystemClock
-from ringfence.runtime.config import Venue
-from ringfence.venues.api import Accepted, NotSent, Refused, Unknown, VenueBalance, VenueError
+from ringfence.venues.api import Accepted, NotSent, Refused, Unknown, VenueError
 from ringfence.venues.binance.trading import BinanceTrading
 
-KEY, SECRET = "KEYVALUE-3f9a", "SECRETVALUE-77d1"
 ACK = '{"symbol":"BTCUSDT","orderId":28,"orderListId":-1,"clientOrderId":"x","transactTime":1507725176595}'
 
 
@@ -83,30 +79,12 @@ class Server:
             writer.close()
 
 
-class Listener:
-    def __init__(self) -> None:
-        self.streams: list[tuple[bool, str]] = []
-        self.told = asyncio.Event()
-
-    def on_order_event(self, symbol: str, event: OrderEvent) -> None: ...
-    def on_balances(self, balances: dict[str, VenueBalance]) -> None: ...
-    def on_stream(self, connected: bool, reason: str) -> None:
-        self.streams.append((connected, reason))
-        self.told.set()
-
-
 class Fixture:
     def __init__(self, server: Server, venue: BinanceTrading, credentials: Path) -> None:
         self.server = server
         self.venue = venue
         self.credentials = credentials
-        self.listener = Listener()
-
-
-def write_credentials(directory: Path, key: str, secret: str) -> None:
-    directory.mkdir(exist_ok=True)
-    (directory / "api-key").write_text(key)
-    (directory / "api-secret").write_text(secret)
+        self.listener = Streams()
 
 
 @contextlib.asynccontextmanager
@@ -115,10 +93,8 @@ async def connected(tmp_path: Path) -> AsyncIterator[Fixture]:
     server = Server()
     server.server = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = server.server.sockets[0].getsockname()[1]
-    write_credentials(tmp_path / "credentials", KEY, SECRET)
-    base = f"127.0.0.1:{port}"
-    where = Venue(name="b", rest_url=f"http://{base}", stream_url=f"ws://{base}", ws_api_url=f"ws://{base}/ws-api/v3")
-    venue = BinanceTrading(where, SystemClock(), random.Random(1), tmp_path / "credentials")
+    write_credentials(tmp_path / "credentials")
+    venue = adapter(f"127.0.0.1:{port}", tmp_path / "credentials")
     fixture = Fixture(server, venue, tmp_path / "credentials")
     try:
         server.answer = lambda _: http(200, '{"balances":[]}')
@@ -129,24 +105,6 @@ async def connected(tmp_path: Path) -> AsyncIterator[Fixture]:
     finally:
         await venue.close()
         await server.stop()
-
-
-def order(lifetime_s: float = 30) -> Approved:
-    return Approved(
-        client_order_id="rf-1-a",
-        symbol="BTCUSDT",
-        side=Side.BUY,
-        type=OrderType.LIMIT,
-        time_in_force=TimeInForce.GTC,
-        quantity=parse("0.001"),
-        price=parse("50000"),
-        epoch=1,
-        deadline_ns=SystemClock().monotonic_ns() + int(lifetime_s * 1e9),
-    )
-
-
-def yes(_: Approved) -> None:
-    return None
 
 
 async def hang_up(fixture: Fixture) -> None:
@@ -335,8 +293,7 @@ async def test_credentials_appear_in_no_text(tmp_path: Path, caplog: pytest.LogC
                 texts += traceback.format_exception(caught.value)
                 assert caught.value.__context__ is None or "aiohttp" not in type(caught.value.__context__).__module__
         await venue.start(fixture.listener)
-        async with asyncio.timeout(10):
-            await fixture.listener.told.wait()
+        await fixture.listener.until(lambda: fixture.listener.streams)
         texts += [reason for _, reason in fixture.listener.streams]
         texts += [repr(value) for value in (venue, *vars(venue).values())]
     texts += [record.getMessage() for record in caplog.records]

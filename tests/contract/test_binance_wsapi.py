@@ -6,7 +6,6 @@ What REST does with the same answers is in test_binance_wire.py.
 import asyncio
 import contextlib
 import hmac
-import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import WSMsgType, web
+from wirerig import KEY, SECRET, Streams, adapter, order, write_credentials, yes
 
-from ringfence.model.approved import Approved
-from ringfence.model.money import parse
-from ringfence.model.orders import OrderEvent, OrderType, Side, TimeInForce
 from ringfence.runtime.clock import SystemClock
-from ringfence.runtime.config import Venue
-from ringfence.venues.api import Accepted, NotSent, Refused, Unknown, VenueBalance
+from ringfence.venues.api import Accepted, NotSent, Refused, Unknown
 from ringfence.venues.binance.trading import BinanceTrading
 
-KEY, SECRET = "KEYVALUE-3f9a", "SECRETVALUE-77d1"
 WAIT_S = 10.0
 Asked = dict[str, Any]
 
@@ -85,30 +80,12 @@ class Server:
         return web.json_response({"serverTime": now_ms, "orderId": 29})
 
 
-class Listener:
-    def __init__(self) -> None:
-        self.streams: list[tuple[bool, str]] = []
-        self._told = asyncio.Event()
-
-    def on_order_event(self, symbol: str, event: OrderEvent) -> None: ...
-    def on_balances(self, balances: dict[str, VenueBalance]) -> None: ...
-    def on_stream(self, connected: bool, reason: str) -> None:
-        self.streams.append((connected, reason))
-        self._told.set()
-
-    async def until(self, connected: bool) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while not self.streams or self.streams[-1][0] is not connected:
-                self._told.clear()
-                await self._told.wait()
-
-
 class Fixture:
     def __init__(self, server: Server, venue: BinanceTrading, credentials: Path) -> None:
         self.server = server
         self.venue = venue
         self.credentials = credentials
-        self.listener = Listener()
+        self.listener = Streams()
 
 
 @contextlib.asynccontextmanager
@@ -120,36 +97,15 @@ async def connected(tmp_path: Path) -> AsyncIterator[Fixture]:
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = "{}:{}".format(*runner.addresses[0])
-    (tmp_path / "api-key").write_text(KEY)
-    (tmp_path / "api-secret").write_text(SECRET)
-    where = Venue(name="b", rest_url=f"http://{base}", stream_url=f"ws://{base}", ws_api_url=f"ws://{base}/ws-api/v3")
-    fixture = Fixture(server, BinanceTrading(where, SystemClock(), random.Random(1), tmp_path), tmp_path)
+    write_credentials(tmp_path)
+    fixture = Fixture(server, adapter("{}:{}".format(*runner.addresses[0]), tmp_path), tmp_path)
     try:
         await fixture.venue.start(fixture.listener)
-        await fixture.listener.until(connected=True)
+        await fixture.listener.until_it_is(connected=True)
         yield fixture
     finally:
         await fixture.venue.close()
         await runner.cleanup()
-
-
-def order(name: str = "rf-1-a", lifetime_s: float = 30) -> Approved:
-    return Approved(
-        client_order_id=name,
-        symbol="BTCUSDT",
-        side=Side.BUY,
-        type=OrderType.LIMIT,
-        time_in_force=TimeInForce.GTC,
-        quantity=parse("0.001"),
-        price=parse("50000"),
-        epoch=1,
-        deadline_ns=SystemClock().monotonic_ns() + int(lifetime_s * 1e9),
-    )
-
-
-def yes(_: Approved) -> None:
-    return None
 
 
 @pytest.mark.asyncio
@@ -220,12 +176,12 @@ async def test_what_was_under_way_when_the_connection_broke_is_unknown(tmp_path:
         fixture.server.refuses = True
         await fixture.server.sockets[-1].close()
         assert [type(found) for found in await asyncio.gather(*requests)] == [Unknown] * 6
-        await fixture.listener.until(connected=False)
+        await fixture.listener.until_it_is(connected=False)
         assert await fixture.venue.submit(order("rf-1-b"), yes) == Accepted("29")
         assert await fixture.venue.cancel("BTCUSDT", "rf-1-b") == Accepted("29")
         assert fixture.server.heads == ["POST /api/v3/order", "DELETE /api/v3/order"]
         fixture.server.refuses, fixture.server.answer = False, done
-        await fixture.listener.until(connected=True)
+        await fixture.listener.until_it_is(connected=True)
         assert await fixture.venue.submit(order("rf-1-c"), yes) == Accepted("28")
     assert len(fixture.server.asked) == 7
     assert len(fixture.server.heads) == 2
@@ -301,10 +257,10 @@ async def test_an_announced_end_makes_nothing_unknown(tmp_path: Path, why: str) 
         assert fixture.server.heads == ["DELETE /api/v3/order"]
         await fixture.server.say({"id": fixture.server.asked[0]["id"], "status": 200, "result": {"orderId": 7}})
         assert await request == Accepted("7")
-        await fixture.listener.until(connected=False)
+        await fixture.listener.until_it_is(connected=False)
         assert why in fixture.listener.streams[-1][1]
         fixture.server.answer = done
-        await fixture.listener.until(connected=True)
+        await fixture.listener.until_it_is(connected=True)
         assert await fixture.venue.submit(order("rf-1-b"), yes) == Accepted("28")
     assert fixture.server.asked[-1]["params"]["apiKey"] == ("NEWKEY" if why == "rotated" else KEY)
 
@@ -318,8 +274,8 @@ async def test_an_announced_end_waits_for_no_answer_for_long(tmp_path: Path) -> 
         await fixture.server.until(1)
         await fixture.server.say({"event": {"e": "serverShutdown", "E": 1}})
         assert isinstance(await request, Unknown)
-        await fixture.listener.until(connected=False)
-        await fixture.listener.until(connected=True)
+        await fixture.listener.until_it_is(connected=False)
+        await fixture.listener.until_it_is(connected=True)
 
 
 @pytest.mark.asyncio
