@@ -9,7 +9,7 @@ from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse
 from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import BookDiff, BookSnapshot, Refused, Unknown, VenueBalance
-from ringfence.venues.binance import codec, stream
+from ringfence.venues.binance import candles, codec, stream
 from ringfence.venues.binance.limits import NO_COUNTS, Counts, Kind, Limit
 from ringfence.venues.binance.request import Request, signed_message, signed_query
 from ringfence.venues.binance.signing import signer
@@ -212,6 +212,14 @@ def test_a_conditional_order_is_reported_with_its_trigger() -> None:
     assert report.group == "7"
     with pytest.raises(codec.ProtocolError, match="PAUSED"):
         codec.order_reports(body.replace(b'"NEW"', b'"PAUSED"'))
+
+
+@pytest.mark.parametrize("close", ['"rubbish"', '"1e5"', "[]", '""'])
+def test_a_candle_whose_price_cannot_be_read_makes_the_answer_unreadable(close: str) -> None:
+    good = '[0,"1","2","0.5","1.5","9"]'
+    assert candles.closes(f"[{good}]".encode()) == {0: parse("1.5")}
+    with pytest.raises(codec.ProtocolError):
+        candles.closes(f'[{good},[60000,"1","2","0.5",{close},"9"]]'.encode())
 
 
 def test_trades_come_oldest_first() -> None:

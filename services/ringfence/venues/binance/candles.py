@@ -24,4 +24,7 @@ def closes(body: bytes) -> dict[int, int]:
     found: list[list[int | str]] = codec.decoded(_CANDLES, body)
     if any(len(candle) <= _CLOSE or not isinstance(candle[0], int) for candle in found):
         raise codec.ProtocolError("unreadable answer: a candle without a time or a price")
-    return {int(candle[0]): codec.scaled(str(candle[_CLOSE])) for candle in found}
+    try:
+        return {int(candle[0]): codec.scaled(str(candle[_CLOSE])) for candle in found}
+    except ValueError as error:
+        raise codec.ProtocolError(f"unreadable answer: price of a candle: {error}") from None
