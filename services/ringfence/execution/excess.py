@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 
 from ringfence.execution.accounting import Live
-from ringfence.execution.caps import UNLIMITED
-from ringfence.execution.exposure import exposure
+from ringfence.execution.exposure import CORRELATION_UNKNOWN, exposure
 from ringfence.execution.gate import Gate
-from ringfence.execution.state import FOREIGN, Slot, Track
+from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.money import notional
 from ringfence.model.orders import Side
 
@@ -22,7 +21,7 @@ def excess(gate: Gate, lives: Mapping[str, Live]) -> tuple[list[Live], bool]:
     client id, oldest first.
 
     After a start neither prices, nor equities, nor the past are known at once: a limit that nobody can compute cancels
-    nothing.
+    nothing, and keeps no other from cancelling.
     """
     found: list[Live] = []
     complete = True
@@ -35,7 +34,7 @@ def excess(gate: Gate, lives: Mapping[str, Live]) -> tuple[list[Live], bool]:
             track = gate.tracks.get(live.order.track)
             if track is None or track.name == FOREIGN or live.cancel_wanted:
                 continue
-            if not live.slot.market.ask or not _measured(track, live.slot) or not _measured(gate.account, live.slot):
+            if not live.slot.market.last_ask or not _measured(track) or not _measured(gate.account):
                 complete = False
                 continue
             rival = lives.get(live.rival)
@@ -43,32 +42,32 @@ def excess(gate: Gate, lives: Mapping[str, Live]) -> tuple[list[Live], bool]:
             with ExitStack() as alone:
                 alone.enter_context(live.aside())
                 with instead:
-                    refused = _refused(gate, track, live)
-                if refused:
+                    reasons = _refused(gate, track, live)
+                if any(reason != CORRELATION_UNKNOWN for reason in reasons):
                     found.append(live)
                     gone.push(alone.pop_all())
+                elif reasons:
+                    complete = False
     return found, complete
 
 
-def _measured(owner: Track, slot: Slot) -> bool:
-    """Is its equity known, if a limit is a part of it, and has the venue told of the past, if one needs that?"""
-    if owner.caps.of_equity and not owner.equity:
-        return False
-    return owner.caps.correlation == UNLIMITED or bool(slot.market.correlations)
+def _measured(owner: Track) -> bool:
+    """Is its equity known, if a limit is a part of it?"""
+    return bool(owner.equity) or not owner.caps.of_equity
 
 
-def _refused(gate: Gate, track: Track, live: Live) -> bool:
-    """Would it be, if it were not there yet?"""
+def _refused(gate: Gate, track: Track, live: Live) -> set[str]:
+    """Why it would be, in codes, if it were not there yet."""
     order, slot, caps = live.order, live.slot, track.caps
     buying, leaves = order.side is Side.BUY, order.leaves
     taken, opposite = (slot.buys, -slot.position) if buying else (slot.sells, slot.position)
     if taken + leaves <= opposite:
-        return False
-    if leaves > caps.quantity or notional(order.price or slot.market.ask, leaves) > caps.value:
-        return True
+        return set()
+    if leaves > caps.quantity or notional(order.price or slot.market.last_ask, leaves) > caps.value:
+        return {"ORDER_TOO_LARGE"}
     if (slot.long if buying else slot.short) + leaves <= slot.worst:
-        return False
+        return set()
     broken: list[str] = []
     signed = leaves if buying else -leaves
     exposure(slot.market, track, gate.account, gate.markets.values(), slot, signed, broken)
-    return bool(broken)
+    return {reason.partition(" ")[0] for reason in broken}

@@ -12,6 +12,7 @@ from ringfence.execution.caps import UNLIMITED, Caps
 from ringfence.execution.state import Market, Slot, Track
 from ringfence.model.money import BPS, SCALE, text
 
+CORRELATION_UNKNOWN: Final = "CORRELATION_UNKNOWN"
 _HUNDRED: Final = 100 * SCALE
 _BPS_SCALE: Final = SCALE * BPS
 
@@ -98,7 +99,7 @@ def _correlated(who: str, caps: Caps, held: Iterable[Slot], market: Market, sign
         where = f"{who}symbol={market.symbol} with={other.symbol}"
         known = market.correlations.get(other.symbol)
         if known is None:
-            found.append(f"CORRELATION_UNKNOWN {where}")
+            found.append(f"{CORRELATION_UNKNOWN} {where}")
             continue
         alike = known if signed > 0 else -known
         worst = max(alike if one.long > 0 else 0, -alike if one.short > 0 else 0)

@@ -37,11 +37,16 @@ class History:
     async def run(self) -> None:
         """For ever. Nothing is asked for while no limit needs it."""
         while True:
-            if self._gate.account.caps.correlation == UNLIMITED:
-                await asyncio.sleep(1)
-            else:
+            if self.needed():
                 await self.round()
                 await asyncio.sleep(EVERY_S)
+            else:
+                await asyncio.sleep(1)
+
+    def needed(self) -> bool:
+        """A track may have the limit from its grant, where the account has it no more."""
+        owners = (self._gate.account, *self._gate.tracks.values())
+        return any(owner.caps.correlation != UNLIMITED for owner in owners)
 
     async def round(self) -> None:
         """Ask for what is old, and compute what follows from what is known; in a thread, since that takes a while."""

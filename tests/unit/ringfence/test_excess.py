@@ -121,6 +121,26 @@ def test_of_instruments_that_are_too_alike_the_newest_orders_go_once_that_is_kno
     assert [o.client_order_id for o in rig.manager.tick(WALL, MONO) if isinstance(o, Cancel)] == [name]
 
 
+@pytest.mark.parametrize("known", [{}, {OTHER: money("0.1")}])
+def test_a_past_that_nobody_knows_keeps_no_other_limit_from_cancelling(known: dict[str, int]) -> None:
+    """As of an instrument that is alone, or has not been listed for long."""
+    rig = Rig()
+    rig.tighten(position_correlation=money("0.7"))
+    rig.gate.markets[SYMBOL].correlations = known
+    name = rig.buy(1)
+    assert rig.cancels() == []
+    rig.tighten(position_correlation=money("0.7"), position_gross=money("9999"))
+    assert rig.cancels() == [name]
+
+
+def test_tightening_cancels_also_while_nobody_offers() -> None:
+    rig = Rig()
+    name = rig.buy(1)
+    rig.gate.markets[SYMBOL].quote(Quote(SYMBOL, 2, WALL, PRICE, LOT, 0, 0), MONO)
+    rig.tighten(position_gross=money("9999"))
+    assert rig.cancels() == [name]
+
+
 def test_what_cannot_be_judged_yet_is_cancelled_once_it_can() -> None:
     """A share of an equity that is not known is no limit to cancel by; nor is a value without a price."""
     rig = Rig()

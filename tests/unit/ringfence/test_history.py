@@ -1,11 +1,15 @@
 """What the gate learns of the past: only whole hours, again every hour, and for a day where the venue is silent."""
 
+import msgspec
 import pytest
 
+from gatebench.ordinary import LIMITS
 from ringfence.execution.correlation import HOUR_MS
 from ringfence.execution.gate import Gate
+from ringfence.execution.grants import allocate
 from ringfence.execution.history import HOURS, KEPT_NS, REFRESH_NS, History
 from ringfence.model.money import SCALE
+from ringfence.runtime.config import Allocation, Track
 from ringfence.runtime.guard import Guard
 from ringfence.venues.api import VenueError
 from ringfence.venues.paper.venue import PaperVenue
@@ -44,6 +48,18 @@ class Time:
 
     def boot_ns(self) -> int:
         return self.mono
+
+
+def test_the_past_is_needed_as_soon_as_any_owner_has_a_limit_by_it() -> None:
+    """A track keeps what it was granted with, where the account's own limit was taken away since."""
+    gate, time = Gate(Guard("s", {}, [], 0), (A, B)), Time()
+    history = History(Past(), gate, (A, B), time)
+    plain, limited = LIMITS, msgspec.structs.replace(LIMITS, position_correlation=SCALE // 2)
+    track = Track(name="stable", revision="r", stage="Live", weight=100, grant="g", key="k")
+    for spec, granted, needed in ((plain, plain, False), (limited, plain, True), (plain, limited, True)):
+        allocation = Allocation(epoch=1, tracks=(track,), limits=spec)
+        allocate(gate.tracks, gate.account, allocation, {"g": granted}, paper=False)
+        assert history.needed() is needed
 
 
 @pytest.mark.asyncio
