@@ -400,8 +400,7 @@ class Gate:
         if caps.ruled:
             allowed(intent, caps, wall, found)
             daily(intent, market, caps, mono, found)
-            if self.account.caps.fee_token_floor:
-                fees(caps, self.balances, found)
+            fees(caps, self.balances, found)
         if taking and caps.measured:
             participation(intent, market, slot, caps, mono, found)
 
@@ -410,7 +409,7 @@ class Gate:
     ) -> None:
         """All positions at worst case, and the cash that is left."""
         markets = self.markets.values()
-        floor = self.account.caps.balance_floor and track.caps.balance_floor
+        floor = track.caps.balance_floor
         gross = fits(market, track, self.account, markets, slot, signed)
         if gross < 0:
             exposure(market, track, self.account, markets, slot, signed, found)

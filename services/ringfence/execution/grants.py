@@ -158,8 +158,9 @@ def allocate(
         share = caps(allocation.limits, grant if isinstance(grant, Limits) else None, weight)
         if shared:
             share_counts(share, entry.name)
-        if paper:  # nobody tells it of the last 30 days
+        if paper:  # nobody tells it of the last 30 days, and its balances are nobody's
             share.correlation = UNLIMITED
+            share.balance_floor = share.fee_token_floor = 0
         _limit(track, share)
         barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"
         ungranted = "" if isinstance(grant, Limits) else f"GRANT_INVALID grant={entry.grant} reason={grant}"

@@ -453,6 +453,25 @@ class TestTwoRevisions:
             assert found.rules_sessions == ((50, 100), (200, 250))
             assert found.rules_blackouts == ((1, 2), (3, 4))
 
+    @pytest.mark.parametrize(
+        ("floors", "code"),
+        [
+            ({"account_balance_floor": money("100")}, "BALANCE_UNKNOWN"),
+            ({"account_fee_token": "BNB", "account_fee_token_floor": SCALE}, "BALANCE_UNKNOWN"),
+        ],
+    )
+    def test_a_floor_that_was_granted_holds_where_the_spec_has_it_no_more(
+        self, floors: dict[str, Any], code: str
+    ) -> None:
+        """Taking it away is loosening. Paper has no balances, and no floors."""
+        made = gate()
+        granted = msgspec.structs.replace(BASE, **floors)
+        for stage, expected in (("Live", [code]), ("Paper", [])):
+            track = Track(name="stable", revision="r", stage=stage, weight=100, grant="g", key="k")
+            allocation = Allocation(epoch=2, tracks=(track,), limits=BASE)
+            allocate(made.tracks, made.account, allocation, {"g": granted}, paper=stage == "Paper")
+            assert codes(made) == expected
+
     def test_what_one_does_not_limit_the_other_does(self) -> None:
         """Left out is not zero."""
         limited = msgspec.structs.replace(BASE, rules_types=("LIMIT",), position_net=5, account_fee_token="BNB")
