@@ -188,6 +188,27 @@ async def test_what_was_under_way_when_the_connection_broke_is_unknown(tmp_path:
 
 
 @pytest.mark.asyncio
+async def test_a_connection_that_owes_an_answer_for_long_holds_up_no_cancel(tmp_path: Path) -> None:
+    """It may be dead before anybody notices: what comes goes by REST until it has answered."""
+    async with connected(tmp_path) as fixture:
+        fixture.server.answer = lambda _: None
+        stuck = asyncio.create_task(fixture.venue.cancel("BTCUSDT", "rf-1-x"))
+        await fixture.server.until(1)
+        api = fixture.venue._rest.ws_api
+        assert api is not None
+        async with asyncio.timeout(WAIT_S):
+            while api.prompt:
+                await asyncio.sleep(0.05)
+        assert await fixture.venue.cancel("BTCUSDT", "rf-1-x") == Accepted("29")
+        assert fixture.server.heads == ["DELETE /api/v3/order"]
+        fixture.server.answer = done
+        await fixture.server.say(fixture.server.asked[0] | {"status": 200, "result": {"orderId": 28}})
+        assert await stuck == Accepted("28")
+        assert await fixture.venue.submit(order(), yes) == Accepted("28")
+    assert len(fixture.server.heads) == 1
+
+
+@pytest.mark.asyncio
 async def test_answers_find_their_requests_in_any_order(tmp_path: Path) -> None:
     """An answer is known by its number; one that nobody asked for is nobody's."""
     async with connected(tmp_path) as fixture:

@@ -28,7 +28,7 @@ class Request(msgspec.Struct, frozen=True):
     orders: int = 1
     """How many it places, where its kind is that."""
     ws_method: str = ""
-    """Its name in the WebSocket API, if it goes that way while that is connected; empty: always by REST."""
+    """Its name in the WebSocket API, if it goes that way while that can be used; empty: always by REST."""
 
     @property
     def query(self) -> str:

@@ -1,6 +1,6 @@
 """Requests to the venue: signs, spends the rate budget, sends once, says what is known afterwards.
 
-Over REST, and orders and cancels over the WebSocket API while that is connected.
+Over REST, and orders and cancels over the WebSocket API while that is connected and answers in time.
 
 Whether bytes have left decides what a failure means, so it is recorded at the one place where they leave.
 """
@@ -193,7 +193,7 @@ class Rest:
             await asyncio.sleep(found.ns / 1e9)
 
     async def _exchange(self, request: Request, before_write: Callable[[], None]) -> tuple[Answer, limits.Counts]:
-        if self.ws_api is None or not request.ws_method:
+        if self.ws_api is None or not self.ws_api.prompt or not request.ws_method:
             return await self._over_http(request, before_write)
         self.metrics.requests += 1
         reply = await self.ws_api.ask(lambda number: self._message(number, request), before_write)

@@ -12,6 +12,10 @@ TIMEOUT_S: Final = 10.0
 """The venue's own backend gives up after this long; waiting longer would teach nothing."""
 
 
+LATE_S: Final = 1.0
+"""An answer that takes longer is many times later than any: the connection may be dead, and nobody has noticed yet."""
+
+
 class WsApi:
     """One connection, from when requests may be sent on it to its end. Its owner reads it and hands in the answers."""
 
@@ -19,12 +23,19 @@ class WsApi:
         """``write`` hands a message to the socket before it waits for anything."""
         self._write = write
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._late: set[str] = set()
+        """Numbers of those that have waited for too long."""
         self._asked = 0
 
     @property
     def waiting(self) -> int:
         """Requests that have no answer yet."""
         return len(self._waiting)
+
+    @property
+    def prompt(self) -> bool:
+        """No answer is late. Else what is urgent, as the cancels of a stop, should go another way."""
+        return not self._late
 
     async def ask(self, compose: Callable[[str], str], before_write: Callable[[], None]) -> Reply:
         """Send the message that ``compose`` makes for its number, right after ``before_write``; its answer.
@@ -34,14 +45,18 @@ class WsApi:
         self._asked += 1
         number = str(self._asked)
         message = compose(number)
-        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
         self._waiting[number] = answer
+        late = loop.call_later(LATE_S, self._late.add, number)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 before_write()
                 await self._write(message)
                 return await answer
         finally:
+            late.cancel()
+            self._late.discard(number)
             del self._waiting[number]
 
     def answered(self, reply: Reply) -> None:
