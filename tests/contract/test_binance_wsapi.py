@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, web
 from wirerig import KEY, SECRET, Streams, adapter, order, write_credentials, yes
 
 from ringfence.runtime.clock import SystemClock
+from ringfence.runtime.serving import serving
 from ringfence.venues.api import Accepted, NotSent, Refused, Unknown
 from ringfence.venues.binance.trading import BinanceTrading
 
@@ -94,18 +95,15 @@ async def connected(tmp_path: Path) -> AsyncIterator[Fixture]:
     server = Server()
     application = web.Application()
     application.add_routes([web.get("/ws-api/v3", server.socket), web.route("*", "/{path:.*}", server.rest)])
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     write_credentials(tmp_path)
-    fixture = Fixture(server, adapter("{}:{}".format(*runner.addresses[0]), tmp_path), tmp_path)
-    try:
-        await fixture.venue.start(fixture.listener)
-        await fixture.listener.until_it_is(connected=True)
-        yield fixture
-    finally:
-        await fixture.venue.close()
-        await runner.cleanup()
+    async with serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1) as port:
+        fixture = Fixture(server, adapter(f"127.0.0.1:{port}", tmp_path), tmp_path)
+        try:
+            await fixture.venue.start(fixture.listener)
+            await fixture.listener.until_it_is(connected=True)
+            yield fixture
+        finally:
+            await fixture.venue.close()
 
 
 @pytest.mark.asyncio
