@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from operatorbench.reports import report
 from operatorbench.space import Space, eventually, system
 from ringfence.kube import resources
 from ringfence.kube.errors import NotFound
 from ringfence.runtime import config
 from ringfence.wire import tracks
-from ringfence.wire.tracks import REPORT_VERSION, TracksReport
+from ringfence.wire.tracks import TracksReport
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio, pytest.mark.timeout(240)]
 OLD, NEW = "ringfence.local/platform:test", "ringfence.local/platform:next"
@@ -65,25 +66,6 @@ class Cluster:
         address = request.transport.get_extra_info("sockname")[0] if request.transport is not None else ""
         found = self.reports.get(address)
         return web.Response(body=tracks.encode(found)) if found is not None else web.Response(status=503)
-
-
-def report(role: str, image: str) -> TracksReport:
-    return TracksReport(
-        version=REPORT_VERSION,
-        gate=role,
-        paper=role == "sim-paper",
-        pod=f"momentum-{role}-0",
-        build=image,
-        state="Active",
-        observed_ns=1,
-        epoch=1,
-        confirmed_ns=1,
-        stale="",
-        tracks=(),
-        handovers=(),
-        reconciled=True,
-        in_flight=0,
-    )
 
 
 @asynccontextmanager

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import yaml
 
+from operatorbench.reports import report
 from ringfence.model.money import parse
 from ringfence.runtime import config
-from ringfence.wire.tracks import REPORT_VERSION, TracksReport
+from ringfence.wire.tracks import TracksReport
 from ringfence_operator import interpret, progress, records
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster.apply import Ref
@@ -24,11 +25,8 @@ SPEC = Path(__file__).parents[2] / "golden" / "inputs" / "simulated-live.yaml"
 EMPTY = Seen(system={}, live={}, pods=(), switches=(), secrets={}, pod_monitors=False)
 
 
-def report(min_notional: str) -> TracksReport:
-    return TracksReport(
-        version=REPORT_VERSION, gate="g", paper=False, pod="p", build="b", state="Active", observed_ns=1, epoch=1,
-        confirmed_ns=1, stale="", tracks=(), handovers=(), min_notional=min_notional,
-    )  # fmt: skip
+def tells(min_notional: str) -> TracksReport:
+    return report("sim-execution", "b", min_notional=min_notional)
 
 
 def system(value_max: str, grant: str) -> TradingSystem:
@@ -54,8 +52,8 @@ def granted(value_max: str) -> tuple[str, Seen]:
 
 def test_the_smallest_order_is_the_largest_that_any_gate_tells() -> None:
     assert progress.min_notional(EMPTY) is None
-    assert progress.min_notional(replace(EMPTY, reports=(report(""),))) is None, "rules not known yet"
-    assert progress.min_notional(replace(EMPTY, reports=(report("5"), report("10"), report("")))) == parse("10")
+    assert progress.min_notional(replace(EMPTY, reports=(tells(""),))) is None, "rules not known yet"
+    assert progress.min_notional(replace(EMPTY, reports=(tells("5"), tells("10"), tells("")))) == parse("10")
 
 
 def test_limits_that_are_looser_than_the_grant_are_told_by_name() -> None:

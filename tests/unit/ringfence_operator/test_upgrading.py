@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import yaml
 
+from operatorbench.reports import report
 from ringfence.runtime import config
-from ringfence.wire.tracks import REPORT_VERSION, TracksReport
 from ringfence_operator import interpret, upgrading
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.cluster.apply import Ref, ref
@@ -45,26 +45,6 @@ def pod(role: str, image: str, **container: Any) -> Pod:
     return Pod(
         name=f"{name}-0", workload=name, service=service, image=image, ip="1", ready=found.ready, container=found
     )
-
-
-def report(role: str, image: str, **changes: Any) -> TracksReport:
-    found = TracksReport(
-        version=REPORT_VERSION,
-        gate=role,
-        paper=role == "sim-paper",
-        pod=f"momentum-{role}-0",
-        build=image,
-        state="Active",
-        observed_ns=1,
-        epoch=1,
-        confirmed_ns=1,
-        stale="",
-        tracks=(),
-        handovers=(),
-        reconciled=True,
-        in_flight=0,
-    )
-    return msgspec.structs.replace(found, **changes)
 
 
 def template(role: str, image: str) -> dict[str, Any]:
