@@ -10,11 +10,11 @@ from ringfence.model.instrument import Instrument
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import CREDENTIALS_DIR, Venue
 from ringfence.venues.api import Accepted, CancelOutcome, NotSent, OrderReport, Unknown, VenueBalance, VenueError
-from ringfence.venues.binance import codec
+from ringfence.venues.binance import candles, codec
 from ringfence.venues.binance.credentials import CredentialFiles
 from ringfence.venues.binance.limits import Kind
 from ringfence.venues.binance.offset import VenueClock
-from ringfence.venues.binance.request import Parameter, Request
+from ringfence.venues.binance.request import Request
 from ringfence.venues.binance.rest import LostError, NotWrittenError, Rest
 from ringfence.venues.cancelling import AT_MOST_S, Price
 
@@ -22,7 +22,6 @@ PATIENCE_NS: Final = 3_000_000_000
 SYNC_NS: Final = 30_000_000_000
 """How old the clock offset may become; a signed request asks for the time first."""
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -32,8 +31,6 @@ class _Ticker(msgspec.Struct, rename="camel"):
 
 
 _TICKER: Final = msgspec.json.Decoder(_Ticker)
-_CANDLES: Final = msgspec.json.Decoder(list[list[int | str]])
-"""Of each: when it opened, the first price, and more that is not read."""
 
 
 class BinanceCancelOnly:
@@ -80,13 +77,11 @@ class BinanceCancelOnly:
 
     async def price_at(self, symbol: str, ts: int) -> int:
         start = ts // 1_000_000
-        span: list[Parameter] = [("startTime", start), ("endTime", start + AT_MOST_S * 1000), ("limit", 1)]
-        named: list[Parameter] = [("symbol", symbol), ("interval", "1m"), *span]
-        request = Request("GET", "/api/v3/klines", named, Kind.QUERY, 2, signed=False)
-        found = _read(lambda body: codec.decoded(_CANDLES, body), await self._told(request))
-        if not found or len(found[0]) < 2:
+        request = candles.query(symbol, "1m", 1, (start, start + AT_MOST_S * 1000))
+        found = _read(candles.opening, await self._told(request))
+        if found is None:
             raise VenueError(f"{symbol}: no price of that time")
-        return _read(codec.scaled, str(found[0][1]))
+        return found
 
     async def _told(self, request: Request) -> bytes:
         try:
@@ -117,8 +112,8 @@ def _price(body: bytes) -> Price:
     return Price(codec.scaled(found.bid_price), codec.scaled(found.ask_price))
 
 
-def _read(decode: Callable[[S], T], said: S) -> T:
+def _read(decode: Callable[[bytes], T], body: bytes) -> T:
     try:
-        return decode(said)
+        return decode(body)
     except ValueError as error:  # a ProtocolError, or a number that is none
         raise VenueError(str(error)) from None
