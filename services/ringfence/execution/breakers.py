@@ -29,24 +29,25 @@ LATCH: Final = "breaker/"
 class Rule(msgspec.Struct, frozen=True):
     """How a breaker decides, and what it does."""
 
-    code: str
     severity: Severity
     confirm: int = 1
     """k: so many of the last ``of`` readings must find the condition; 1 of 1 is a hard breaker."""
     of: int = 1
+    code: str = ""
+    """Of those that a track may have: what a refusal begins with. An account's speaks as the guard's reason."""
 
 
 SOFT: Final = (3, 5)
 RULES: Final[dict[str, Rule]] = {
-    "loss-day": Rule("LOSS_DAY_REACHED", Severity.REDUCE_ONLY, *SOFT),
-    "drawdown": Rule("DRAWDOWN_HALT", Severity.HALT, *SOFT),
-    "position": Rule("POSITION_BREACH", Severity.CANCEL),
-    "checks": Rule("CHECK_FAILURES", Severity.REDUCE_ONLY, *SOFT),
-    "rejects": Rule("VENUE_REJECTS", Severity.HALT, *SOFT),
-    "connectivity": Rule("VENUE_DISCONNECTED", Severity.HALT, *SOFT),
-    "market-data": Rule("MARKET_DATA_LOST", Severity.REDUCE_ONLY, *SOFT),
-    "consecutive-losses": Rule("LOSSES_CONSECUTIVE", Severity.REDUCE_ONLY),
-    "repeated-executions": Rule("EXECUTIONS_REPEATED", Severity.REDUCE_ONLY),
+    "loss-day": Rule(Severity.REDUCE_ONLY, *SOFT),
+    "drawdown": Rule(Severity.HALT, *SOFT, code="DRAWDOWN_HALT"),
+    "position": Rule(Severity.CANCEL),
+    "checks": Rule(Severity.REDUCE_ONLY, *SOFT, code="CHECK_FAILURES"),
+    "rejects": Rule(Severity.HALT, *SOFT),
+    "connectivity": Rule(Severity.HALT, *SOFT),
+    "market-data": Rule(Severity.REDUCE_ONLY, *SOFT),
+    "consecutive-losses": Rule(Severity.REDUCE_ONLY, code="LOSSES_CONSECUTIVE"),
+    "repeated-executions": Rule(Severity.REDUCE_ONLY, code="EXECUTIONS_REPEATED"),
 }
 """Every breaker. Readings of another name are an error: a misspelt breaker would never open."""
 
@@ -96,8 +97,8 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refusal(self) -> str:
-        whose = f"track={self.track} " if self.track else ""
-        return f"{RULES[self.name].code} {whose}{self.evidence}"
+        """Of a track's new exposure."""
+        return f"{RULES[self.name].code} track={self.track} {self.evidence}"
 
 
 def _key(name: str, track: str, revision: str) -> str:
