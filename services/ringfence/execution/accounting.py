@@ -24,6 +24,7 @@ from ringfence.model.orders import (
     Order,
     OrderEvent,
     OrderState,
+    PendingCancel,
     Rejected,
     Side,
     Submitted,
@@ -77,6 +78,7 @@ class Live:
         """Monotonic time of the next query; 0 = none is due."""
         self.query_gap = QUERY_FIRST_NS
         self.cancel_wanted = False
+        """Its cancel was asked for, and is repeated until it is closed, whatever the venue has said and who asks."""
         self.cancel_again = 0
         self.closing = ids.is_closing(order.client_order_id)
         """The platform's own, by which Flatten closes a position."""
@@ -220,6 +222,7 @@ class Accounting:
             self.canceled_by_kill += 1
         live = self.live.get(order.client_order_id)
         if live is not None:
+            live.cancel_wanted = live.cancel_wanted or isinstance(event, PendingCancel)
             self._account(live)
         return outputs
 

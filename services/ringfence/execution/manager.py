@@ -203,7 +203,6 @@ class Manager(Outcomes):
 
     def _want_cancel(self, live: Live, reason: str, wall: int, mono: int) -> list[Output]:
         order = live.order
-        live.cancel_wanted = True
         live.cancel_again = mono + CANCEL_AGAIN_NS
         outputs: list[Output] = []
         if order.state is not OrderState.PENDING_CANCEL:
@@ -226,8 +225,6 @@ class Manager(Outcomes):
             elif not order.venue_order_id and not order.unknown:
                 reason = "the process ended before the venue answered"
                 outputs += self._fold(OutcomeUnknown(client_order_id=order.client_order_id, ts=wall, reason=reason))
-            if order.state is OrderState.PENDING_CANCEL:
-                live.cancel_wanted = True
             live.query_at = live.sent_mono = mono  # the process that sent it has ended by now
         return outputs
 

@@ -416,6 +416,20 @@ def test_an_unknown_replacement_is_settled_by_asking_for_both(done: bool) -> Non
     rig.same_after_replay()
 
 
+@pytest.mark.parametrize("answer", [None, api.NotSent("no room"), api.Refused(-1015, "Too many")])
+def test_a_cancel_that_was_asked_for_is_repeated_by_the_next_process_too(answer: api.CancelOutcome | None) -> None:
+    """Also where the venue has not taken it: by whomever it was asked, nobody has taken it back."""
+    rig = Rig()
+    name = rig.place(rig.intent(Side.BUY))
+    rig.keep(rig.manager.cancel_one(rig.manager.live[name], "by hand", WALL, MONO))
+    if answer is not None:
+        rig.keep(rig.manager.canceled(name, answer, WALL, MONO))
+        assert rig.state(name) == "ACCEPTED"
+    other = Rig(rig.journal)
+    other.keep(other.manager.recovered(WALL, MONO))
+    assert Cancel(SYMBOL, name) in other.keep(other.manager.tick(WALL, MONO))
+
+
 def test_a_process_that_died_in_a_replacement_asks_for_both() -> None:
     rig = Rig()
     old = rig.place(rig.intent(Side.BUY))
