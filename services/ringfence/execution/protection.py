@@ -149,7 +149,10 @@ class Protection:
     def allocated(self) -> None:
         """After each allocation, before anything is sent under it: what is open follows its revision, and what was
         counted of one is not held against the next on its track."""
-        began = [one for one in self._own() if one.revision and self._manager.trips.begins(one.name, one.revision)]
+        trips = self._manager.trips
+        known = set(trips.revisions.values())  # those change the track, before others begin on what they leave
+        tracks = sorted((one for one in self._own() if one.revision), key=lambda one: one.revision not in known)
+        began = [one for one in tracks if trips.begins(one.name, one.revision)]
         for track in began:
             self._note(NOTE_BEGAN, (track.name, track.revision))
         if began:

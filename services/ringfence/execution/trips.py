@@ -4,7 +4,7 @@ A round trip is a position from flat to flat (less than a lot) or through it; it
 fees. A win ends the streak. Executions repeat when orders of one track, in one instrument, on one side, are filled
 again and again (RTS 6 Article 15(3)). Both are rebuilt from the journal, so that no restart and no midnight forgets
 them; a person's acknowledgement of the track's breaker starts its count anew, and another revision on the track, which
-has lost nothing yet, starts both. Both are in the journal too.
+has lost nothing yet, starts both. Both are in the journal too. A revision that is promoted keeps its counts.
 """
 
 from collections import deque
@@ -91,13 +91,24 @@ class Trips:
 
     def begins(self, track: str, revision: str) -> bool:
         """A revision trades on this track. Returns whether that is news; the first one is taken to have done all that
-        the journal tells of its track."""
+        the journal tells of its track. What it has done on another track, from which it is promoted, comes with it."""
         before = self.revisions.get(track)
+        if before == revision:
+            return False
+        former = next((name for name, found in self.revisions.items() if found == revision), "")
         self.revisions[track] = revision
-        if before not in (None, revision):
+        if before is not None:
             self.forget_losses(track)
             self.forget_executions(track)
-        return before != revision
+        if former:
+            self._move(former, track)
+        return True
+
+    def _move(self, former: str, track: str) -> None:
+        self.streaks[track] = self.streaks.pop(former, 0)
+        for key in [key for key in self._times if key[0] == former]:
+            self._times[track, key[1], key[2]], self._last[track, key[1], key[2]] = self._times[key], self._last[key]
+        self.forget_executions(former)
 
     def tracks_of(self, whose: str) -> list[str]:
         """Where a revision trades; what is no revision that trades names a track."""

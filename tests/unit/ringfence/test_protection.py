@@ -200,6 +200,25 @@ def test_a_candidates_breaker_holds_its_revision_on_every_track_and_no_other_rev
     assert rig.gate.tracks["stable"].losses == ()
 
 
+@pytest.mark.parametrize("behind", ["first", "second"])
+def test_a_revision_takes_what_it_has_lost_along_when_it_is_promoted(tmp_path: Path, behind: str) -> None:
+    """Whether another candidate follows it at once or not: it is as near to its breaker as it was."""
+    rig = Rig(tmp_path / "j", stable="old", candidate="first")
+    trips = rig.manager.trips
+    trips.streaks |= {"candidate": 2, "stable": 1}
+    for number in range(4):
+        trips.execution("candidate", SYMBOL, Side.BUY, f"c{number}", WALL + number)
+        trips.execution("stable", SYMBOL, Side.SELL, f"s{number}", WALL + number)
+    rig.allocate(stable="first", candidate=behind)
+    assert (trips.streak("stable"), trips.streak("candidate")) == (2, 0)
+    assert trips.repeated("stable", 4, SECOND) == f"{SYMBOL} BUY"
+    assert trips.repeated("candidate", 1, SECOND) == ""
+    trips.execution("stable", SYMBOL, Side.BUY, "c3", WALL + 4)
+    assert trips.repeated("stable", 5, SECOND) == "", "a second fill of an order is no second execution"
+    replayed = rig.again(stable="first", candidate=behind).manager.trips
+    assert replayed.revisions == trips.revisions
+
+
 def test_a_breaker_of_the_account_holds_the_next_candidate_too(tmp_path: Path) -> None:
     rig = Rig(tmp_path / "j", candidate="first")
     rig.lose("candidate", "300")
