@@ -11,7 +11,6 @@ from ringfence.venues.binance.stream import Reply
 TIMEOUT_S: Final = 10.0
 """The venue's own backend gives up after this long; waiting longer would teach nothing."""
 
-
 LATE_S: Final = 1.0
 """An answer that takes longer is many times later than any: the connection may be dead, and nobody has noticed yet."""
 
