@@ -1,4 +1,4 @@
-"""A real API server for contract tests: etcd and kube-apiserver on loopback, without root, gone after the run."""
+"""What contract tests share: helm, and a real API server (etcd and kube-apiserver on loopback, without root)."""
 
 import os
 import time
@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 import localnode
+import manifests
 from operatorbench.space import Server, Space, account, kubeconfig_for, namespace_of
 
 
@@ -25,6 +26,17 @@ def api_server() -> Iterator[localnode.NodeInfo]:
         pytest.skip(f"NO API SERVER, nothing was judged: {error}")
     yield found
     localnode.down(name, purge=True)
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """The helm program. Where a cluster is required, it is required too."""
+    try:
+        return str(manifests.helm())
+    except manifests.HelmMissing as error:
+        if os.environ.get("RINGFENCE_REQUIRE_CLUSTER"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest_asyncio.fixture

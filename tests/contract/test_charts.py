@@ -1,7 +1,6 @@
 """The charts as Helm and an API server see them."""
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,17 +27,6 @@ CLUSTER_SCOPED = {
     *("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "PriorityClass"),
     *POLICY_KINDS,
 }
-
-
-@pytest.fixture(scope="module")
-def helm() -> str:
-    """The helm program. Where a cluster is required, it is required too."""
-    try:
-        return str(manifests.helm())
-    except manifests.HelmMissing as error:
-        if os.environ.get("RINGFENCE_REQUIRE_CLUSTER"):
-            raise
-        pytest.skip(str(error))
 
 
 def run(helm: str, *arguments: str) -> subprocess.CompletedProcess[str]:

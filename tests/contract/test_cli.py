@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import yaml
 
+from operatorbench.space import Server
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient
 from ringfence.kube.errors import AlreadyExists
@@ -28,15 +29,6 @@ NAMESPACE = "cli"
 SAMPLE = ROOT / "charts" / "trading-system" / "ci" / "simulator-values.yaml"
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio]
-
-
-class Server(Protocol):
-    """What the fixture ``api_server`` gives."""
-
-    @property
-    def kubeconfig(self) -> Path: ...
-    @property
-    def context(self) -> str: ...
 
 
 @dataclass(frozen=True)

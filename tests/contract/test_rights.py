@@ -7,12 +7,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import yaml
 
 import manifests
+from operatorbench.space import Server
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient
 from ringfence.kube.watch import watch
@@ -22,26 +23,6 @@ SAMPLE = ROOT / manifests.SYSTEM_CHART / "ci" / "simulator-values.yaml"
 RBAC = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.asyncio]
-
-
-class Server(Protocol):
-    """What the fixture ``api_server`` gives."""
-
-    @property
-    def kubeconfig(self) -> Path: ...
-    @property
-    def context(self) -> str: ...
-
-
-@pytest.fixture(scope="module")
-def helm() -> str:
-    """The helm program. Where a cluster is required, it is required too."""
-    try:
-        return str(manifests.helm())
-    except manifests.HelmMissing as error:
-        if os.environ.get("RINGFENCE_REQUIRE_CLUSTER"):
-            raise
-        pytest.skip(str(error))
 
 
 async def prepare(client: KubeClient, helm: str, namespace: str, operator_namespace: str, watched: str) -> None:
