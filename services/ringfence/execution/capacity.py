@@ -75,7 +75,7 @@ def starved(gate: Gate, track: Track) -> tuple[str, str]:
 
 def _positions(gate: Gate, track: Track, only: Market | None = None) -> Iterator[Room]:
     for market in [only] if only is not None else gate.markets.values():
-        if market.ask:
+        if market.last_ask:
             slot = track.slots.get(market.symbol)
             worst = slot.worst if slot is not None else 0
             yield Room(
@@ -83,14 +83,14 @@ def _positions(gate: Gate, track: Track, only: Market | None = None) -> Iterator
                 symbol=market.symbol,
                 share=track.caps.position,
                 account=gate.account.caps.position,
-                worst=notional(market.ask, worst),
-                others=notional(market.ask, market.worst - worst),
+                worst=notional(market.last_ask, worst),
+                others=notional(market.last_ask, market.worst - worst),
             )
 
 
 def _gross(gate: Gate, track: Track) -> Room:
     own = track.gross()
-    everything = sum(notional(market.ask, market.worst) for market in gate.markets.values())
+    everything = sum(notional(market.last_ask, market.worst) for market in gate.markets.values())
     return Room(
         limit=GROSS, share=track.caps.gross, account=gate.account.caps.gross, worst=own, others=everything - own
     )
@@ -122,9 +122,9 @@ def _alone(limit: str, share: int, account: int) -> Room:
 def _smallest(market: Market) -> int:
     """Value of the smallest order that the venue takes; 0 = not known."""
     rules = market.instrument
-    if rules is None or not market.ask:
+    if rules is None or not market.last_ask:
         return 0
-    return max(rules.notional_min, notional(market.ask, max(rules.quantity_min, rules.lot)))
+    return max(rules.notional_min, notional(market.last_ask, max(rules.quantity_min, rules.lot)))
 
 
 def _needed(room: Room, market: Market, value: int) -> int:

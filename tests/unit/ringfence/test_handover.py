@@ -314,6 +314,18 @@ def test_a_candidate_that_others_leave_nothing_is_starved_with_the_limits_name()
     assert capacity.starved(rig.gate, candidate) == ("", "")
 
 
+def test_what_others_hold_takes_up_room_also_while_nobody_offers() -> None:
+    """At the last ask, as the gate counts it."""
+    rig = Rig()
+    rig.allocate(BEFORE)
+    foreign = rig.gate.tracks[FOREIGN].slot(rig.gate.markets[SYMBOL])
+    foreign.position = money("1")
+    foreign.settle()
+    before = capacity.rooms(rig.gate, rig.gate.tracks["candidate"])
+    rig.quote(money("50000"), 0)
+    assert capacity.rooms(rig.gate, rig.gate.tracks["candidate"]) == before
+
+
 def test_what_a_track_holds_itself_does_not_starve_it() -> None:
     rig = trading()
     slot = rig.gate.tracks["candidate"].slots[SYMBOL]
