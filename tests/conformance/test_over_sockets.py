@@ -5,14 +5,18 @@ protocol: the words on the wire are those that the rows were given in virtual ti
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import msgspec
 import pytest
 import pytest_asyncio
 from answers import RAW
 from desk import Desk
-from simrig import SECOND, Client, is_report, trading, user_stream
+from simrig import SECOND, Client, UserStream, is_report, trading, user_stream
 
 from ringfence.model.money import parse, text
+from ringfence.model.orders import Updated
 from ringfence.simulator.orders import Prevention
+from ringfence.venues.binance.codec import order_report
+from ringfence.venues.binance.stream import OrderMessage, private_message
 
 pytestmark = pytest.mark.asyncio
 
@@ -64,9 +68,8 @@ def stands(document: dict[str, Any], status: str, executed: str, prevented: str)
     return f"{document[status]} {text(parse(document[executed]))}{taken_off}"
 
 
-@pytest.mark.parametrize(("mode", "quantity", "maker", "taker"), MODES)
-async def test_self_trade_prevention_by_mode(client: Client, mode: str, quantity: str, maker: str, taker: str) -> None:
-    """Our bid of 0.01 is the best one, and we sell into it: what answer, query and last report say of both."""
+async def meeting(client: Client, mode: str, quantity: str) -> tuple[dict[str, Any], UserStream]:
+    """We sell into our own best bid of 0.01. What the answer says, and what the stream told."""
     bid, ask = await client.best()
     _, book = await client.call("GET", "depth", {"symbol": "BTCUSDT", "limit": 5}, signed=False)
     await Client(client.sim, client.session, SECOND).order("BUY", None, book["asks"][0][1])
@@ -75,9 +78,28 @@ async def test_self_trade_prevention_by_mode(client: Client, mode: str, quantity
         assert placed["status"] == "NEW"
         chosen = {"newClientOrderId": "taker", "timeInForce": "IOC", "selfTradePreventionMode": mode}
         _, answer = await client.order("SELL", text(bid), quantity, **chosen)
-        assert stands(answer, "status", "executedQty", "preventedQuantity") == taker
         await client.order("BUY", await client.away("BUY"), "0.01", newClientOrderId="last")
         await stream.until(is_report("NEW", "last"))
+    return answer, stream
+
+
+async def test_the_adapter_reads_what_prevention_leaves_of_an_open_order(client: Client) -> None:
+    """The same by the stream and when it asks."""
+    _, stream = await meeting(client, "DECREMENT", "0.004")
+    told = [event for event in stream.events if event["e"] == "executionReport" and event["c"] == "maker"]
+    message = private_message(msgspec.json.encode({"event": told[-1]}), ts_recv=0)
+    assert isinstance(message, OrderMessage)
+    assert isinstance(message.event, Updated)
+    _, found = await client.call("GET", "order", {"symbol": "BTCUSDT", "origClientOrderId": "maker"})
+    asked = order_report(msgspec.json.encode(found))
+    assert message.event.quantity == asked.quantity == parse("0.006")
+
+
+@pytest.mark.parametrize(("mode", "quantity", "maker", "taker"), MODES)
+async def test_self_trade_prevention_by_mode(client: Client, mode: str, quantity: str, maker: str, taker: str) -> None:
+    """Our bid of 0.01 is the best one, and we sell into it: what answer, query and last report say of both."""
+    answer, stream = await meeting(client, mode, quantity)
+    assert stands(answer, "status", "executedQty", "preventedQuantity") == taker
     for name, expected in (("maker", maker), ("taker", taker)):
         _, found = await client.call("GET", "order", {"symbol": "BTCUSDT", "origClientOrderId": name})
         assert stands(found, "status", "executedQty", "preventedQuantity") == expected
