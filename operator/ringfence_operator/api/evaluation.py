@@ -12,13 +12,12 @@ from ringfence_operator.api.meta import (
     Flag,
     Instant,
     Kind,
-    Metadata,
-    Model,
     ObjectName,
     Percent,
     Spec,
     Status,
     Text,
+    Whole,
     Word,
     atomic_list,
     cel,
@@ -141,12 +140,9 @@ class EvaluationStatus(Status):
     """How the stage ended; empty while it goes on."""
 
 
-class Evaluation(Model):
+class Evaluation(Whole):
     """The whole object, as read."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    metadata: Metadata
     spec: EvaluationSpec
     status: EvaluationStatus = EvaluationStatus()
 

@@ -16,11 +16,10 @@ from ringfence_operator.api.meta import (
     Flag,
     Instant,
     Kind,
-    Metadata,
-    Model,
     Spec,
     Status,
     Text,
+    Whole,
     Word,
     cel,
     condition_column,
@@ -223,12 +222,9 @@ class KillSwitchStatus(Status):
     """Who engaged it, as far as the object's managedFields tell: the program that wrote it."""
 
 
-class KillSwitch(Model):
+class KillSwitch(Whole):
     """The whole object, as read. Use `severity` on the raw spec where a spec that cannot be parsed must still stop."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    metadata: Metadata
     spec: KillSwitchSpec = KillSwitchSpec()
     status: KillSwitchStatus = KillSwitchStatus()
 

@@ -240,6 +240,14 @@ class Metadata(Model):
     deletion_timestamp: str = ""
 
 
+class Whole(Model):
+    """A whole object, as read; its kind adds spec and status."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    metadata: Metadata
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of `kubectl get`; priority 1 shows only with -o wide."""

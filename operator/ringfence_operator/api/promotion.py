@@ -9,12 +9,11 @@ from ringfence_operator.api.meta import (
     Column,
     Instant,
     Kind,
-    Metadata,
-    Model,
     ObjectName,
     Spec,
     Status,
     Text,
+    Whole,
     cel,
     rule,
 )
@@ -74,12 +73,9 @@ class PromotionStatus(Status):
     """When that was found, RFC 3339."""
 
 
-class Promotion(Model):
+class Promotion(Whole):
     """The whole object, as read."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    metadata: Metadata
     spec: PromotionSpec
     status: PromotionStatus = PromotionStatus()
 

@@ -20,8 +20,6 @@ from ringfence_operator.api.meta import (
     Instant,
     Kind,
     Looser,
-    Metadata,
-    Model,
     ObjectName,
     Percent,
     PositiveAmount,
@@ -30,6 +28,7 @@ from ringfence_operator.api.meta import (
     Spec,
     Status,
     Text,
+    Whole,
     Word,
     cel,
     condition_column,
@@ -410,12 +409,9 @@ class TradingSystemStatus(Status):
     """Its workloads."""
 
 
-class TradingSystem(Model):
+class TradingSystem(Whole):
     """The whole object, as read."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    metadata: Metadata
     spec: TradingSystemSpec
     status: TradingSystemStatus = TradingSystemStatus()
 
