@@ -185,7 +185,7 @@ class Load:
             took = time.monotonic() - began  # sim-ok: as above
             if other is not None:
                 await other
-            used = {name_: now - cpu.get(name_, 0) for name_, now in rig.cpu_s().items()}
+            used_s = {process: now - cpu.get(process, 0) for process, now in rig.cpu_s().items()}
             pages = await rig.metrics("strategy"), await rig.metrics("http")
             memory.append(rig.memory_mb())
         await self.settle()
@@ -213,8 +213,8 @@ class Load:
                 one: (memory[0].get(one, 0), memory[len(memory) // 2].get(one, 0), memory[-1][one])
                 for one in memory[-1]
             },
-            cpu_percent={one: 100 * seconds_ / took for one, seconds_ in used.items()},
-            cpu_ms={one: 1e3 * seconds_ / max(1, accepted) for one, seconds_ in used.items()},
+            cpu_percent={process: 100 * busy / took for process, busy in used_s.items()},
+            cpu_ms={process: 1e3 * busy / max(1, accepted) for process, busy in used_s.items()},
         )
         self.phases.append(found)
         return found
