@@ -234,7 +234,6 @@ class AllocationKeeper:
         self.grants: dict[str, Limits | str] = {}
         self.confirmed_ns = 0
         """When the API server last said that this is the allocation, UTC nanoseconds; 0 = never."""
-        self.confirm_failures = 0
         self._confirmed_mono = 0
         self._held: dict[str, str] = {}
         self._client = client
@@ -264,7 +263,6 @@ class AllocationKeeper:
             except NotFound:
                 self.seen(None)
             except ApiError as error:
-                self.confirm_failures += 1
                 log.info("allocation not confirmed", reason=str(error))
             else:
                 if self.seen(found):

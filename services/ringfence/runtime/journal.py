@@ -84,7 +84,6 @@ class Journal:
         """Why the last write or sync failed; empty while the journal is sound."""
         self.sync_failed = False
         """What the kernel failed to write is gone from its cache: only a restart can tell what is on disk."""
-        self.appended = 0
         self.syncs = 0
         self.sync_ns_last = 0
         self.sync_ns_max = 0
@@ -235,7 +234,6 @@ class Journal:
             data += _packed(sequence, entry)
         self._write(data)
         self.sequence = sequence
-        self.appended += len(entries)
         for number, position in positions:
             self._indexed(number, position)
         return sequence

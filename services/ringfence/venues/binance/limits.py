@@ -166,7 +166,6 @@ class RateBudget:
         self._blocked_why = ""
         self._orders_blocked_ns = 0
         self._waf_ns = 0
-        self.refused_locally = 0
 
     def configure(self, weight: Limit | None, orders: Iterable[Limit]) -> None:
         """Take over the limits that the venue publishes; what has been counted stays where the interval does."""
@@ -183,7 +182,6 @@ class RateBudget:
         orders = orders if kind is Kind.ORDER else 0
         wait = self._closed(kind, weight, now_ns) or self._counted(orders, track, now_ns)
         if wait is not None:
-            self.refused_locally += 1
             return wait
         self._weight.pending += weight
         if orders:

@@ -96,7 +96,6 @@ class BinanceMarket:
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self.metrics = MarketMetrics()
-        self.rest_metrics = self._rest.metrics
 
     async def start(self, symbols: tuple[str, ...], listener: MarketListener) -> None:
         """Begin to connect; returns at once, the listener hears when the stream is up."""
