@@ -206,12 +206,19 @@ def test_without_prometheus_nothing_rises_and_stable_trades_on(system: Staged, o
 
 def without_prometheus(system: Staged, *facts: Callable[[Status], bool]) -> None:
     """Kill it, and bring it back: all that time the facts hold, and whoever is stable is filled."""
+    system.follow("the gate is open, whatever was before", is_trading, 60)
     system.scale_prometheus(0)
-    filled = stable_fills(system)
-    holds(system, LONGER_THAN_A_STAGE_S, *facts, lambda now: now["trading"] == "Active")
-    wait_for("stable to be filled", lambda: stable_fills(system) > filled or None, QUIET_MAX_S)
-    assert all(fact(system.status()) for fact in facts)
-    system.scale_prometheus(1)
+    try:
+        filled = stable_fills(system)
+        holds(system, LONGER_THAN_A_STAGE_S, *facts, is_trading)
+        wait_for("stable to be filled", lambda: stable_fills(system) > filled or None, QUIET_MAX_S)
+        assert all(fact(system.status()) for fact in facts)
+    finally:  # whatever comes after it is about evidence too
+        system.scale_prometheus(1)
+
+
+def is_trading(now: Status) -> bool:
+    return bool(now["trading"] == "Active")
 
 
 def stable_fills(system: Staged) -> int:
