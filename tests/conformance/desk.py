@@ -109,12 +109,13 @@ class Desk:
         return f"{outcome}: {await self.stands(order)}" if outcome == "Accepted" else outcome
 
     async def stands(self, *orders: Approved) -> str:
-        """State and filled quantity as the events tell them, once no more come; and that the venue says the same."""
+        """State, filled quantity and anomalies by the events, once no more come; and that the venue says the same."""
         await asyncio.sleep(1)
         told = []
         for order in orders:
-            folded = self.listener.folded(order)
-            told.append(f"{folded.state} {text(folded.filled)}")
+            anomalies: list[str] = []
+            folded = self.listener.folded(order, anomalies)
+            told.append(" ".join((folded.state, text(folded.filled), *anomalies)))
             report = await self.adapter.order(SYMBOL, order.client_order_id)
             if report is None or report.filled != folded.filled:
                 told.append(f"VENUE SAYS {report}")

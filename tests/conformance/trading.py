@@ -237,7 +237,7 @@ def _prevention(mode: str, *, reduce_only: bool = False, taking: str = "0.01") -
 
 
 async def _decremented(desk: Desk) -> str:
-    """No message says what was taken off an order that goes on: reconciliation closes ours when the venue's is full."""
+    """The rest that goes on is smaller from the venue's message on, so that its last fill closes ours too."""
     bid = desk.order(price=BID + STEP // 2, quantity="0.03")
     await desk.submit(bid)
     ask = desk.order(side=S, price=BID, force=F.IOC)
@@ -282,10 +282,11 @@ CHANGES: Final[tuple[tuple[str, str, Callable[[Desk], Awaitable[str]]], ...]] = 
     ("self-trade EXPIRE_MAKER", "EXPIRED 0, FILLED 0.01", _prevention("EXPIRE_MAKER")),
     ("self-trade EXPIRE_BOTH", "EXPIRED 0, EXPIRED 0", _prevention("EXPIRE_BOTH")),
     ("self-trade DECREMENT, as large: both end", "EXPIRED 0, EXPIRED 0", _prevention("DECREMENT")),
-    ("self-trade DECREMENT, the taker is larger", "EXPIRED 0, PARTIALLY_FILLED 0.02",
+    ("self-trade DECREMENT, the taker is larger", "EXPIRED 0, FILLED 0.02 UNASKED_UPDATE quantity=2000000",
      _prevention("DECREMENT", taking="0.03")),
     ("self-trade DECREMENT, the maker is larger: what is left of it fills",
-     "ACCEPTED 0, EXPIRED 0; then PARTIALLY_FILLED 0.02, and the venue says FILLED", _decremented),
+     ("ACCEPTED 0 UNASKED_UPDATE quantity=2000000, EXPIRED 0; "
+      "then FILLED 0.02 UNASKED_UPDATE quantity=2000000, and the venue says FILLED"), _decremented),
     ("self-trade NONE", "FILLED 0.01, FILLED 0.01", _prevention("NONE")),
     ("self-trade TRANSFER", "400 -2010; ACCEPTED 0", _prevention("TRANSFER")),
 )  # fmt: skip

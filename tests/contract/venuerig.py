@@ -83,7 +83,8 @@ class Listener:
         await self.until(lambda: self.folded(order).closed)
         return self.folded(order)
 
-    def folded(self, order: Approved) -> Order:
+    def folded(self, order: Approved, anomalies: list[str] | None = None) -> Order:
+        """The order as its events make it. Raises ValueError for an anomaly, unless there is a list for them."""
         folded = Order(
             Initialized(
                 client_order_id=order.client_order_id,
@@ -101,8 +102,10 @@ class Listener:
         folded.apply(Submitted(client_order_id=order.client_order_id, ts=0))
         for event in self.of(order.client_order_id):
             anomaly = folded.apply(event)
-            if anomaly is not None:
+            if anomaly is not None and anomalies is None:
                 raise ValueError(anomaly)
+            if anomaly is not None and anomalies is not None:
+                anomalies.append(anomaly)
         return folded
 
 
