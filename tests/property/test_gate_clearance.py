@@ -53,6 +53,8 @@ limits = st.fixed_dictionaries(
         "position_concentration_percent": maybe(1, 100),
         "position_sector_percent": maybe(1, 100),
         "position_correlation": maybe(0, 1),
+        "position_value_at_risk": maybe(1, 1000),
+        "position_expected_shortfall_percent": maybe(1, 10),
         "loss_day": st.sampled_from(["0", "100", "1000000"]).map(money),
         "loss_week": maybe(1, 1000),
         "market_volatility_halt_bps": maybe(0, 200),

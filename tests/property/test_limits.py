@@ -29,7 +29,6 @@ limits = st.builds(
     position_leverage=st.one_of(st.none(), st.integers(1, 30).map(lambda n: n * SCALE // 10)),
     position_concentration_percent=st.one_of(st.none(), st.integers(1, 100).map(lambda n: n * SCALE)),
     position_sector_percent=st.one_of(st.none(), st.integers(1, 100).map(lambda n: n * SCALE)),
-    position_correlation=st.sampled_from((None, SCALE // 2)),
     position_sectors=st.sampled_from(({}, {"A": "one", "B": "one"}, {"A": "one"})),
     loss_day=st.just(SCALE),
     market_quote_stale_ms=st.just(1),

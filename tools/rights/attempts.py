@@ -264,6 +264,7 @@ def loosening() -> Iterator[Attempt]:
     yield Attempt("divide instruments into sectors", "dave", live, sectors, "loosening limits.position.sectors")
     yield Attempt("divide instruments into sectors with the verb", "bob", live, sectors)
     yield Attempt("limit correlation", "dave", live, limited("position", correlation="0.7"))
+    yield Attempt("limit value at risk", "dave", live, limited("position", valueAtRisk="300"))
     yield Attempt("restrict an instrument", "dave", live, limited("rules", restricted=["BTCUSDT"]))
     yield Attempt("take an instrument off the restricted list", "dave", tight, limited("rules", restricted=["AUSDT"]),
                   "loosening limits.rules.restricted")  # fmt: skip

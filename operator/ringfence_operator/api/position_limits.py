@@ -157,6 +157,62 @@ class PositionLimits(Spec):
     on the same side, or on the other one where they move against each other. So hedges pass. It is that of hourly
     returns over 30 days, as the venue tells prices; with fewer than 20 in common it is unknown, and nothing may be
     opened beside another position. Paper has no account to ask by and does not judge it."""
+    value_at_risk: Annotated[
+        PositiveAmount | None,
+        _HIGHER,
+        Limit(
+            "currency",
+            "track, account",
+            "VALUE_AT_RISK_EXCEEDED, VALUE_AT_RISK_UNKNOWN",
+            "track=stable worst=310 limit=300",
+            scales=_BY_WEIGHT,
+            soft=True,
+        ),
+    ] = None
+    """Largest value at risk of all positions together: what a day's loss stays below with a confidence of 99 %, in
+    spec.currency, above 0. Returns are taken as normal, without a mean: 2.3263 standard deviations, from volatilities
+    and correlations of the venue's hourly returns over 30 days, times the root of 24. So hedges that are held count as
+    such, and of orders it counts what is worse, that they execute or that they do not. Of an instrument with fewer than
+    20 returns, or a pair with fewer in common, it is unknown, and nothing may be opened. Paper has no account to ask by
+    and does not judge it."""
+    value_at_risk_percent: Annotated[
+        PositivePercent | None,
+        _HIGHER,
+        Limit(
+            "% of allocated equity",
+            "track, account",
+            "VALUE_AT_RISK_EXCEEDED, VALUE_AT_RISK_UNKNOWN",
+            "worst=310 limit=300 equity=10000",
+            soft=True,
+        ),
+    ] = None
+    """The same as a share of the allocated equity, percent, above 0 and at most 100."""
+    expected_shortfall: Annotated[
+        PositiveAmount | None,
+        _HIGHER,
+        Limit(
+            "currency",
+            "track, account",
+            "EXPECTED_SHORTFALL_EXCEEDED, VALUE_AT_RISK_UNKNOWN",
+            "track=stable worst=310 limit=300",
+            scales=_BY_WEIGHT,
+            soft=True,
+        ),
+    ] = None
+    """Largest expected shortfall of all positions together: the mean of the one percent of days that lose more than the
+    value at risk, in spec.currency, above 0. Computed as that is, with 2.6652 standard deviations."""
+    expected_shortfall_percent: Annotated[
+        PositivePercent | None,
+        _HIGHER,
+        Limit(
+            "% of allocated equity",
+            "track, account",
+            "EXPECTED_SHORTFALL_EXCEEDED, VALUE_AT_RISK_UNKNOWN",
+            "worst=310 limit=300 equity=10000",
+            soft=True,
+        ),
+    ] = None
+    """The same as a share of the allocated equity, percent, above 0 and at most 100."""
     sectors: Annotated[
         Annotated[Mapping[str, Annotated[str, Field(pattern=LABEL_PATTERN, max_length=63)]], Field(max_length=32)],
         Looser.WHEN_CHANGED,

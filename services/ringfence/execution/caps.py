@@ -124,6 +124,8 @@ class Caps:
         "sectors",
         "sessions",
         "settle_ns",
+        "shortfall",
+        "shortfall_percent",
         "slippage_bps",
         "static_bps",
         "stop_distance_bps",
@@ -131,6 +133,8 @@ class Caps:
         "times",
         "types",
         "value",
+        "value_at_risk",
+        "value_at_risk_percent",
         "volatility_bps",
         "volume_day",
         "working",
@@ -163,6 +167,10 @@ class Caps:
         self.concentration = _or_unlimited(limits.position_concentration_percent)
         self.correlation = _or_unlimited(limits.position_correlation)
         """Scaled by 1e-8."""
+        self.value_at_risk = _or_unlimited(limits.position_value_at_risk)
+        self.value_at_risk_percent = _or_unlimited(limits.position_value_at_risk_percent)
+        self.shortfall = _or_unlimited(limits.position_expected_shortfall)
+        self.shortfall_percent = _or_unlimited(limits.position_expected_shortfall_percent)
         self.sector = _or_unlimited(limits.position_sector_percent)
         self.sectors = limits.position_sectors
         """By symbol."""
@@ -184,8 +192,9 @@ class Caps:
             self.restricted
             or self.blackouts
             or (self.types, self.times, self.sessions) != (None, None, None)
-            or min(self.volume_day, self.correlation) != UNLIMITED
+            or self.volume_day != UNLIMITED
             or self.fee_token_floor
+            or self.of_past
         )
         """There is something to look at that most systems do not have."""
 
@@ -202,7 +211,24 @@ class Caps:
     @property
     def of_equity(self) -> bool:
         """Is one of the limits a part of the equity?"""
-        return min(self.leverage, self.concentration, self.sector) != UNLIMITED
+        shares = (self.leverage, self.concentration, self.sector, self.value_at_risk_percent, self.shortfall_percent)
+        return min(shares) != UNLIMITED
+
+    @property
+    def of_risk(self) -> bool:
+        """Is one of the limits a value at risk or an expected shortfall?"""
+        risks = (self.value_at_risk, self.value_at_risk_percent, self.shortfall, self.shortfall_percent)
+        return min(risks) != UNLIMITED
+
+    @property
+    def of_past(self) -> bool:
+        """Does one of the limits need to know how instruments have moved?"""
+        return self.correlation != UNLIMITED or self.of_risk
+
+    def forget_past(self) -> None:
+        """Where nobody tells of it."""
+        self.correlation = UNLIMITED
+        self.value_at_risk = self.value_at_risk_percent = self.shortfall = self.shortfall_percent = UNLIMITED
 
     def sector_of(self, symbol: str) -> str:
         """Instruments that nobody has put into a sector are one: what is not known is no diversification."""

@@ -1,4 +1,5 @@
-"""How alike instruments have moved: correlations of their hourly returns. Pure; too slow for the order path.
+"""How much instruments have moved, and how alike: volatilities and correlations of hourly returns. Pure; too slow for
+the order path.
 
 Only returns over the same hours are compared: an hour that one of them did not trade in says nothing of both.
 """
@@ -13,7 +14,15 @@ from ringfence.model.money import SCALE
 
 HOUR_MS: Final = 3_600_000
 LEAST: Final = 20
-"""Returns in common below which a correlation is not known (F17)."""
+"""Returns, of a pair in common, below which nothing is known (F17)."""
+
+
+def volatilities(closes: Mapping[str, Mapping[int, int]]) -> dict[str, int]:
+    """Standard deviations of a day's returns, scaled by 1e-8, rounded up; unknown ones are left out, as are those of
+    prices that did not move at all. ``closes``: as of `correlations`."""
+    returns = {symbol: list(_returns(found).values()) for symbol, found in closes.items()}
+    days = {s: statistics.stdev(found) * math.sqrt(24) for s, found in returns.items() if len(found) >= LEAST}
+    return {symbol: math.ceil(day * SCALE) for symbol, day in days.items() if day > 0}
 
 
 def correlations(closes: Mapping[str, Mapping[int, int]]) -> dict[str, dict[str, int]]:

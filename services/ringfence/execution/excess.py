@@ -2,15 +2,16 @@
 
 Newest first, each order is held against the position limits as if it came now, after all others that stay. So as few
 go as must, and whatever limit of positions the gate has holds here too. What is being cancelled already counts as
-gone, else one order too many would cancel all; what only reduces, or makes no worst case larger, stays.
+gone, else one order too many would cancel all; what only reduces, or takes up nothing more, stays.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 
 from ringfence.execution.accounting import Live
-from ringfence.execution.exposure import CORRELATION_UNKNOWN, exposure
+from ringfence.execution.exposure import exposure
 from ringfence.execution.gate import Gate
+from ringfence.execution.portfolio import UNKNOWN, portfolio
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.money import notional
 from ringfence.model.orders import Side
@@ -43,7 +44,7 @@ def excess(gate: Gate, lives: Mapping[str, Live]) -> tuple[list[Live], bool]:
                 alone.enter_context(live.aside())
                 with instead:
                     reasons = _refused(gate, track, live)
-                if any(reason != CORRELATION_UNKNOWN for reason in reasons):
+                if reasons - UNKNOWN:
                     found.append(live)
                     gone.push(alone.pop_all())
                 elif reasons:
@@ -65,9 +66,11 @@ def _refused(gate: Gate, track: Track, live: Live) -> set[str]:
         return set()
     if leaves > caps.quantity or notional(order.price or slot.market.last_ask, leaves) > caps.value:
         return {"ORDER_TOO_LARGE"}
-    if (slot.long if buying else slot.short) + leaves <= slot.worst:
-        return set()
     broken: list[str] = []
     signed = leaves if buying else -leaves
-    exposure(slot.market, track, gate.account, gate.markets.values(), slot, signed, broken)
+    markets = gate.markets.values()
+    if (slot.long if buying else slot.short) + leaves > slot.worst:
+        exposure(slot.market, track, gate.account, markets, slot, signed, broken)
+    if caps.of_past:
+        portfolio(slot.market, track, gate.account, markets, signed, broken)
     return {reason.partition(" ")[0] for reason in broken}

@@ -12,7 +12,6 @@ from ringfence.execution.caps import UNLIMITED, Caps
 from ringfence.execution.state import Market, Slot, Track
 from ringfence.model.money import BPS, SCALE, text
 
-CORRELATION_UNKNOWN: Final = "CORRELATION_UNKNOWN"
 _HUNDRED: Final = 100 * SCALE
 _BPS_SCALE: Final = SCALE * BPS
 
@@ -45,9 +44,6 @@ def exposure(
     everyone = [(one, one) for one in markets]
     everything = _totals(account.caps, everyone, market, signed, value - before, opens=not market.worst)
     _owner("", account.caps, account.equity, market.symbol, total, everything, found)
-    if track.caps.correlation != UNLIMITED:  # never looser than the account's
-        _correlated(f"track={track.name} ", track.caps, track.slots.values(), market, signed, found)
-        _correlated("", account.caps, [one for other in markets for one in other.slots], market, signed, found)
 
 
 def _totals(
@@ -90,36 +86,11 @@ def _owner(who: str, caps: Caps, equity: int, symbol: str, value: int, totals: T
         found.append(f"SECTOR_EXCEEDED {who}{told}")
 
 
-def _correlated(who: str, caps: Caps, held: Iterable[Slot], market: Market, signed: int, found: list[str]) -> None:
-    """Is anything held or ordered that bears the same risk (F17)? What offsets it is welcome."""
-    for one in held:
-        other = one.market
-        if other is market or _dust(one):
-            continue
-        where = f"{who}symbol={market.symbol} with={other.symbol}"
-        known = market.correlations.get(other.symbol)
-        if known is None:
-            found.append(f"{CORRELATION_UNKNOWN} {where}")
-            continue
-        alike = known if signed > 0 else -known
-        worst = max(alike if one.long > 0 else 0, -alike if one.short > 0 else 0)
-        if worst > caps.correlation:
-            found.append(f"CORRELATION_EXCEEDED {where} correlation={text(worst)} limit={text(caps.correlation)}")
-
-
-def _dust(slot: Slot) -> bool:
-    """What fees leave, and the venue takes no order for, is no position."""
-    rules = slot.market.instrument
-    return not slot.worst or (rules is not None and slot.worst < max(rules.lot, rules.quantity_min))
-
-
 def fits(market: Market, track: Track, account: Track, markets: Iterable[Market], slot: Slot, signed: int) -> int:
     """The account's gross value after the order if it is obviously within every limit here; -1 = look closely.
 
     No value or net position is larger than the gross of all, so a gross below the tightest limit is below each.
     """
-    if track.caps.correlation != UNLIMITED:
-        return -1
     long, short = (slot.long + signed, slot.short) if signed > 0 else (slot.long, slot.short - signed)
     grown = ((long if long > short else short) - slot.worst) * market.last_ask
     gross = grown

@@ -19,6 +19,7 @@ from ringfence.execution.clearance import Clearance, taking_price
 from ringfence.execution.collars import collars, triggers
 from ringfence.execution.conditions import allowed, calm, daily, fees, participation
 from ringfence.execution.exposure import cash, exposure, fits
+from ringfence.execution.portfolio import portfolio
 from ringfence.execution.slippage import slippage, walk
 from ringfence.execution.state import Market, Slot, Track
 from ringfence.model.approved import Approved
@@ -165,6 +166,8 @@ class Gate:
         self._standing(intent, market, track, reducing, found)
         if not reducing:
             self._conditions(intent, market, track, slot, taking, wall, mono, found)
+            if track.caps.of_past:
+                portfolio(market, track, self.account, self.markets.values(), signed, found)
         if after > slot.worst:
             self._exposure(intent, market, track, slot, signed, found)
         return found

@@ -97,10 +97,11 @@ def unbind(found: Caps) -> None:
     """Tracks on paper share no account: each has all of the limits, and none takes any away from another."""
     found.quantity = found.value = found.working = found.loss = UNLIMITED
     found.position = found.gross = found.net = found.open_positions = UNLIMITED
-    found.leverage = found.concentration = found.sector = found.correlation = UNLIMITED
+    found.leverage = found.concentration = found.sector = UNLIMITED
     found.participation = found.volume_day = UNLIMITED
     found.rate, found.message_ns = UNLIMITED, 0
     found.balance_floor = found.fee_token_floor = 0
+    found.forget_past()
 
 
 def share_counts(found: Caps, name: str) -> None:
@@ -159,7 +160,7 @@ def allocate(
         if shared:
             share_counts(share, entry.name)
         if paper:  # nobody tells it of the last 30 days, and its balances are nobody's
-            share.correlation = UNLIMITED
+            share.forget_past()
             share.balance_floor = share.fee_token_floor = 0
         _limit(track, share)
         barred = "" if entry.name in trading else f"TRACK_NOT_ALLOWED track={entry.name} stage={entry.stage}"

@@ -5,8 +5,7 @@ from typing import Final
 
 import structlog
 
-from ringfence.execution.caps import UNLIMITED
-from ringfence.execution.correlation import HOUR_MS, correlations
+from ringfence.execution.correlation import HOUR_MS, correlations, volatilities
 from ringfence.execution.gate import Gate
 from ringfence.runtime.clock import Clock
 from ringfence.venues.api import TradingVenue, VenueError
@@ -46,7 +45,7 @@ class History:
     def needed(self) -> bool:
         """A track may have the limit from its grant, where the account has it no more."""
         owners = (self._gate.account, *self._gate.tracks.values())
-        return any(owner.caps.correlation != UNLIMITED for owner in owners)
+        return any(owner.caps.of_past for owner in owners)
 
     async def round(self) -> None:
         """Ask for what is old, and compute what follows from what is known; in a thread, since that takes a while."""
@@ -56,9 +55,11 @@ class History:
                 await self._ask(symbol)
         mono = self._clock.monotonic_ns()
         known = {symbol: self._closes[symbol] for symbol, told in self._told.items() if mono - told < KEPT_NS}
-        found = await asyncio.to_thread(correlations, known)
+        moved = await asyncio.to_thread(volatilities, known)
+        alike = await asyncio.to_thread(correlations, known)
         for symbol, market in self._gate.markets.items():
-            market.correlations = found.get(symbol, {})
+            market.volatility = moved.get(symbol, 0)
+            market.correlations = alike.get(symbol, {})
 
     async def _ask(self, symbol: str) -> None:
         try:

@@ -64,6 +64,7 @@ class Market:
         "unknown",
         "unusable",
         "usable_until",
+        "volatility",
         "worst",
     )
 
@@ -105,6 +106,8 @@ class Market:
         self.tape = Tape()
         self.correlations: Mapping[str, int] = {}
         """Of its returns with those of other instruments, scaled; what is not there is not known."""
+        self.volatility = 0
+        """Of a day's returns, scaled; 0 = not known."""
 
     def quote(self, quote: Quote, mono: int) -> None:
         self.bid = quote.bid

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from ringfence.execution.caps import UNLIMITED
 from ringfence.execution.gate import Gate
 from ringfence.execution.losses import LossLedger
+from ringfence.execution.portfolio import worst_value_at_risk
 from ringfence.execution.state import FOREIGN, Market, Slot, Track
+from ringfence.execution.value_at_risk import UnknownRiskError, expected_shortfall
 from ringfence.model.money import SCALE
 
 
@@ -45,6 +47,8 @@ def _owner(
     long = sum(one.long * market.last_ask // SCALE for market, one in held)
     short = sum(one.short * market.last_ask // SCALE for market, one in held)
     gross, largest = sum(values), max(values, default=0)
+    at_risk = _at_risk(held) if caps.of_risk else 0
+    shortfall = expected_shortfall(at_risk)
     for field, used, limit in (
         ("order_working_orders", track.working, caps.working),
         ("position_per_instrument", largest, caps.position),
@@ -53,6 +57,10 @@ def _owner(
         ("position_leverage", gross * SCALE, _of(caps.leverage, equity)),
         ("position_concentration_percent", largest * 100 * SCALE, _of(caps.concentration, equity)),
         ("position_sector_percent", max(sectors.values(), default=0) * 100 * SCALE, _of(caps.sector, equity)),
+        ("position_value_at_risk", at_risk, caps.value_at_risk),
+        ("position_value_at_risk_percent", at_risk * 100 * SCALE, _of(caps.value_at_risk_percent, equity)),
+        ("position_expected_shortfall", shortfall, caps.shortfall),
+        ("position_expected_shortfall_percent", shortfall * 100 * SCALE, _of(caps.shortfall_percent, equity)),
         ("loss_day", lost.loss("day"), limits.loss_day),
         ("loss_week", lost.loss("week"), limits.loss_week),
         ("loss_month", lost.loss("month"), limits.loss_month),
@@ -66,6 +74,14 @@ def _owner(
         if limit is not None and limit < UNLIMITED:
             share = max(0, used) / limit if limit > 0 else float("inf") if used > 0 else 0.0
             yield Usage(field, track.name, share, used > 0 and share * 100 >= limits.soft_percent)
+
+
+def _at_risk(held: Sequence[tuple[Market, Market | Slot]]) -> int:
+    """What is not known is no small risk."""
+    try:
+        return worst_value_at_risk(held)
+    except UnknownRiskError:
+        return UNLIMITED
 
 
 def _of(ratio: int, equity: int) -> int:

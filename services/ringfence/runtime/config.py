@@ -306,6 +306,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     position_concentration_percent: int | None = None
     position_sector_percent: int | None = None
     position_correlation: int | None = None
+    position_value_at_risk: int | None = None
+    position_value_at_risk_percent: int | None = None
+    position_expected_shortfall: int | None = None
+    position_expected_shortfall_percent: int | None = None
     position_sectors: dict[str, str] = {}
     """By symbol; what is not named is in the sector "unknown"."""
     loss_day: int
@@ -353,6 +357,8 @@ SCALED_LIMITS: Final = frozenset(
         "position_per_instrument",
         "position_gross",
         "position_net",
+        "position_value_at_risk",
+        "position_expected_shortfall",
         "loss_day",
         "loss_week",
         "loss_month",

@@ -1,13 +1,15 @@
-"""Correlations of hourly returns: against another formula, on common hours only, unknown where there is little."""
+"""Correlations and volatilities of hourly returns: against other formulas, on common hours, unknown where there is
+little."""
 
 import math
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.execution.correlation import HOUR_MS, LEAST, correlations
+from ringfence.execution.correlation import HOUR_MS, LEAST, correlations, volatilities
 from ringfence.model.money import SCALE
 
 
@@ -56,9 +58,20 @@ def test_the_same_market_is_one_and_its_inverse_minus_one() -> None:
 @pytest.mark.parametrize(("hours", "known"), [(LEAST, False), (LEAST + 1, True)])
 def test_too_few_returns_in_common_are_not_known(hours: int, known: bool) -> None:
     assert ("B" in correlations({"A": walk(1, 100), "B": walk(2, hours)})["A"]) is known
+    assert ("B" in volatilities({"B": walk(2, hours)})) is known
 
 
 def test_a_price_that_stands_still_or_is_none_is_not_known() -> None:
     still = dict.fromkeys(walk(1, 100), SCALE)
     assert correlations({"A": walk(1, 100), "B": still, "C": dict.fromkeys(still, 0)}) == {"A": {}, "B": {}, "C": {}}
     assert correlations({}) == {}
+    assert volatilities({"B": still, "C": dict.fromkeys(still, 0)}) == {}
+
+
+def test_volatility_is_a_days_from_the_hours_that_follow_each_other() -> None:
+    """With Bessel's correction; an hour that is missing takes both returns beside it away."""
+    closes = walk(3, 100)
+    del closes[50 * HOUR_MS]
+    hourly = np.diff(np.log([closes.get(hour * HOUR_MS, np.nan) for hour in range(100)]))
+    daily = np.nanstd(hourly, ddof=1) * math.sqrt(24)
+    assert volatilities({"A": closes})["A"] == pytest.approx(daily * SCALE, abs=2)

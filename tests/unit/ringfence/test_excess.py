@@ -121,6 +121,21 @@ def test_of_instruments_that_are_too_alike_the_newest_orders_go_once_that_is_kno
     assert [o.client_order_id for o in rig.manager.tick(WALL, MONO) if isinstance(o, Cancel)] == [name]
 
 
+@pytest.mark.parametrize(
+    "limit", [{"position_value_at_risk": money("233")}, {"position_expected_shortfall_percent": money("0.27")}]
+)
+def test_of_what_a_day_may_cost_the_newest_orders_go_once_that_is_known(limit: dict[str, int]) -> None:
+    """5,000 are held and 10,000 ordered: of 10,000 that move by one percent a day, 233 are at risk."""
+    rig = Rig()
+    first, second = rig.buy(1), rig.buy(2)
+    rig.measure()
+    rig.tighten(**limit)
+    assert rig.cancels() == []
+    rig.gate.markets[SYMBOL].volatility = money("0.01")
+    assert [o.client_order_id for o in rig.manager.tick(WALL, MONO) if isinstance(o, Cancel)] == [second]
+    assert first in rig.manager.live
+
+
 @pytest.mark.parametrize("known", [{}, {OTHER: money("0.1")}])
 def test_a_past_that_nobody_knows_keeps_no_other_limit_from_cancelling(known: dict[str, int]) -> None:
     """As of an instrument that is alone, or has not been listed for long."""

@@ -10,6 +10,7 @@ from ringfence.execution.caps import UNLIMITED, stricter, weighted
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.losses import LossLedger
+from ringfence.execution.state import Track as Owner
 from ringfence.execution.usage import usages
 from ringfence.model.money import SCALE
 from ringfence.model.money import parse as money
@@ -265,9 +266,65 @@ class TestExposure:
         holding(made, money("-1"))
         assert codes(made) == [], "reducing"
 
-    def test_paper_does_not_judge_what_it_cannot_know(self) -> None:
+    @pytest.mark.parametrize(
+        ("limit", "code"),
+        [
+            ({"position_value_at_risk": money("2326.4")}, "VALUE_AT_RISK_EXCEEDED"),
+            ({"position_value_at_risk_percent": money("2.3264")}, "VALUE_AT_RISK_EXCEEDED"),
+            ({"position_expected_shortfall": money("2665.3")}, "EXPECTED_SHORTFALL_EXCEEDED"),
+            ({"position_expected_shortfall_percent": money("2.6653")}, "EXPECTED_SHORTFALL_EXCEEDED"),
+        ],
+    )
+    def test_value_at_risk_and_expected_shortfall(self, limit: dict[str, int], code: str) -> None:
+        """One of 50,000 that moves by two percent a day; what is held of the same risk adds up, a hedge does not."""
+        made = gate(**limit)
+        for symbol, other in ((SYMBOL, OTHER), (OTHER, SYMBOL)):
+            made.markets[symbol].volatility = money("0.02")
+            made.markets[symbol].correlations = {other: money("0.9")}
+        one, two = {"quantity": SCALE}, {"quantity": 2 * SCALE}
+        assert codes(made, **one) == codes(made, **SELL, **one) == []
+        assert codes(made, **two) == codes(made, **SELL, **two) == [code] * 2
+        holding(made, money("1"), symbol=OTHER)
+        assert codes(made, **one) == [code] * 2
+        assert codes(made, **SELL, **one) == [], "a hedge"
+        holding(made, money("-1"))
+        assert codes(made, **two) == [code] * 2, "the other side is another risk, though no worst case is larger"
+        assert codes(made, **one) == [], "reducing, though it was the hedge"
+        made.markets[SYMBOL].volatility = money("0.5")
+        assert codes(made, **one) == [], "reducing, however much is at risk"
+
+    def test_value_at_risk_that_is_not_known(self) -> None:
+        """The instrument is named, and a position may always be closed."""
+        made = gate(position_value_at_risk_percent=money("50"))
+        told = made.check(intent(), WALL, MONO)
+        assert told == ["VALUE_AT_RISK_UNKNOWN track=stable symbol=BTCUSDT", "VALUE_AT_RISK_UNKNOWN symbol=BTCUSDT"]
+        for market in made.markets.values():
+            market.volatility = money("0.02")
+        assert codes(made) == []
+        holding(made, money("0.000001"), symbol=OTHER)
+        assert codes(made) == [], "dust"
+        holding(made, money("1"), symbol=OTHER)
+        assert made.check(intent(), WALL, MONO)[1] == "VALUE_AT_RISK_UNKNOWN symbol=BTCUSDT with=ETHUSDT"
+        holding(made, money("-1"))
+        assert codes(made) == [], "reducing"
+
+    def test_what_others_offset_is_at_risk_for_each_and_not_for_the_account(self) -> None:
+        made = gate(position_value_at_risk=money("3000"))
+        made.markets[SYMBOL].volatility = money("0.02")
+        foreign = Owner("foreign").slot(made.markets[SYMBOL])
+        foreign.position = money("-1.2")
+        foreign.settle()
+        assert codes(made, quantity=SCALE) == []
+        told = made.check(intent(quantity=money("1.5")), WALL, MONO)
+        assert told == ["VALUE_AT_RISK_EXCEEDED track=stable worst=3489.52251791 limit=3000"]
+
+    @pytest.mark.parametrize(
+        "limit",
+        [{"position_correlation": money("0.7")}, {"position_value_at_risk": 1}, {"position_expected_shortfall": 1}],
+    )
+    def test_paper_does_not_judge_what_it_cannot_know(self, limit: dict[str, int]) -> None:
         """It has no account by which to ask for the past; the other limits hold there as well."""
-        found = msgspec.structs.replace(BASE, position_correlation=money("0.7"))
+        found = msgspec.structs.replace(BASE, **limit)
         track = Track(name="stable", revision="r", stage="Paper", weight=0, grant="g", key="k")
         made = gate()
         allocation = Allocation(epoch=2, tracks=(track,), limits=found)
@@ -497,6 +554,25 @@ def test_soft_levels_tell_and_refuse_nothing() -> None:
     assert not found["order_working_orders", "stable"].soft
     assert codes(made, quantity=money("0.1")) == []
     assert ("loss_week", "stable") not in found, "not limited"
+
+
+def test_soft_levels_of_what_a_day_may_cost() -> None:
+    """What is not known is above every level."""
+    made = gate(soft_percent=80, position_value_at_risk=money("1000"), position_expected_shortfall_percent=money("2"))
+    holding(made, money("0.4"))
+
+    def found() -> dict[str, tuple[float, bool]]:
+        told = usages(made, LossLedger(owners={}), {})
+        return {one.limit: (round(one.share, 3), one.soft) for one in told if one.owner == "stable"}
+
+    assert [found()[f"position_{name}"][1] for name in ("value_at_risk", "expected_shortfall_percent")] == [True, True]
+    made.markets[SYMBOL].volatility = money("0.02")
+    assert found()["position_value_at_risk"] == (0.931, True)
+    assert found()["position_expected_shortfall_percent"] == (0.533, False)
+    assert "position_expected_shortfall" not in found(), "not limited"
+    holding(made, 0)
+    made.markets[SYMBOL].volatility = 0
+    assert found()["position_value_at_risk"] == (0, False), "nothing is at risk"
 
 
 def test_a_collar_of_nothing_is_no_collar() -> None:

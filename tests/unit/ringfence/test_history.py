@@ -69,6 +69,7 @@ async def test_it_asks_once_an_hour_and_forgets_after_a_day_of_silence() -> None
     history = History(venue, gate, (A, B), time)
     await history.round()
     assert gate.markets[A].correlations[B] == pytest.approx(SCALE, rel=1e-6)
+    assert 0 < gate.markets[A].volatility < SCALE
     await history.round()
     assert venue.asked == [A, B]
     time.mono += REFRESH_NS
@@ -79,6 +80,7 @@ async def test_it_asks_once_an_hour_and_forgets_after_a_day_of_silence() -> None
     time.mono += KEPT_NS - REFRESH_NS
     await history.round()
     assert gate.markets[A].correlations == gate.markets[B].correlations == {}
+    assert gate.markets[A].volatility > gate.markets[B].volatility == 0, "what one moved by is known without the other"
     venue.silent = set()
     await history.round()
     assert gate.markets[B].correlations.keys() == {A}

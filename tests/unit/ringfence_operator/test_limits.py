@@ -84,6 +84,10 @@ def test_every_preset_gives_every_limit_that_the_gate_needs() -> None:
             "order_daily_volume_percent",
             "order_participation_percent",
             "position_correlation",
+            "position_value_at_risk",
+            "position_value_at_risk_percent",
+            "position_expected_shortfall",
+            "position_expected_shortfall_percent",
             "account_fee_token",
             "account_fee_token_floor",
             "rules_types",
@@ -181,7 +185,9 @@ def test_what_has_a_soft_level_is_measured() -> None:
     """An alert that nothing can give would be a promise."""
     guard = Guard("s", {}, [], 0)
     gate = Gate(guard, ())
-    gate.account.caps = Caps(gate_limits(api.Limits(), CAPITAL))
+    of_no_preset = ("valueAtRisk", "valueAtRiskPercent", "expectedShortfall", "expectedShortfallPercent")
+    limits = api.Limits.parse({"position": dict.fromkeys(of_no_preset, "1")})
+    gate.account.caps = Caps(gate_limits(limits, CAPITAL))
     measured = {usage.limit for usage in usages(gate, LossLedger(owners={}), {})}
     assert measured == {name(leaf) for leaf in LEAVES if leaf.limit is not None and leaf.limit.soft}
 
