@@ -50,11 +50,21 @@ class Time:
         return self.mono
 
 
-def test_the_past_is_needed_as_soon_as_any_owner_has_a_limit_by_it() -> None:
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "correlation",
+        "value_at_risk",
+        "value_at_risk_percent",
+        "expected_shortfall",
+        "expected_shortfall_percent",
+    ],
+)
+def test_the_past_is_needed_as_soon_as_any_owner_has_a_limit_by_it(limit: str) -> None:
     """A track keeps what it was granted with, where the account's own limit was taken away since."""
     gate, time = Gate(Guard("s", {}, [], 0), (A, B)), Time()
     history = History(Past(), gate, (A, B), time)
-    plain, limited = LIMITS, msgspec.structs.replace(LIMITS, position_correlation=SCALE // 2)
+    plain, limited = LIMITS, msgspec.structs.replace(LIMITS, **{f"position_{limit}": SCALE // 2})
     track = Track(name="stable", revision="r", stage="Live", weight=100, grant="g", key="k")
     for spec, granted, needed in ((plain, plain, False), (limited, plain, True), (plain, limited, True)):
         allocation = Allocation(epoch=1, tracks=(track,), limits=spec)
