@@ -98,9 +98,9 @@ async def _written(world: World, turn: Turn, seen: Seen, name: str, state: Evalu
 
 async def _put(world: World, seen: Seen, raw: Manifest, status: dict[str, object]) -> Seen:
     """Written first, believed after."""
-    await write_status(world.client, raw, status)
+    stored = await write_status(world.client, raw, status, as_found=True)
     others = tuple(one for one in seen.evaluations if one is not raw)
-    return replace(seen, evaluations=(*others, {**raw, "status": status}))
+    return replace(seen, evaluations=(*others, stored or raw))
 
 
 async def _traded(world: World, subject: Subject, now: datetime) -> Traded:
@@ -130,7 +130,7 @@ async def close(world: World, system: TradingSystem, decided: Decision, seen: Se
     for raw in seen.evaluations:
         name, status = raw["metadata"]["name"], raw.get("status") or {}
         if name in outcomes and status.get("outcome") != outcomes[name]:
-            await write_status(world.client, raw, {**status, "outcome": outcomes[name]})
+            await write_status(world.client, raw, {**status, "outcome": outcomes[name]}, as_found=True)
     for raw in records.over_and_old(seen.evaluations, keep):
         metadata = raw["metadata"]
         try:

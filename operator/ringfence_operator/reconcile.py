@@ -74,8 +74,8 @@ async def reconcile(world: World, key: Key) -> float | None:
     if _moved(state, decided.state) or upgrade.events:
         # before it is acted on: a pass that is cut off here is finished by the next one, and not decided anew
         status = interpret.status(system, seen, decided, metrics, upgrade)
-        await write_status(world.client, seen.system, status)
-        seen = replace(seen, system={**seen.system, "status": status})
+        stored = await write_status(world.client, seen.system, status, as_found=True)
+        seen = replace(seen, system=stored or seen.system)
     outcome = Outcome()
     if not any(problem.reason == "SecretBroken" for problem in observation.missing):
         await _apply(world, system, seen, decided, upgrade, now, outcome)
@@ -211,7 +211,8 @@ async def _report(
     now: datetime,
 ) -> None:
     """The one status write of the pass. Events follow it, so a pass that was cut off tells nothing twice."""
-    await write_status(world.client, seen.system, interpret.status(system, seen, decided, metrics, upgrade))
+    status = interpret.status(system, seen, decided, metrics, upgrade)
+    await write_status(world.client, seen.system, status, as_found=True)
     events = (*decided.events, *upgrade.events, *conditions.transitions(before, decided.conditions))
     await write_events(world.client, seen.system, events, now)
 

@@ -21,25 +21,32 @@ CONTROLLER: Final = "ringfence.dev/operator"
 
 
 async def write_status(
-    client: KubeClient, found: Manifest, wanted: Mapping[str, Any], *, others: frozenset[str] = frozenset()
-) -> bool:
-    """Make the status what was decided; True if that took a request. Fields in ``others`` are somebody else's.
+    client: KubeClient,
+    found: Manifest,
+    wanted: Mapping[str, Any],
+    *,
+    others: frozenset[str] = frozenset(),
+    as_found: bool = False,
+) -> Manifest | None:
+    """Make the status what was decided; the object as it is then, or None if that took no request.
 
     By server-side apply: what we do not name any more disappears, what others own stays. The uid makes sure that
-    it is still this very object, and not one of the same name that was created since.
+    it is still this very object, and not one of the same name that was created since. Fields in ``others`` are somebody
+    else's. ``as_found``: raises Conflict where anybody has written the object since it was read, as an operator does
+    that was replaced and does not know it; what it remembers must not take the place of what has been decided since.
     """
     current = {key: value for key, value in (found.get("status") or {}).items() if key not in others}
     if current == dict(wanted):
-        return False
+        return None
     metadata = found["metadata"]
+    version = {"resourceVersion": metadata["resourceVersion"]} if as_found else {}
     manifest = {
         "apiVersion": found["apiVersion"],
         "kind": found["kind"],
-        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"], **version},
         "status": dict(wanted),
     }
-    await client.apply(manifest, FIELD_MANAGER, subresource="status")
-    return True
+    return await client.apply(manifest, FIELD_MANAGER, subresource="status")
 
 
 async def write_events(client: KubeClient, found: Manifest, events: Iterable[Event], now: datetime) -> None:
