@@ -69,8 +69,7 @@ def _refused(gate: Gate, track: Track, live: Live) -> set[str]:
     broken: list[str] = []
     signed = leaves if buying else -leaves
     markets = gate.markets.values()
-    if (slot.long if buying else slot.short) + leaves > slot.worst:
-        exposure(slot.market, track, gate.account, markets, slot, signed, broken)
+    exposure(slot.market, track, gate.account, markets, slot, signed, broken)
     if caps.of_past:
         portfolio(slot.market, track, gate.account, markets, signed, broken)
     return {reason.partition(" ")[0] for reason in broken}

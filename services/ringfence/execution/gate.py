@@ -148,12 +148,7 @@ class Gate:
         if slot is None:
             slot = track.slot(market)
         signed = intent.quantity if intent.side is _BUY else -intent.quantity
-        if signed > 0:
-            after = max(slot.position + slot.buys + signed, slot.worst)
-            reducing = slot.position + slot.buys + signed <= 0
-        else:
-            after = max(slot.sells - signed - slot.position, slot.worst)
-            reducing = slot.sells - signed <= slot.position
+        reducing = slot.position + slot.buys + signed <= 0 if signed > 0 else slot.sells - signed <= slot.position
         found: list[str] = []
         self._form(intent, market, found)
         self._market(market, track, mono, found)
@@ -166,10 +161,10 @@ class Gate:
         self._standing(intent, market, track, reducing, found)
         if not reducing:
             self._conditions(intent, market, track, slot, taking, wall, mono, found)
+            # also where the other side's worst case is larger: net positions and cash are of this side alone
+            self._exposure(intent, market, track, slot, signed, found)
             if track.caps.of_past:
                 portfolio(market, track, self.account, self.markets.values(), signed, found)
-        if after > slot.worst:
-            self._exposure(intent, market, track, slot, signed, found)
         return found
 
     def approve(self, client_order_id: str, intent: Intent, mono: int) -> Approved:

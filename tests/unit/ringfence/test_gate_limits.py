@@ -169,6 +169,17 @@ class TestExposure:
         holding(made, money("-0.9"), symbol=OTHER)
         assert codes(made, **SELL, quantity=money("0.29")) == []
 
+    def test_net_of_the_side_whose_worst_case_is_the_smaller(self) -> None:
+        """What sells may come to hides nothing of what buys may: a turn from short to long, a quoter's other side."""
+        made = gate(position_net=money("60000"))
+        holding(made, money("1"), symbol=OTHER)
+        holding(made, money("-0.3"))
+        assert codes(made, quantity=money("0.3")) == [], "closes"
+        assert codes(made, quantity=money("0.6")) == ["NET_EXCEEDED", "NET_EXCEEDED"]
+        holding(made, 0, sells=money("0.3"))
+        assert codes(made, quantity=money("0.3")) == ["NET_EXCEEDED", "NET_EXCEEDED"]
+        assert codes(made, quantity=money("0.1")) == []
+
     def test_open_positions(self) -> None:
         """One that is working counts as one that is open; an order in an open instrument opens none."""
         made = gate(position_open_positions=1)
