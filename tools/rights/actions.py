@@ -12,6 +12,7 @@ from rights.people import SPACE, Document, Done, Server
 from ringfence_operator import api
 
 SAMPLE: Final = Path(__file__).resolve().parents[2] / "manifests" / "samples" / "momentum.yaml"
+AGAIN_MAX: Final = 10
 SEEN_S: Final = 1.0
 """Within which a new kill switch has reached the policies that take it as a parameter, through a watch."""
 
@@ -59,8 +60,19 @@ def run(*words: str) -> Act:
 
 
 def fed(*words: str, document: Callable[[str], Document]) -> Act:
-    """A command that reads a document."""
-    return lambda server, user, name: server.kubectl(user, *words, "-f", "-", stdin=json.dumps(document(name)))
+    """A command that reads a document. Made again where somebody wrote the object between its own look and its write,
+    as the operator does: that says nothing of rights."""
+
+    def attempt(server: Server, user: str, name: str) -> Done:
+        return server.kubectl(user, *words, "-f", "-", stdin=json.dumps(document(name)))
+
+    def act(server: Server, user: str, name: str) -> Done:
+        done, again = attempt(server, user, name), 0
+        while "(Conflict)" in done.stderr and again < AGAIN_MAX:
+            done, again = attempt(server, user, name), again + 1
+        return done
+
+    return act
 
 
 def dropped(server: Server, user: str, name: str) -> Done:

@@ -25,6 +25,8 @@ from ringfence.wire.messages import OrderUpdate
 AT_VENUE: Final = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 """States in which an order must be in the venue's list."""
 STATES_MAX: Final = 10_000
+_Holdings = frozenset[tuple[str, int]]
+"""Amounts by asset; none that is 0."""
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +67,10 @@ class DropCopy:
         self._looks = looks
         self._seen: dict[str, int] = {}
         """Looks in a row in which a difference was there, by what."""
-        self._baseline: dict[str, int] | None = None
+        self._baselines: tuple[_Holdings, ...] = ()
         """Holdings that the events do not explain: what the owner had before. As at the first look: what moves while no
-        watchdog runs is found by execution, which keeps its own in the journal."""
+        watchdog runs is found by execution, which keeps its own in the journal. Several are possible after a look in
+        which fills came while the venue was asked; each look leaves those that it agrees with."""
         self._states: list[dict[str, int]] = []
         """Cash by asset, in each state since `asked`."""
         self._calendar = calendar
@@ -109,7 +112,7 @@ class DropCopy:
 
     def accept(self) -> None:
         """A person has accepted the account as it is."""
-        self._baseline = None
+        self._baselines = ()
         self._seen.clear()
 
     def carried(self, ts: int) -> tuple[str, ...]:
@@ -131,12 +134,13 @@ class DropCopy:
 
     def _holdings(self, look: Look) -> Iterable[Difference]:
         states, self._states = self._states or [dict(self.book.cash)], []
-        if self._baseline is None:
-            self._baseline = _less(look.balances, states[-1])
-        moved = [_less(_less(look.balances, cash), self._baseline) for cash in states]
-        if {} in moved:
+        unexplained = dict.fromkeys(frozenset(_less(look.balances, cash).items()) for cash in states)
+        self._baselines = self._baselines or tuple(unexplained)
+        if agreed := tuple(one for one in self._baselines if one in unexplained):
+            self._baselines = agreed
             return
-        for asset, amount in sorted(moved[-1].items()):
+        latest = _less(look.balances, states[-1])
+        for asset, amount in sorted(_less(latest, dict(self._baselines[-1])).items()):
             told = f"the account holds {text(amount)} {asset} that no event explains"
             yield Difference(f"balance {asset}", told, grave=True)
 

@@ -302,6 +302,26 @@ def test_a_fill_that_is_on_its_way_differs_for_a_moment_only() -> None:
     assert story.look() == []
 
 
+@pytest.mark.parametrize("answered_before", [True, False])
+def test_what_fills_during_the_first_look_is_no_difference_ever_after(answered_before: bool) -> None:
+    """The venue's answer may be from before the fill or from after it: the looks that follow tell which it was."""
+    story = Story(looks=1)
+    story.order("a")
+    story.copy.asked()
+    story.fill("a")
+    if not answered_before:
+        story.at_venue()
+    assert story.look() == []
+    if answered_before:
+        story.at_venue()
+    for _ in range(2):
+        story.copy.asked()
+        assert story.look() == []
+    story.held["USDT"] -= 1
+    story.copy.asked()
+    assert story.look() == ["balance USDT"]
+
+
 def test_money_that_no_event_explains_is_told_after_some_looks_and_until_it_is_accepted() -> None:
     story = Story(looks=3)
     story.look()
