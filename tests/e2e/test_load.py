@@ -26,6 +26,7 @@ RATE: Final = int(os.environ.get("RINGFENCE_LOAD_RATE", "300"))
 SECONDS: Final = float(os.environ.get("RINGFENCE_LOAD_SECONDS", "30"))
 GROWTH_MB: Final = 60.0
 """What a service may grow by in this time: it remembers 20,000 closed orders, and then no more."""
+LAST_MS: Final = 2_000
 SERVICES: Final = ("execution", "simulator", "portfolio", "marketdata", "strategy")
 
 
@@ -63,7 +64,7 @@ def system(cluster: Cluster, operator: Images) -> Loaded:
     spec["strategy"] |= {
         "image": operator.strategy,
         "class": "ringfence.sdk.strategies.quoter:Quoter",
-        "parameters": {"rate": str(RATE), "working": "100"},
+        "parameters": {"rate": str(RATE), "working": str(max(1, RATE // 20))},
     }
     spec["venues"][0]["simulator"] |= {
         "balances": {"USDT": "1000000", "BTC": "10"},
@@ -74,6 +75,12 @@ def system(cluster: Cluster, operator: Images) -> Loaded:
     spec["limits"]["order"] |= {"messagesPerSecond": 1_000, "workingOrders": 200}
     spec["limits"]["position"] = {"perInstrument": "20000", "gross": "40000"}
     spec["limits"]["loss"] = {"day": "5000"}
+    # a machine too slow for the rate has too many orders under way: that is told, and no breaker ends the load for it
+    spec["limits"]["breakers"] = {
+        "checkFailureMin": 100_000,
+        "repeatedExecutions": 100_000,
+        "consecutiveLosses": 1_000,
+    }
     found = Loaded(cluster, NAME)
     found.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     return found
@@ -114,6 +121,7 @@ def test_load_a_dropped_stream_and_a_kill_lose_and_double_nothing(system: Loaded
         print(f"{name:12} " + " ".join(f"{one[name]:6.1f}" for one in memory) + " MB")
     assert wrong == "none"
     assert [] == late(orders, closed_ns)
+    assert last_ms > -LAST_MS, "nothing was on its way when the gate closed"
     assert books.journal.fills, "books in which nothing moved prove little"
     assert all(memory[2][name] - memory[0][name] < GROWTH_MB for name in SERVICES)
 
