@@ -9,8 +9,8 @@ from aiohttp import web
 from ringfence.runtime.serving import serving
 
 
-@pytest.mark.parametrize("before", [*range(6), None])
-@pytest.mark.parametrize("after", [*range(10), None])
+@pytest.mark.parametrize("before", [0, 1, 2, 3, None])
+@pytest.mark.parametrize("after", [*range(6), None])
 def test_no_connection_outlives_the_block_whenever_it_was_made(before: int | None, after: int | None) -> None:
     """Some turns before the end, and some into it, by processes that go on connecting: they are cut off or refused, and
     the collector finds no socket that is still open, which would fail this test."""
