@@ -267,6 +267,15 @@ class Stage:
         before = self.fills(track, revision)
         await self.bench.until(lambda: self.fills(track, revision) >= before + count)
 
+    async def handed_over(self, name: str) -> wire.TracksReport:
+        """What the gate reports, once this one handover is done: it waits until nothing of its source is under way."""
+        async with asyncio.timeout(30):
+            while True:
+                found = await self.report()
+                if [(one.id, one.state) for one in found.handovers] == [(name, "Done")]:
+                    return found
+                await asyncio.sleep(0.05)
+
     async def same_books(self) -> None:
         """All sub-ledgers together against the venue's own ledger."""
         bench = self.bench
@@ -321,9 +330,8 @@ async def test_weights_move_and_positions_are_handed_over_while_two_strategies_t
         adopt = Handover(id="promote-1", source="candidate", target="stable", mode=HandoverMode.ADOPT)
         await stage.allocate(*after, handovers=(adopt,))
         await stage.more_fills("stable", NEW)
-        found = await stage.report()
+        found = await stage.handed_over("promote-1")
         (handover,) = found.handovers
-        assert (handover.state, handover.id) == ("Done", "promote-1")
         assert handover.entries, "both traded: there was something to hand over"
         assert [track.name for track in found.tracks] == ["shadow", "stable"], "the candidate's book is empty"
         # once of what the old stable had left, and, if that was before the booking, once more of everything
