@@ -1,6 +1,7 @@
 """The Kubernetes client against a real API server: the same promises that its unit tests hold it to."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -159,6 +160,24 @@ async def test_a_watch_is_fresh_within_seconds_of_a_frozen_servers_return(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_watch_that_is_broken_off_leaves_no_connection(api_server: Server) -> None:
+    """Not even for the moment in which a server says its farewell: the loop ends at once, and the collector finds no
+    socket that is still open, which would fail this test."""
+
+    async def broken_off() -> None:
+        async with KubeClient.from_kubeconfig(api_server.kubeconfig, api_server.context) as client:
+            news: asyncio.Queue[str] = asyncio.Queue()
+            task = asyncio.create_task(heard(watch(client, CONFIG_MAP.path(NAMESPACE)), news))
+            await news.get()
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    for _ in range(3):
+        await asyncio.to_thread(asyncio.run, broken_off())
+        gc.collect()
 
 
 async def limited(client: KubeClient, server: Server, path: Path, rules: list[dict[str, Any]]) -> Path:

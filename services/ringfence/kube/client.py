@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Self
 
 import aiohttp
 import msgspec
+from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 
 from ringfence.kube import kubeconfig, resources
 from ringfence.kube.errors import RetryLater, from_answer
@@ -252,8 +253,12 @@ class KubeClient:
     def _opened(self) -> aiohttp.ClientSession:
         """The session, opened at first use: aiohttp wants a running loop."""
         if self._session is None:
+            # TLS is closed in order, which takes the server's own farewell. Where Python waits for it for ever (that of
+            # a frozen server never comes) aiohttp ends what it has closed, soon after and at its own end
             connector = aiohttp.TCPConnector(
-                ssl=self._access.tls if self._access.tls is not None else True, limit=CONNECTIONS_MAX
+                ssl=self._access.tls if self._access.tls is not None else True,
+                limit=CONNECTIONS_MAX,
+                enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
             )
             self._session = aiohttp.ClientSession(connector=connector, trust_env=False)
         return self._session
