@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from wirerig import KEY, SECRET, Streams, adapter, order, write_credentials, yes
+from wirerig import KEY, SECRET, Connected, adapter, order, write_credentials, yes
 
 from ringfence.runtime.clock import SystemClock
 from ringfence.venues.api import Accepted, NotSent, Refused, Unknown, VenueError
@@ -79,23 +79,15 @@ class Server:
             writer.close()
 
 
-class Fixture:
-    def __init__(self, server: Server, venue: BinanceTrading, credentials: Path) -> None:
-        self.server = server
-        self.venue = venue
-        self.credentials = credentials
-        self.listener = Streams()
-
-
 @contextlib.asynccontextmanager
-async def connected(tmp_path: Path) -> AsyncIterator[Fixture]:
+async def connected(tmp_path: Path) -> AsyncIterator[Connected[Server]]:
     """A server, and an adapter that has asked it for its time."""
     server = Server()
     server.server = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = server.server.sockets[0].getsockname()[1]
     write_credentials(tmp_path / "credentials")
     venue = adapter(f"127.0.0.1:{port}", tmp_path / "credentials")
-    fixture = Fixture(server, venue, tmp_path / "credentials")
+    fixture = Connected(server, venue, tmp_path / "credentials")
     try:
         server.answer = lambda _: http(200, '{"balances":[]}')
         await venue.balances()
@@ -107,7 +99,7 @@ async def connected(tmp_path: Path) -> AsyncIterator[Fixture]:
         await server.stop()
 
 
-async def hang_up(fixture: Fixture) -> None:
+async def hang_up(fixture: Connected[Server]) -> None:
     """End the connection that the adapter keeps, so that it knows."""
     fixture.server.answer = lambda _: http(200, '{"balances":[]}', "Connection: close")
     await fixture.venue.balances()

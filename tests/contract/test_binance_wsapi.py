@@ -13,12 +13,11 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import WSMsgType, web
-from wirerig import KEY, SECRET, Streams, adapter, order, write_credentials, yes
+from wirerig import KEY, SECRET, Connected, adapter, order, write_credentials, yes
 
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.serving import serving
 from ringfence.venues.api import Accepted, NotSent, Refused, Unknown
-from ringfence.venues.binance.trading import BinanceTrading
 
 WAIT_S = 10.0
 Asked = dict[str, Any]
@@ -81,23 +80,15 @@ class Server:
         return web.json_response({"serverTime": now_ms, "orderId": 29})
 
 
-class Fixture:
-    def __init__(self, server: Server, venue: BinanceTrading, credentials: Path) -> None:
-        self.server = server
-        self.venue = venue
-        self.credentials = credentials
-        self.listener = Streams()
-
-
 @contextlib.asynccontextmanager
-async def connected(tmp_path: Path) -> AsyncIterator[Fixture]:
+async def connected(tmp_path: Path) -> AsyncIterator[Connected[Server]]:
     """An adapter whose connection to the WebSocket API is up."""
     server = Server()
     application = web.Application()
     application.add_routes([web.get("/ws-api/v3", server.socket), web.route("*", "/{path:.*}", server.rest)])
     write_credentials(tmp_path)
     async with serving(application, "127.0.0.1", 0, shutdown_timeout_s=0.1) as port:
-        fixture = Fixture(server, adapter(f"127.0.0.1:{port}", tmp_path), tmp_path)
+        fixture = Connected(server, adapter(f"127.0.0.1:{port}", tmp_path), tmp_path)
         try:
             await fixture.venue.start(fixture.listener)
             await fixture.listener.until_it_is(connected=True)

@@ -102,10 +102,11 @@ class Listener:
         folded.apply(Submitted(client_order_id=order.client_order_id, ts=0))
         for event in self.of(order.client_order_id):
             anomaly = folded.apply(event)
-            if anomaly is not None and anomalies is None:
+            if anomaly is None:
+                continue
+            if anomalies is None:
                 raise ValueError(anomaly)
-            if anomaly is not None and anomalies is not None:
-                anomalies.append(anomaly)
+            anomalies.append(anomaly)
         return folded
 
 

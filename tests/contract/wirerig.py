@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from venuerig import Listener
 
@@ -12,6 +13,7 @@ from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.config import Venue
 from ringfence.venues.binance.trading import BinanceTrading
 
+ServerT = TypeVar("ServerT")
 KEY, SECRET = "KEYVALUE-3f9a", "SECRETVALUE-77d1"
 
 
@@ -20,6 +22,16 @@ class Streams(Listener):
 
     async def until_it_is(self, connected: bool) -> None:
         await self.until(lambda: self.streams and self.streams[-1][0] is connected)
+
+
+class Connected(Generic[ServerT]):
+    """An adapter, and the test's own server that stands for its venue."""
+
+    def __init__(self, server: ServerT, venue: BinanceTrading, credentials: Path) -> None:
+        self.server = server
+        self.venue = venue
+        self.credentials = credentials
+        self.listener = Streams()
 
 
 def write_credentials(directory: Path, key: str = KEY, secret: str = SECRET) -> None:

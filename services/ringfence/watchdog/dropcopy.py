@@ -134,13 +134,13 @@ class DropCopy:
 
     def _holdings(self, look: Look) -> Iterable[Difference]:
         states, self._states = self._states or [dict(self.book.cash)], []
-        unexplained = dict.fromkeys(frozenset(_less(look.balances, cash).items()) for cash in states)
-        self._baselines = self._baselines or tuple(unexplained)
-        if agreed := tuple(one for one in self._baselines if one in unexplained):
+        unexplained = [frozenset(_less(look.balances, cash).items()) for cash in states]
+        self._baselines = self._baselines or tuple(dict.fromkeys(unexplained))
+        possible = set(unexplained)
+        if agreed := tuple(one for one in self._baselines if one in possible):
             self._baselines = agreed
             return
-        latest = _less(look.balances, states[-1])
-        for asset, amount in sorted(_less(latest, dict(self._baselines[-1])).items()):
+        for asset, amount in sorted(_less(dict(unexplained[-1]), dict(self._baselines[-1])).items()):
             told = f"the account holds {text(amount)} {asset} that no event explains"
             yield Difference(f"balance {asset}", told, grave=True)
 
