@@ -9,7 +9,7 @@ from localnode.layout import Layout
 Json = dict[str, Any]
 
 MONITORING: Final = "monitoring"
-VOLUMES: Final = {"journal": ("ReadWriteOncePod", 8), "data": ("ReadWriteOnce", 4)}
+VOLUMES: Final = {"journal": ("ReadWriteOncePod", 24), "data": ("ReadWriteOnce", 4)}
 """Name, access mode and number: the API server allows ReadWriteOncePod beside no other mode."""
 STORAGE_CLASS: Final = "local"
 _RESTRICTED: Final = {
