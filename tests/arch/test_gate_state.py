@@ -8,8 +8,8 @@ from pathlib import Path
 
 EXECUTION = Path(__file__).parents[2] / "services" / "ringfence" / "execution"
 COUNTED = {
-    "barred", "buying", "caps", "ceiling", "equity", "full_mono", "loss", "loss_latched", "losses", "ready_mono",
-    "ungranted", "valued",
+    "barred", "buying", "caps", "ceiling", "equity", "full_mono", "loss", "losses", "ready_mono", "ungranted",
+    "valued",
 }  # fmt: skip
 """Of `state.Track` and `state.Market`."""
 PRICES = {"ask", "bid", "crossed_mono", "last_ask", "sound_mono", "usable_until", "worst"}

@@ -123,7 +123,7 @@ steps = st.one_of(
     st.tuples(st.just("rules"), symbols, venue_rules),
     st.tuples(st.just("book"), symbols, st.sampled_from([-1, 0, 0, 0, 1, 3000]), st.sampled_from([1, 300, 10**7])),
     st.tuples(st.just("trades"), symbols, st.sampled_from([0, 2, 10_000])),
-    st.tuples(st.just("refuse"), tracks, st.sampled_from(["barred", "ungranted", "latched", "losses", ""])),
+    st.tuples(st.just("refuse"), tracks, st.sampled_from(["barred", "ungranted", "losses", ""])),
 )
 wanted = st.tuples(tracks, symbols, sides, distances, sizes, st.integers(0, 40))
 
@@ -256,7 +256,7 @@ class World(Rig):
             case ("refuse", name, why):
                 one = self.gate.tracks[name]
                 one.permit("TRACK_NOT_ALLOWED x" * (why == "barred"), "GRANT_MISSING x" * (why == "ungranted"))
-                one.lost(one.equity, one.loss, why == "latched", ("DRAWDOWN_REDUCE x",) * (why == "losses"))
+                one.lost(one.equity, one.loss, ("DRAWDOWN_REDUCE x",) * (why == "losses"))
             case ("rules", symbol, changes):
                 self.gate.markets[symbol].instrument = msgspec.structs.replace(rules(symbol), **changes)
             case ("book", symbol, off, lots):

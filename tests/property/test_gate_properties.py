@@ -206,7 +206,7 @@ def test_reducing_is_never_refused_by_exposure(
     slot = track.slot(world.gate.markets[symbol])
     world.allocate(msgspec.structs.replace(current, position_per_instrument=0, position_gross=0, loss_day=0))
     track.ungranted = "GRANT_MISSING x"
-    track.loss_latched = True
+    track.refuse(["LOSS_DAY_REACHED x"])
     world.gate.markets[symbol].unknown.add("x")
     world.guard.hold("x", Severity.REDUCE_ONLY, "x", WALL)
     side = Side.SELL if slot.position > 0 else Side.BUY

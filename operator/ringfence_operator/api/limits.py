@@ -169,7 +169,8 @@ class OrderLimits(Spec):
 
 class LossLimits(Spec):
     """Limits of losses. They are counted in a ledger that outlives revisions, restarts and the system itself. Days,
-    weeks and months begin at midnight in the venue's timeZone."""
+    weeks and months begin at midnight in the venue's timeZone; a limit that was reached holds until its period ends,
+    whatever is won back."""
 
     day: Annotated[
         PositiveAmount | None,

@@ -144,8 +144,7 @@ def taking_price(market: Market, side: Side) -> int:
 
 def _closed(owner: Track) -> bool:
     """Is it refused, or refused new exposure?"""
-    refused = owner.barred or owner.ungranted or owner.losses or owner.loss_latched or owner.loss >= owner.caps.loss
-    return bool(refused)
+    return bool(owner.barred or owner.ungranted or owner.losses or owner.loss >= owner.caps.loss)
 
 
 def _crowded(track: Track, account: Track, instruments: int) -> bool:

@@ -115,7 +115,6 @@ def _state(app: Execution, loop: ReconcileLoop) -> dict[str, Any]:
         "breakers": protection.document(app.protection),
         "losses": _losses(app),
         "lossToday": text(app.gate.account.loss),
-        "lossLatched": app.gate.account.loss_latched,
         "breaks": {asset: text(amount) for asset, amount in sorted(app.reconciler.breaks.items())},
         "reconciledSecondsAgo": (app.clock.wall_ns() - loop.last_sound) / SECOND_NS if loop.last_sound else None,
         "tornBytes": app.journal.torn_bytes,
@@ -132,6 +131,7 @@ def _losses(app: Execution) -> dict[str, Any]:
             "equity": text(owner.equity),
             "highWaterMark": text(owner.peak),
             "drawdownPercent": percent(owner.drawdown),
+            "latched": [period for period, found in owner.periods.items() if found.latched],
             "lossesInARow": app.manager.trips.streak(name),
         }
         for name, owner in sorted(app.manager.ledger.owners.items())

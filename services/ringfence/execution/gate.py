@@ -372,12 +372,12 @@ class Gate:
             found.append(f"OUTCOME_UNKNOWN symbol={market.symbol} client_order_id={min(market.unknown)}")
         if self.loss_unknown:
             found.append(f"LOSS_UNKNOWN reason={self.loss_unknown}")
-        if track.loss_latched or track.loss >= track.caps.loss:
+        if track.loss >= track.caps.loss:
             found.append(f"LOSS_DAY_REACHED track={track.name} loss={text(track.loss)} limit={text(track.caps.loss)}")
         found += track.losses
         account = self.account
         found += account.losses
-        if account.loss_latched or account.loss >= account.caps.loss:
+        if account.loss >= account.caps.loss:
             found.append(f"LOSS_DAY_REACHED loss={text(account.loss)} limit={text(account.caps.loss)}")
 
     def _conditions(

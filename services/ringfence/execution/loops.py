@@ -379,8 +379,9 @@ class AllocationKeeper:
         if self.allocation is None:
             return
         allocate(app.gate.tracks, app.gate.account, self.allocation, self.grants, app.config.paper, self._held)
-        app.protection.allocated()
         wall, mono = app.clock.wall_ns(), app.clock.monotonic_ns()
+        app.manager.evaluate(wall)  # what a track has lost is its ledger's, also before its first order here
+        app.protection.allocated()
         app.perform(app.manager.cancel_unowned(app.handovers.leaving(), wall, mono))
         app.perform(app.manager.cancel_excess(wall, mono))
 

@@ -231,7 +231,6 @@ class Track:
         "key",
         "loss",
         "loss_caps",
-        "loss_latched",
         "losses",
         "mark",
         "name",
@@ -285,9 +284,9 @@ class Track:
         """Of the account: what all buys that may execute cost at ceilings, scaled twice."""
         self.loss = 0
         """Lost since midnight; negative while winning."""
-        self.loss_latched = False
         self.losses: tuple[str, ...] = ()
-        """Refusals of new exposure for all else that was lost: week, month, drawdown, streaks, and open breakers."""
+        """Refusals of new exposure for all else that was lost: in percent, latched, by week and month, drawdown,
+        streaks; and of open breakers."""
         self.slots: dict[str, Slot] = {}
         self.seen: OrderedDict[str, None] = OrderedDict()
         """Intent ids, oldest first."""
@@ -302,8 +301,8 @@ class Track:
         self.barred, self.ungranted = barred, ungranted
         self.changed()
 
-    def lost(self, equity: int, loss: int, latched: bool, losses: tuple[str, ...]) -> None:
-        self.equity, self.loss, self.loss_latched, self.losses = equity, loss, latched, losses
+    def lost(self, equity: int, loss: int, losses: tuple[str, ...]) -> None:
+        self.equity, self.loss, self.losses = equity, loss, losses
         self.changed()
 
     def refuse(self, refusals: Iterable[str]) -> None:

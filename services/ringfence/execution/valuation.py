@@ -6,7 +6,6 @@ from ringfence.execution import losses
 from ringfence.execution.gate import Gate
 from ringfence.execution.losses import LossLedger, Owner
 from ringfence.execution.state import FOREIGN, Track
-from ringfence.execution.thresholds import LossCaps
 from ringfence.model.calendar import Calendar
 from ringfence.model.money import SCALE, text
 from ringfence.model.positions import Book
@@ -44,30 +43,28 @@ def evaluate(
 
 
 def _tell(track: Track, who: str, owner: Owner, ledger: LossLedger) -> None:
-    caps = track.caps
-    name = "" if not who else track.name
-    loss = owner.loss("day")
-    # a limit of 0 (no weight) refuses by itself and latches nothing
-    latched = ledger.latch(name, "day", 0 < caps.loss <= loss) and owner.periods["day"].latched
-    refusals = tuple(_refusals(who, name, owner, ledger, track.loss_caps))
-    track.lost(owner.equity, loss, latched, refusals)
+    refusals = tuple(_refusals(who, track, owner, ledger))
+    track.lost(owner.equity, owner.loss("day"), refusals)
 
 
-def _refusals(who: str, name: str, owner: Owner, ledger: LossLedger, caps: LossCaps) -> Iterator[str]:
-    """All but the day's loss in currency, which the gate compares itself."""
-    day = owner.loss_share("day")
-    if 0 < caps.day_share <= day:
-        yield f"LOSS_DAY_REACHED {who}percent={percent(day)} limit_percent={percent(caps.day_share)}"
+def _refusals(who: str, track: Track, owner: Owner, ledger: LossLedger) -> Iterator[str]:
+    """Of new exposure. A limit of 0 (no weight) refuses by itself and latches nothing."""
+    name, caps = track.name if who else "", track.loss_caps
     for period, most, most_share in (
+        ("day", track.caps.loss, caps.day_share),
         ("week", caps.week, caps.week_share),
         ("month", caps.month, caps.month_share),
     ):
         loss, lost_share = owner.loss(period), owner.loss_share(period)
-        if ledger.latch(name, period, 0 < most <= loss or 0 < most_share <= lost_share):
-            told = f"loss={text(loss)} limit={text(most)}"
-            if 0 < most_share <= lost_share:
-                told = f"percent={percent(lost_share)} limit_percent={percent(most_share)}"
-            yield f"LOSS_{period.upper()}_REACHED {who}{told}"
+        by_amount, by_share = 0 < most <= loss, 0 < most_share <= lost_share
+        held = ledger.latch(name, period, by_amount or by_share)
+        code = f"LOSS_{period.upper()}_REACHED {who}"
+        if by_share:
+            yield f"{code}percent={percent(lost_share)} limit_percent={percent(most_share)}"
+        if by_amount and period != "day":  # the day's amount is compared by the gate itself
+            yield f"{code}loss={text(loss)} limit={text(most)}"
+        if held and not (by_amount or by_share):
+            yield f"{code}latched_until=end_of_{period} loss={text(loss)} percent={percent(lost_share)}"
     if 0 < caps.rolling <= owner.rolling:
         yield f"LOSS_ROLLING_DAY_REACHED {who}loss={text(owner.rolling)} limit={text(caps.rolling)}"
     drawdown = owner.drawdown

@@ -13,6 +13,7 @@ from ringfence.execution.gate import Gate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.ids import prefix
 from ringfence.execution.loops import AllocationKeeper
+from ringfence.execution.losses import LATCH_AFTER
 from ringfence.execution.manager import Manager
 from ringfence.execution.protection import Protection
 from ringfence.kube.client import KubeClient
@@ -151,3 +152,18 @@ def test_a_revision_whose_breaker_is_open_is_refused_from_the_moment_of_its_prom
     found.allocation = Allocation(epoch=2, tracks=(promoted,), limits=LIMITS)
     found._apply()
     assert gate.tracks["stable"].losses == ("CHECK_FAILURES track=candidate x=1",)
+
+
+def test_a_track_is_refused_for_what_its_ledger_says_from_its_first_order_here() -> None:
+    """Not from the next valuation on: a gate that has just started would let it open something in between."""
+    found, gate = keeper(Clock())
+    manager = found.app.manager
+    manager.capital = money("10000")
+    ledger = manager.ledger
+    ledger.update("stable", 0, manager.capital, manager.calendar, WALL)
+    for _ in range(LATCH_AFTER):
+        ledger.latch("stable", "week", reached=True)
+    found._apply()
+    told = "LOSS_WEEK_REACHED track=stable latched_until=end_of_week loss=0 percent=0"
+    assert gate.tracks["stable"].losses == (told,)
+    assert gate.tracks["candidate"].losses == ()

@@ -48,7 +48,7 @@ class Rig:
 
     def measure(self) -> None:
         for owner in (self.gate.account, self.gate.tracks["stable"]):
-            owner.lost(equity=money("100000"), loss=0, latched=False, losses=())
+            owner.lost(equity=money("100000"), loss=0, losses=())
 
     def buy(self, number: int, symbol: str = SYMBOL) -> str:
         """Client id of an order for about 5,000."""

@@ -223,7 +223,7 @@ def test_weight_scales_quantity_value_position_gross_and_loss() -> None:
     assert codes(gate, quantity=money("0.05001")) == ["ORDER_QUANTITY_EXCEEDED", "ORDER_VALUE_EXCEEDED"]
     holding(gate, money("0.09"))
     assert codes(gate, quantity=money("0.02")) == ["POSITION_EXCEEDED"]
-    gate.tracks["stable"].lost(0, money("50"), latched=False, losses=())
+    gate.tracks["stable"].lost(0, money("50"), losses=())
     assert codes(gate, quantity=money("0.005")) == ["LOSS_DAY_REACHED"]
     # what it holds it may sell in one order, however small its weight has become
     assert codes(gate, side=Side.SELL, price=ASK, quantity=money("0.09")) == []
@@ -238,9 +238,6 @@ def test_a_reached_loss_lets_only_reducing_orders_pass() -> None:
     assert codes(gate, side=Side.SELL, price=ASK, quantity=money("0.5")) == []
     assert codes(gate, side=Side.SELL, price=ASK, quantity=money("0.6")) == ["LOSS_DAY_REACHED"]
     gate.account.loss = 0
-    gate.account.loss_latched = True
-    assert codes(gate) == ["LOSS_DAY_REACHED"]
-    gate.account.loss_latched = False
     gate.loss_unknown = "BNB has no price in USDT"
     assert codes(gate) == ["LOSS_UNKNOWN"]
 

@@ -185,24 +185,20 @@ def ungranted(warm: Warm) -> None:
     warm.gate.tracks["stable"].permit("", "GRANT_MISSING x")
 
 
-def latched(warm: Warm) -> None:
-    warm.gate.tracks["stable"].lost(money("1000000"), 0, True, ())
-
-
-def latched_together(warm: Warm) -> None:
-    warm.gate.account.lost(money("1000000"), 0, True, ())
-
-
 def lost(warm: Warm) -> None:
-    warm.gate.tracks["stable"].lost(money("1000000"), LIMITS.loss_day, False, ())
+    warm.gate.tracks["stable"].lost(money("1000000"), LIMITS.loss_day, ())
 
 
 def lost_together(warm: Warm) -> None:
-    warm.gate.account.lost(money("1000000"), LIMITS.loss_day, False, ())
+    warm.gate.account.lost(money("1000000"), LIMITS.loss_day, ())
 
 
 def drawn_down(warm: Warm) -> None:
-    warm.gate.tracks["stable"].lost(money("1000000"), 0, False, ("DRAWDOWN_REDUCE x",))
+    warm.gate.tracks["stable"].lost(money("1000000"), 0, ("DRAWDOWN_REDUCE x",))
+
+
+def drawn_down_together(warm: Warm) -> None:
+    warm.gate.account.lost(money("1000000"), 0, ("DRAWDOWN_REDUCE x",))
 
 
 def tripped(warm: Warm) -> None:
@@ -229,8 +225,7 @@ def tripped_together(warm: Warm) -> None:
         (crossed, "QUOTE_CROSSED"),
         (barred, "TRACK_NOT_ALLOWED"),
         (ungranted, "GRANT_MISSING"),
-        (latched, "LOSS_DAY_REACHED"),
-        (latched_together, "LOSS_DAY_REACHED"),
+        (drawn_down_together, "DRAWDOWN_REDUCE"),
         (lost, "LOSS_DAY_REACHED"),
         (lost_together, "LOSS_DAY_REACHED"),
         (drawn_down, "DRAWDOWN_REDUCE"),
@@ -264,7 +259,7 @@ def test_new_terms_leave_what_was_sent_as_it_was(warm: Warm) -> None:
     for left in (True, False):
         for _ in range(track.caps.rate - 1 if left else 1):
             track.take_message(warm.mono)
-        track.lost(track.equity, track.loss, track.loss_latched, track.losses)
+        track.lost(track.equity, track.loss, track.losses)
         assert warm.ask() == ([] if left else ["RATE_TRACK_EXCEEDED"])
 
 

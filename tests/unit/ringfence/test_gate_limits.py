@@ -193,7 +193,7 @@ class TestExposure:
         made = gate(position_leverage=SCALE)
         assert codes(made, quantity=money("1.9999")) == []
         assert codes(made, quantity=money("2.0001")) == ["LEVERAGE_EXCEEDED", "LEVERAGE_EXCEEDED"]
-        made.tracks["stable"].lost(equity=0, loss=0, latched=False, losses=())
+        made.tracks["stable"].lost(equity=0, loss=0, losses=())
         assert codes(made) == ["LEVERAGE_EXCEEDED"]
         holding(made, money("1"))
         assert codes(made, **SELL, quantity=money("1")) == []

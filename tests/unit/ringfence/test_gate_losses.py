@@ -9,6 +9,7 @@ import pytest
 from gatebench.stoprig import BTC, LIMITS, ONE, PRICE, SECOND, WALL, Rig
 from ringfence.execution.breakers import RULES
 from ringfence.execution.grants import allocate
+from ringfence.execution.losses import LossLedger
 from ringfence.execution.protection import Protection
 from ringfence.model.money import parse as money
 from ringfence.model.orders import OrderType, Side, TimeInForce
@@ -91,6 +92,56 @@ def test_each_limit_of_losses_refuses_new_exposure_when_it_is_reached(
     assert rig.ask() == [f"{code} track=stable {told}", f"{code} {told}"]
     assert rig.ask(track="candidate") == [f"{code} {told}"]
     assert rig.ask(Side.SELL) == [], "what is held may be sold"
+
+
+PERIOD_LIMITS = [
+    ("day", "loss_day", "300"),
+    ("day", "loss_day_percent", "3"),
+    ("week", "loss_week", "300"),
+    ("week", "loss_week_percent", "3"),
+    ("month", "loss_month", "300"),
+    ("month", "loss_month_percent", "3"),
+]
+
+
+@pytest.mark.parametrize(("period", "field", "limit"), PERIOD_LIMITS)
+def test_a_reached_limit_of_a_period_is_latched_until_the_period_ends(period: str, field: str, limit: str) -> None:
+    """In currency and in percent alike; what is won back, a restart, another revision, a promotion and a new weight
+    open nothing."""
+    limits = {field: money(limit)}
+    rig = Losing(**limits)
+    rig.lose("300")
+    for _ in range(2):
+        rig.manager.evaluate(WALL)
+    rig.lose("0")
+    rig.manager.evaluate(WALL)
+    assert rig.ask() == [], "one bad tick, or two, latch nothing"
+
+    rig.lose("300")
+    for _ in range(3):
+        rig.manager.evaluate(WALL)
+    rig.lose("0")
+    rig.manager.evaluate(WALL)
+    told = f"latched_until=end_of_{period} loss=0 percent=0"
+    latched = [f"LOSS_{period.upper()}_REACHED {who}{told}" for who in ("track=stable ", "")]
+    assert rig.ask() == latched
+    assert rig.ask(track="candidate") == latched[1:], "the account's alone"
+
+    again = Losing(**limits)
+    again.manager.ledger = msgspec.json.decode(msgspec.json.encode(rig.manager.ledger), type=LossLedger)
+    again.manager.evaluate(WALL)
+    assert again.ask() == latched, "after a restart"
+
+    entry = Track(name="stable", revision="promoted", stage="Live", weight=50, grant="g", key="stable")
+    found = msgspec.structs.replace(LIMITS, **limits)
+    document = Allocation(epoch=3, tracks=(entry,), limits=found)
+    allocate(again.gate.tracks, again.gate.account, document, {"g": found}, paper=False)
+    again.manager.evaluate(WALL)
+    assert again.ask() == latched, "another revision, with another weight"
+
+    days = {"day": 1, "week": 7, "month": 31}[period]
+    again.manager.evaluate(WALL + days * 86_400 * SECOND)
+    assert again.ask() == []
 
 
 # --- breakers
