@@ -15,8 +15,8 @@ from ringfence.execution.changes import Changes
 from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.handover import Handovers
-from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.reconcile import Reconciler
+from ringfence.execution.reconciling import ReconcileLoop
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.store import NOTE_FENCE, Store
 from ringfence.model.money import parse
@@ -148,7 +148,7 @@ class Process:
         """Nothing of it runs any more; what it wrote stays."""
         self.life.end("killed")
         self.trading.stop()
-        tasks = [*self._spawned, *self.app._tasks, *self.trading._tasks]  # noqa: SLF001 - a kill asks nobody
+        tasks = [*self._spawned, *self.app.requests.under_way, *self.trading._tasks]  # noqa: SLF001 - a kill asks nobody
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -157,7 +157,7 @@ class Process:
     @property
     def idle(self) -> bool:
         """No request is under way."""
-        return not self.app._tasks  # noqa: SLF001 - as above
+        return not self.app.requests.under_way
 
 
 def furnish(directory: Path, key: str, secret: str) -> None:

@@ -4,8 +4,8 @@ import asyncio
 from typing import Final
 
 from ringfence.execution import stopping
+from ringfence.execution.allocating import FLATTENING
 from ringfence.execution.app import Execution
-from ringfence.execution.loops import FLATTENING
 from ringfence.execution.reconcile import BREAK, WRITER
 from ringfence.model.money import text
 from ringfence.runtime.guard import Guard

@@ -5,9 +5,8 @@ it awaits, logs or allocates more than it must. Everything else (reconciliation,
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 
@@ -20,9 +19,11 @@ from ringfence.execution.estimates import Estimates
 from ringfence.execution.evidence import Evidence
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import Handovers
-from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Reconcile, Refuse, Replace
+from ringfence.execution.outputs import Output, Reconcile, Refuse
 from ringfence.execution.protection import Protection
 from ringfence.execution.reconcile import NOTE_ADJUSTMENT, Reconciler
+from ringfence.execution.recording import Recording
+from ringfence.execution.requests import Requests
 from ringfence.execution.state import STATUS_STALE_NS
 from ringfence.execution.status import Proof, StatusWriter
 from ringfence.execution.store import NOTE_INSTRUMENT, NOTE_LATCHES, Store
@@ -36,7 +37,6 @@ from ringfence.runtime.bus import Publisher
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Allocation, GateConfig
 from ringfence.runtime.guard import RECONCILED, Guard
-from ringfence.runtime.journal import JournalError
 from ringfence.runtime.killwatch import Fold
 from ringfence.runtime.lease import LeaseCore
 from ringfence.venues import api
@@ -70,18 +70,9 @@ log = structlog.get_logger()
 JOURNAL: Final = "journal"
 MARKET: Final = "market data"
 STREAM: Final = "venue stream"
-BACKLOG_MAX: Final = 100_000
 TICK_S: Final = 0.02
 SLOW_EVERY: Final = 10
 """Ticks between evaluations of losses and of the start-up conditions."""
-
-
-class Unwritten(NamedTuple):
-    """A note that waits for the journal, among the entries that do."""
-
-    kind: str
-    ts: int
-    body: object
 
 
 class Execution:
@@ -120,7 +111,12 @@ class Execution:
         self.handovers = handovers
         self.counters = Counters()
         self.versions = Versions(own())
-        self.protection = Protection(gate, manager, self._note)
+        self.recording = Recording(store.journal, clock, self._journal_failed)
+        self.note = self.recording.note
+        self.protection = Protection(gate, manager, self.note)
+        self.requests = Requests(
+            venue, clock, manager, self.protection.traffic, self.may_send, self.perform, lambda: self.look(OURS)
+        )
         self.evidence = Evidence(gate.markets, self._revision_of)
         self.estimates = Estimates(gate.markets)
         self.proof = Proof()
@@ -135,13 +131,11 @@ class Execution:
         self.stream_up = False
         self.draining = False
         self._on_market = on_market
-        self._backlog: list[Entry | Unwritten] = []
         self._latches = dict(guard.latches)
         self._releases = guard.releases
         self._cycle = guard.cycle
         self._changed = guard.changed
         self._worst = guard.worst
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # --- the order path
 
@@ -198,30 +192,20 @@ class Execution:
         """Carry outputs out in order: what an order needs in the journal is there before it is sent."""
         entries: list[Entry] = []
         for output in outputs:
-            if type(output) is Entry:
+            if isinstance(output, Entry):
                 entries.append(output)
                 continue
             if entries:
                 self.record(entries)
                 entries = []
             match output:
-                case Approved():
-                    self.task(self._send(output))
-                case Replace():
-                    self.task(self._replace(output))
-                case Pair():
-                    self.task(self._send_pair(output))
-                case Amend():
-                    self.task(self._amend(output))
-                case Cancel(symbol, client_order_id):
-                    self.task(self._cancel(symbol, client_order_id))
-                case Query(symbol, client_order_id):
-                    self.task(self.query(symbol, client_order_id))
                 case Refuse(track, intent_id, reasons):
                     self.publisher.send(Refused(self.config.service, self.clock.wall_ns(), track, intent_id, reasons))
                 case Reconcile(reason):
                     log.info("reconciling", reason=reason)
                     self.look(OURS)
+                case _:
+                    self.requests.begin(output)
         if entries:
             self.record(entries)
 
@@ -229,17 +213,9 @@ class Execution:
         """Journal, then publish under the journal's numbers."""
         self.evidence.entries(entries, self.clock.monotonic_ns())
         self.estimates.entries(entries)
-        if self._backlog:
-            self._keep(entries)
-            return
-        try:
-            last = self.journal.append(entries)
-        except JournalError as error:
-            self._keep(entries)
-            reason = str(error)
-            self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, reason, now))
-            return
-        self._publish(entries, last)
+        last = self.recording.entries(entries)
+        if last:
+            self._publish(entries, last)
 
     def _publish(self, entries: list[Entry], last: int) -> None:
         sequence = last - len(entries)
@@ -247,37 +223,11 @@ class Execution:
             sequence += 1
             self.publisher.send(OrderUpdate(self.config.service, sequence, entry.track, entry.event))
 
-    def _keep(self, entries: Sequence[Entry | Unwritten]) -> None:
-        """What cannot be written waits, in its order: a cursor before its fills, or rules after them, would lose them.
-
-        Nothing is sent meanwhile, and the venue can tell its part again.
-        """
-        if len(self._backlog) + len(entries) > BACKLOG_MAX:
-            self.counters.backlog_dropped += len(entries)
-            return
-        self._backlog += entries
-
-    @property
-    def busy(self) -> int:
-        """How many requests to the venue are under way."""
-        return len(self._tasks)
-
-    def task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a request failed", exc_info=task.exception())
-            self.look(OURS)
-
     def may_send(self, order: Approved) -> str | None:
         """Asked at the socket, immediately before the bytes leave."""
         if order.epoch != self.guard.epoch:
             return f"the guard became tighter since the check: {self.guard.state}"
-        if self.journal.error or self._backlog:
+        if self.journal.error or self.recording.waiting:
             return f"the journal is not writable: {self.journal.error}"
         if self.clock.monotonic_ns() > order.deadline_ns:
             return "the approval has expired"
@@ -285,64 +235,10 @@ class Execution:
             return "the Lease does not last as long as the request is valid"
         return self.aftermath.forbids(order)
 
-    async def _send(self, order: Approved) -> None:
-        refused = self.may_send(order)
-        outcome = api.NotSent(refused) if refused else await self.venue.submit(order, self.may_send)
-        self.protection.traffic.sent(outcome)
-        self.perform(
-            self.manager.submitted(order.client_order_id, outcome, self.clock.wall_ns(), self.clock.monotonic_ns())
-        )
-
-    async def _send_pair(self, pair: Pair) -> None:
-        refused = self.may_send(pair.first) or self.may_send(pair.second)
-        outcomes: tuple[api.SubmitOutcome, api.SubmitOutcome] = (api.NotSent(refused or ""),) * 2
-        if not refused:
-            outcomes = await self.venue.submit_pair(pair.first, pair.second, self.may_send)
-        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-        for order, outcome in zip((pair.first, pair.second), outcomes, strict=True):
-            self.protection.traffic.sent(outcome)
-            self.perform(self.manager.submitted(order.client_order_id, outcome, wall, mono))
-
-    async def _replace(self, wanted: Replace) -> None:
-        refused = self.may_send(wanted.order)
-        outcome: tuple[api.CancelOutcome, api.SubmitOutcome] = (api.NotSent(refused or ""), api.NotSent(refused or ""))
-        if not refused:
-            outcome = await self.venue.replace(wanted.replaced, wanted.order, self.may_send, untouched=wanted.untouched)
-        canceled, placed = outcome
-        self.protection.traffic.changed(canceled)
-        self.protection.traffic.sent(placed)
-        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-        self.perform(self.manager.replaced(wanted.replaced, wanted.order.client_order_id, outcome, wall, mono))
-
-    async def _amend(self, wanted: Amend) -> None:
-        outcome = await self.venue.amend(wanted.symbol, wanted.client_order_id, wanted.quantity)
-        self.protection.traffic.changed(outcome)
-        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-        self.perform(self.manager.amended(wanted.client_order_id, outcome, wall, mono))
-
-    async def _cancel(self, symbol: str, client_order_id: str) -> None:
-        outcome = await self.venue.cancel(symbol, client_order_id)
-        self.protection.traffic.changed(outcome)
-        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-        self.perform(self.manager.canceled(client_order_id, outcome, wall, mono))
-
     def look(self, look: Look) -> None:
         """Have the venue asked, now."""
         self.agenda.ask(look)
         self.wake_reconciler.set()
-
-    async def query(self, symbol: str, client_order_id: str) -> None:
-        asked = self.clock.monotonic_ns()
-        try:
-            report = await self.venue.order(symbol, client_order_id)
-        except api.VenueError as error:
-            self.protection.traffic.request(failed=True)
-            log.info("query failed", client_order_id=client_order_id, reason=str(error))
-            self.manager.query_failed(client_order_id, self.clock.monotonic_ns())
-            return
-        self.protection.traffic.request(failed=False)
-        wall, mono = self.clock.wall_ns(), self.clock.monotonic_ns()
-        self.perform(self.manager.queried(client_order_id, report, asked, wall, mono))
 
     # --- what the venue tells
 
@@ -395,36 +291,12 @@ class Execution:
             case InstrumentRules(_, instrument):
                 market = self.gate.markets.get(instrument.symbol)
                 if market is not None and market.instrument != instrument:
-                    self._note(NOTE_INSTRUMENT, instrument)  # before any order of it: a replay needs the rules
+                    self.note(NOTE_INSTRUMENT, instrument)  # before any order of it: a replay needs the rules
                     market.instrument = instrument
             case _:
                 pass
         if self._on_market is not None:
             self._on_market(body)
-
-    def _keep_latches(self) -> None:
-        """Twice, in the journal and beside it: a kill must not be forgotten because a disk is full."""
-        latches = tuple(self._latches.values())
-        beside = self.store.latches.write(latches, self.clock.wall_ns())
-        self._note(NOTE_LATCHES, latches)
-        self.proof.durable = beside or not self._backlog
-        if beside:
-            self.task(asyncio.to_thread(self.store.latches.sync))
-
-    def _note(self, kind: str, body: object) -> None:
-        note = Unwritten(kind, self.clock.wall_ns(), body)
-        if self._backlog:
-            self._keep([note])
-            return
-        try:
-            self.journal.note(*note)
-        except JournalError as error:
-            self._keep([note])
-            reason = str(error)
-            self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, reason, now))
-
-    def note(self, kind: str, body: object) -> None:
-        self._note(kind, body)
 
     # --- the guard
 
@@ -468,11 +340,20 @@ class Execution:
         self.touch_status()
         log.info("guard", state=guard.state, reason=guard.reason, epoch=guard.epoch)
 
+    def _keep_latches(self) -> None:
+        """Twice, in the journal and beside it: a kill must not be forgotten because a disk is full."""
+        latches = tuple(self._latches.values())
+        beside = self.store.latches.write(latches, self.clock.wall_ns())
+        self.note(NOTE_LATCHES, latches)
+        self.proof.durable = beside or not self.recording.waiting
+        if beside:
+            self.requests.run(asyncio.to_thread(self.store.latches.sync))
+
     def _released(self) -> None:
         """A person released the system's switch: what waited for a person goes on."""
         if self.reconciler.breaks:
             accepted = self.reconciler.accept(self.clock.wall_ns())
-            self._note(NOTE_ADJUSTMENT, accepted)
+            self.note(NOTE_ADJUSTMENT, accepted)
             log.warning("break accepted by release", adjustment=accepted)
         self.observe(lambda now: self.guard.drop("overfill", now))
 
@@ -557,40 +438,17 @@ class Execution:
         self._retry_journal()
         self.observe(lambda now: self.versions.judge(self.guard, self.gate.tracks.values(), now))
 
+    def _journal_failed(self, reason: str) -> None:
+        self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, reason, now))
+
     def _retry_journal(self) -> None:
-        if self._backlog:
-            if not self._write_backlog():
-                return
-            self.journal.recovered()
-        elif self.journal.error and not self.journal.sync_failed:
-            with contextlib.suppress(JournalError):
-                self.journal.note("probe", self.clock.wall_ns(), None)
-                self.journal.recovered()
+        if not self.recording.catch_up(self._publish):
+            return
+        self.proof.durable = True
         error = self.journal.error
         if error:
-            self.observe(lambda now: self.guard.hold(JOURNAL, Severity.HALT, error, now))
+            self._journal_failed(error)
         elif JOURNAL in self.guard.sources:
             self.observe(lambda now: self.guard.drop(JOURNAL, now))
         else:
             self.observe(lambda now: self.guard.met(JOURNAL, now))
-
-    def _write_backlog(self) -> bool:
-        """All that waits, in its order; False if the journal still refuses."""
-        while self._backlog:
-            entries: list[Entry] = []
-            for kept in self._backlog:
-                if isinstance(kept, Unwritten):
-                    break
-                entries.append(kept)
-            first = self._backlog[0]
-            try:
-                if isinstance(first, Unwritten):
-                    self.journal.note(*first)
-                else:
-                    last = self.journal.append(entries)
-                    self._publish(entries, last)
-            except JournalError:
-                return False
-            del self._backlog[: max(1, len(entries))]
-        self.proof.durable = True
-        return True

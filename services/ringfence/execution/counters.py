@@ -11,11 +11,10 @@ CHECK_US: Final = (1, 2, 3, 5, 10, 20, 50, 100, 1_000)
 class Counters:
     """Plain integers, read at scrape time."""
 
-    __slots__ = ("backlog_dropped", "checks", "kill_ns_last", "kill_ns_max", "kills")
+    __slots__ = ("checks", "kill_ns_last", "kill_ns_max", "kills")
 
     def __init__(self) -> None:
         self.checks = Histogram(CHECK_US)
         self.kills = 0
         self.kill_ns_last = 0
         self.kill_ns_max = 0
-        self.backlog_dropped = 0

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from ringfence.execution import explain, protection, versions
 from ringfence.execution.app import Execution
-from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
+from ringfence.execution.reconciling import ReconcileLoop
 from ringfence.execution.valuation import percent
 from ringfence.model.money import text
 from ringfence.runtime.lease import micro_time

@@ -23,7 +23,7 @@ async def drained(app: Execution) -> bool:
     app.observe(lambda now: app.guard.hold("shutdown", severity, reason, now))
     try:
         async with asyncio.timeout(DRAIN_S.get(app.config.on_shutdown, DRAIN_S["Cancel"])):
-            while not done() or app.busy:  # noqa: ASYNC110 - many events, one condition
+            while not done() or app.requests.under_way:  # noqa: ASYNC110 - many events, one condition
                 await asyncio.sleep(TICK_S)
     except TimeoutError:
         log.warning("the end took too long", wanted=app.config.on_shutdown, working=app.working())

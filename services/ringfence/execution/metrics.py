@@ -11,8 +11,8 @@ from ringfence.execution.checkpointing import Checkpoints
 from ringfence.execution.evidence import Episodes, Owner
 from ringfence.execution.hedging import unhedged
 from ringfence.execution.leader import Leader
-from ringfence.execution.loops import ReconcileLoop
 from ringfence.execution.losses import PERIODS
+from ringfence.execution.reconciling import ReconcileLoop
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.stopping import holdings
 from ringfence.execution.store import Store
@@ -240,6 +240,7 @@ def _durability(app: Execution, loop: ReconcileLoop, status: StatusWriter) -> It
     yield _gauge("journal_sync_seconds_max", "Duration of the longest fdatasync", journal.sync_ns_max / 1e9)
     yield _counter("journal_syncs", "fdatasync calls", journal.syncs)
     yield _gauge("journal_failed", "1 while the journal cannot be written", float(bool(journal.error)))
+    yield _counter("journal_dropped", "Records for which there was no room while it failed", app.recording.dropped)
     yield _gauge("journal_torn_bytes", "Bytes of a torn tail that were cut off at start", journal.torn_bytes)
     yield _counter("reconciliations", "Comparisons of balances with the ledgers", reconciler.runs)
     breaks = GaugeMetricFamily(P + "break", "Balance that no order explains, absolute", labels=["asset"])

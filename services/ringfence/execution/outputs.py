@@ -58,4 +58,6 @@ class Refuse(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-Output = Entry | Approved | Replace | Amend | Pair | Cancel | Query | Reconcile | Refuse
+Request = Approved | Replace | Amend | Pair | Cancel | Query
+"""What goes to the venue."""
+Output = Entry | Request | Reconcile | Refuse

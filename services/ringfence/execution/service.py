@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 
 from ringfence.execution import alarms, ids, metrics
+from ringfence.execution.allocating import AllocationKeeper
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.byhand import NOTE_HAND, by_hand
 from ringfence.execution.checkpointing import Checkpoints
@@ -29,10 +30,11 @@ from ringfence.execution.history import History
 from ringfence.execution.kill_endpoint import KillEndpoint
 from ringfence.execution.leader import REQUIREMENT as LEASE
 from ringfence.execution.leader import Leader
-from ringfence.execution.loops import AllocationKeeper, ReconcileLoop, keep_ledger
+from ringfence.execution.ledgerfile import keep_ledger
 from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
+from ringfence.execution.reconciling import ReconcileLoop
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.store import JOURNAL_FILE, NOTE_FENCE, Paths, Store
 from ringfence.execution.tracks import families as track_families

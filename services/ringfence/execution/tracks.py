@@ -8,9 +8,9 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from ringfence.execution import capacity
 from ringfence.execution.accounting import Activity
+from ringfence.execution.allocating import AllocationKeeper
 from ringfence.execution.app import Execution
 from ringfence.execution.capacity import shown
-from ringfence.execution.loops import AllocationKeeper
 from ringfence.execution.state import FOREIGN, Track
 from ringfence.model.money import text
 from ringfence.model.positions import Position
@@ -54,7 +54,7 @@ def report(app: Execution, keeper: AllocationKeeper, pod: str) -> wire.TracksRep
         handovers=tuple(_handovers(app)),
         held=keeper.held,
         reconciled=not app.guard.missing,
-        in_flight=app.busy + sum(len(market.unknown) for market in app.gate.markets.values()),
+        in_flight=len(app.requests.under_way) + sum(len(market.unknown) for market in app.gate.markets.values()),
         min_notional=_min_notional(app),
     )
 

@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from gatebench import ordinary
+from ringfence.execution.allocating import AllocationKeeper
 from ringfence.execution.app import Execution
 from ringfence.execution.breakers import Open
 from ringfence.execution.gate import Gate
 from ringfence.execution.handover import Handovers
 from ringfence.execution.ids import prefix
-from ringfence.execution.loops import AllocationKeeper
 from ringfence.execution.losses import LATCH_AFTER
 from ringfence.execution.manager import Manager
 from ringfence.execution.protection import Protection
