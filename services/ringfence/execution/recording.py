@@ -1,7 +1,9 @@
 """The gate's hand on its journal: writes at once, and keeps in order what the journal does not take, until it does.
 
 What waits is never overtaken: a cursor before its fills, or rules after the orders that they are for, would be lost
-to a replay. Nothing is sent meanwhile (`Execution.may_send`), and the venue can tell its part again.
+to a replay. Nothing is sent meanwhile (`Execution.may_send`), and the venue can tell its part again. Where there is no
+room for more, nothing that came later is written either: the journal then ends before the gap, and a restart asks the
+venue from there.
 """
 
 import contextlib
@@ -30,7 +32,7 @@ class Recording:
         self.journal = journal
         self.waiting: list[Entry | Unwritten] = []
         self.dropped = 0
-        """Entries and notes for which there was no room any more."""
+        """Entries and notes for which there was no room any more; above 0 the journal takes nothing until a restart."""
         self._clock = clock
         self._failed = failed
 
@@ -62,6 +64,12 @@ class Recording:
 
         ``written`` gets entries and the journal's number of the last, as they get there.
         """
+        if self.dropped:
+            self._failed(
+                f"{self.journal.error}; {self.dropped} records found no room meanwhile: make room on the journal's"
+                " volume and restart execution, which asks the venue for them"
+            )
+            return False
         if self.waiting:
             if not self._write(written):
                 return False
@@ -73,7 +81,7 @@ class Recording:
         return True
 
     def _keep(self, what: Sequence[Entry | Unwritten]) -> None:
-        if len(self.waiting) + len(what) > WAITING_MAX:
+        if self.dropped or len(self.waiting) + len(what) > WAITING_MAX:
             self.dropped += len(what)
             return
         self.waiting += what

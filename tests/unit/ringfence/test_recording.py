@@ -81,12 +81,21 @@ def test_a_disk_that_stays_full_keeps_what_waits(disk: Disk, journal: Journal) -
     assert "No space left" in journal.error
 
 
-def test_what_waits_is_bounded_and_the_rest_is_counted(
+def test_nothing_is_written_behind_a_gap_and_a_person_reads_that_a_restart_is_needed(
     disk: Disk, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A cursor behind dropped fills would hide them from the replay, and nobody would ask the venue for them again."""
     monkeypatch.setattr(recording, "WAITING_MAX", 2)
-    kept = Recording(journal, SystemClock(), lambda _reason: None)
+    told: list[str] = []
+    kept = Recording(journal, SystemClock(), told.append)
     disk.full = True
-    for name in "abc":
-        kept.entries([entry(name)])
-    assert (len(kept.waiting), kept.dropped) == (2, 1)
+    kept.entries([entry("a")])
+    kept.entries([entry("b"), entry("c")])
+    kept.note("cursors", None)
+    assert (len(kept.waiting), kept.dropped) == (1, 3)
+    disk.full = False
+    assert not kept.catch_up(lambda _entries, _last: pytest.fail("something was written"))
+    assert "No space left" in told[-1]
+    assert "3 records found no room meanwhile" in told[-1]
+    assert "restart execution" in told[-1]
+    assert names(journal) == []
