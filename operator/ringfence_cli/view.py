@@ -1,17 +1,18 @@
 """What the facts about a system mean, as values: for the tree that people see, and for -o json. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ringfence.kube.client import Manifest
 from ringfence.wire import kill
 from ringfence_cli import facts
+from ringfence_operator import pods
 from ringfence_operator.desired import labels
+from ringfence_operator.rollout import health
 
 CLOSED: Final = frozenset({"Halted", "Cancel", "Canceled", "Flatten"})
 """States of a gate in which nothing that adds exposure leaves."""
-WAITING_REASON_MAX: Final = 200
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Gate:
     latch: str = ""
     latches: tuple[str, ...] = ()
     """Why each of its latched stops is there."""
+    observed_at: str = ""
+    """When it wrote this, RFC 3339; empty where it does not say."""
 
     @property
     def canceled(self) -> bool:
@@ -175,6 +178,7 @@ def gate(line: Mapping[str, Any]) -> Gate:
         flat_at=str(line.get("flatAt") or ""),
         latch=str(line.get("latch") or ""),
         latches=tuple(str(why) for why in line.get("latches") or ()),
+        observed_at=str(line.get("observedAt") or ""),
     )
 
 
@@ -201,7 +205,7 @@ def system(found: facts.Facts) -> System:
         Condition(entry["type"], entry["status"], entry.get("reason", ""), entry.get("message", ""))
         for entry in status.get("conditions") or ()
     )
-    gates = own_gates(found.name, switches)
+    gates = own_gates(found.name, switches, found.pods)
     strategy = spec.get("strategy") or {}
     return System(
         name=found.name,
@@ -223,10 +227,23 @@ def system(found: facts.Facts) -> System:
     )
 
 
-def own_gates(name: str, switches: Sequence[Switch]) -> tuple[Gate, ...]:
-    """The lines that the system's gates wrote into the status of its own switch."""
+def own_gates(name: str, switches: Sequence[Switch], found: Sequence[Manifest] | None) -> tuple[Gate, ...]:
+    """The lines that the system's gates wrote into the status of its own switch. ``found``: its pods; a line whose
+    process does not run any more is told as that. None: nobody may look, so every line counts."""
     own = next((entry.gates for entry in switches if entry.name == name), ())
-    return tuple(sorted((line for line in own if line.system in {"", name}), key=lambda line: line.pod))
+    lines = sorted((line for line in own if line.system in {"", name}), key=lambda line: line.pod)
+    if found is None:
+        return tuple(lines)
+    running = {pod.name: pod for pod in map(pods.pod, found)}
+    return tuple(_now(line, running[line.pod]) for line in lines if line.pod in running)
+
+
+def _now(line: Gate, pod: health.Pod) -> Gate:
+    """The line, as far as it is of the process that runs now."""
+    if health.speaks_for(pod, line.pod_uid, line.observed_at):
+        return line
+    state = "Unknown" if pod.container.running else health.NOT_RUNNING
+    return replace(line, state=state, reason=f"an earlier process of it last said {line.state}", working_orders=None)
 
 
 def trading(status: Mapping[str, Any], gates: Sequence[Gate]) -> str:
@@ -312,32 +329,11 @@ def _service(workload: Manifest, pods: Sequence[Manifest]) -> Service:
     )
 
 
-def _why_not_ready(workload: Mapping[str, Any], pods: Sequence[Mapping[str, Any]]) -> str:
-    """The nearest cause first: what a container said, what keeps it, what keeps its pod, what keeps the workload."""
-    for pod in pods:
-        reason = pod_trouble(pod)
-        if reason:
-            return reason[:WAITING_REASON_MAX]
-    for condition in (workload.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            return str(condition.get("message", ""))[:WAITING_REASON_MAX]
-    return "no pod yet" if not pods else "running, not ready yet"
-
-
-def pod_trouble(pod: Mapping[str, Any]) -> str:
-    """Why this pod does not serve; empty where it does, or is merely starting."""
-    status = pod.get("status") or {}
-    for container in status.get("containerStatuses") or ():
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        for state in ("state", "lastState"):
-            ended = (container.get(state) or {}).get("terminated") or {}
-            if ended.get("message") and not container.get("ready"):
-                return f"{container['name']} stopped: {str(ended['message']).strip()}"
-            if ended.get("reason") == "OOMKilled":
-                return f"{container['name']} was killed: out of memory"
-        if waiting.get("reason") and waiting["reason"] != "ContainerCreating":
-            return f"{container['name']}: {waiting['reason']} {waiting.get('message', '')}".strip()
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"no node takes it: {condition.get('message', '')}"
-    return ""
+def _why_not_ready(workload: Mapping[str, Any], mine: Sequence[Mapping[str, Any]]) -> str:
+    """As the operator judges it: what is wrong with a pod, or what refuses one."""
+    found = pods.standing(pods.pod(one) for one in mine)
+    wrong = next((one for pod in found if (one := health.problem(pod)) is not None), None) or pods.refusal(workload)
+    if wrong is not None:
+        return wrong.message
+    name = workload["metadata"]["name"]
+    return "running, not ready yet" if found else f"no pod yet; kubectl describe deploy,sts {name} says what refuses it"

@@ -30,11 +30,12 @@ from ringfence_operator.desired import plan as names
 from ringfence_operator.desired.labels import REVISION
 from ringfence_operator.desired.plan import Observed, Plan, SimulatorPlan, VenuePlan
 from ringfence_operator.limits import gate_limits, looser, scaled
+from ringfence_operator.pods import claim, refusal
 from ringfence_operator.progress import NOTHING_KNOWN, Traded
 from ringfence_operator.records import instant, state_of, written
 from ringfence_operator.rollout import staging
 from ringfence_operator.rollout.evidence import MetricState
-from ringfence_operator.rollout.health import Pod, Problem, problem
+from ringfence_operator.rollout.health import NOT_RUNNING, Pod, Problem, problem, speaks_for
 from ringfence_operator.rollout.platform import PlatformDecision
 from ringfence_operator.rollout.state import (
     Condition,
@@ -94,6 +95,8 @@ def recordings(system: TradingSystem) -> tuple[str, ...]:
     return tuple(simulator.recording_claim for simulator in simulators if simulator.recording_claim)
 
 
+_GATES: Final = frozenset({"execution", "paper"})
+"""Services with a gate."""
 SECRET_KEYS: Final = {
     "curve": ("public", "secret"),
     "kill-token": ("token",),
@@ -159,11 +162,12 @@ def observed_after(system: TradingSystem, seen: Seen, before: Observation, decid
 def workloads_seen(system: TradingSystem, seen: Seen) -> tuple[WorkloadSeen, ...]:
     """All programs that there should be."""
     found = []
+    claims = {name: claim(live) for (kind, name), live in seen.live.items() if kind == "PersistentVolumeClaim"}
     for role, service in names.programs(venues_of(system), slots_expected(system, seen)):
         name = names.workload_name(system.metadata.name, role)
         live = seen.live.get(Ref("Deployment", name)) or seen.live.get(Ref("StatefulSet", name))
         pods = [pod for pod in seen.pods if pod.workload == name]
-        wrong = next((p for pod in pods if (p := problem(pod)) is not None), None)
+        wrong = next((p for pod in pods if (p := problem(pod, claims)) is not None), None) or refusal(live)
         ready = live is not None and rolled_out(live) and wrong is None
         found.append(WorkloadSeen(name=name, service=service, ready=ready, problem=wrong))
     return tuple(found)
@@ -249,9 +253,9 @@ def missing(system: TradingSystem, seen: Seen) -> tuple[Problem, ...]:
                 f"kubectl create secret generic {name} --from-file=api-key --from-file=api-secret"
             )
             found.append(Problem("CredentialsMissing", told, needs_somebody=True))
-    for claim in recordings(system):
-        if Ref("PersistentVolumeClaim", claim) not in seen.live:
-            told = f"PersistentVolumeClaim {claim}, which holds the recorded market, does not exist"
+    for name in recordings(system):
+        if Ref("PersistentVolumeClaim", name) not in seen.live:
+            told = f"PersistentVolumeClaim {name}, which holds the recorded market, does not exist"
             found.append(Problem("RecordingMissing", told, needs_somebody=True))
     for name, kind in own_secrets(system).items():
         if name in seen.secrets and not all(seen.secrets[name].get(key) for key in SECRET_KEYS[kind]):
@@ -268,12 +272,16 @@ def missing(system: TradingSystem, seen: Seen) -> tuple[Problem, ...]:
 
 
 def gates(switch: Mapping[str, Any], pods: Iterable[Pod]) -> Iterable[GateSeen]:
-    """The lines of gates whose pods are there."""
-    services = {pod.name: pod.service for pod in pods}
-    for line in (switch.get("status") or {}).get("gates") or ():
-        service = services.get(line.get("pod", ""))
-        if service is not None:
-            yield GateSeen(pod=line["pod"], paper=service == "paper", state=str(line.get("state", "")))
+    """What each gate that is there says of itself. One whose process does not run says nothing, whatever it said last;
+    one that runs and has not said anything yet is in no state that we know."""
+    lines = {str(line.get("pod")): line for line in (switch.get("status") or {}).get("gates") or ()}
+    for pod in pods:
+        if pod.service not in _GATES:
+            continue
+        line = lines.get(pod.name, {})
+        said = speaks_for(pod, str(line.get("podUID") or ""), str(line.get("observedAt") or ""))
+        state = str(line.get("state", "")) if said else "" if pod.container.running else NOT_RUNNING
+        yield GateSeen(pod=pod.name, paper=pod.service == "paper", state=state)
 
 
 def mirrored_stop(system: TradingSystem, seen: Seen) -> Stop:
@@ -500,7 +508,8 @@ def status(
 
 def _service(system: TradingSystem, seen: Seen, found: WorkloadSeen) -> kinds.Service:
     pod = next((p for p in seen.pods if p.workload == found.name and not p.deleting), None)
-    waiting = _known(system, found) if found.ready else "not ready yet" if pod else "no pod yet"
+    no_pod = f"no pod yet; if that lasts, kubectl describe deploy,sts {found.name} says what refuses it"
+    waiting = _known(system, found) if found.ready else "not ready yet" if pod else no_pod
     return kinds.Service(
         name=found.name.removeprefix(f"{system.metadata.name}-"),
         ready=found.ready,

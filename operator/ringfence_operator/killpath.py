@@ -26,7 +26,7 @@ from ringfence_operator.cluster.report import write_events, write_status
 from ringfence_operator.desired import plan as names
 from ringfence_operator.records import written
 from ringfence_operator.rollout import stopped
-from ringfence_operator.rollout.health import Pod
+from ringfence_operator.rollout.health import Pod, speaks_for
 from ringfence_operator.rollout.state import Event
 from ringfence_operator.rollout.switch import Asked, Line, Summary, acknowledged, line, summarize
 from ringfence_operator.world import Key, World
@@ -121,20 +121,15 @@ def _place(seen: SwitchSeen, pod: Pod) -> stops.Place:
 
 
 def lines_of(switch: Manifest, gates: Iterable[Pod]) -> dict[str, Line]:
-    """Each gate's own line: of this very switch, and of the pod and the process that runs now. What an earlier pod of
-    the same name, or the container before this one, had proven is no proof of what this one does."""
+    """Each gate's own line: of this very switch, and of the pod and the process that runs now."""
     running = {pod.name: pod for pod in gates}
     found = {}
     for raw in (switch.get("status") or {}).get("gates") or ():
         pod = running.get(str(raw.get("pod")))
         if pod is None or raw.get("uid") not in (None, "", switch["metadata"].get("uid")):
             continue
-        theirs, written = str(raw.get("podUID") or ""), str(raw.get("observedAt") or "")
-        if theirs and theirs != pod.uid:
-            continue
-        if written and pod.container.started_at and written < pod.container.started_at.removesuffix("Z"):
-            continue
-        found[pod.name] = line(raw)
+        if speaks_for(pod, str(raw.get("podUID") or ""), str(raw.get("observedAt") or "")):
+            found[pod.name] = line(raw)
     return found
 
 

@@ -28,7 +28,7 @@ from ringfence_operator.desired.storage import secret
 from ringfence_operator.rollout import conditions, platform
 from ringfence_operator.rollout.conditions import Why
 from ringfence_operator.rollout.evidence import MetricState
-from ringfence_operator.rollout.health import Problem
+from ringfence_operator.rollout.health import Problem, over_quota
 from ringfence_operator.rollout.machine import decide
 from ringfence_operator.rollout.platform import PlatformDecision
 from ringfence_operator.rollout.state import Condition, Decision, State
@@ -190,6 +190,8 @@ def _problem(found: Ref, error: ApiError) -> Problem:
     """A refusal by the API server, in words for a condition."""
     what = f"{found.kind} {found.name}: {error.message}"
     match error:
+        case Forbidden() if over_quota(error.message):
+            return Problem("QuotaExceeded", f"a ResourceQuota leaves no room for {what}", needs_somebody=True)
         case Forbidden():
             return Problem("OperatorForbidden", f"the operator may not write {what}", needs_somebody=True)
         case Invalid():

@@ -37,7 +37,7 @@ from ringfence_operator.api.meta import (
 )
 from ringfence_operator.api.rollout import PlatformStatus, Rollout, RolloutStatus, Stage
 
-Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Flatten", "Starting", "Unknown"]
+Trading = Literal["Active", "ReduceOnly", "Halted", "Cancel", "Flatten", "Starting", "NotRunning", "Unknown"]
 Symbol = Annotated[str, Field(pattern="^[A-Z0-9]{2,20}$", min_length=2, max_length=20)]
 VenueName = Annotated[str, Field(pattern=LABEL_PATTERN, min_length=1, max_length=VENUE_NAME_LENGTH_MAX)]
 
@@ -390,7 +390,8 @@ class TradingSystemStatus(Status):
     weight: Percent | None = None
     """Percent of the capital that the revision which the spec asks for may use, 0 to 100."""
     trading: Trading | None = None
-    """What its gates let through now; the most severe of them."""
+    """What its gates let through now; the most severe of them. NotRunning: none sends anything, and orders that rest at
+    the venue may execute."""
     revision: Word | None = None
     """The strategy revision that the spec asks for."""
     limits_revision: Word | None = None
@@ -429,12 +430,13 @@ KIND: Final = Kind(
         Column("Goal", ".spec.goal", "string", "How far it may go."),
         Column("Trading", ".status.trading", "string", "What its gates let through now."),
         condition_column("Ready", "Ready", "status", "Whether all that the spec asks for is so."),
+        condition_column("Reason", "Ready", "reason", "Why it is or is not ready."),
         Column("Revision", ".status.revision", "string", "The strategy revision that the spec asks for."),
         AGE,
+        condition_column("Message", "Ready", "message", "What to do about it.", priority=1),
         Column("Verdict", ".status.rollout.verdict", "string", "What its measurements say.", priority=1),
         Column("Next", ".status.rollout.next", "string", "The next step.", priority=1),
         Column("Waits", ".status.rollout.waitsFor", "string", "What the next step waits for.", priority=1),
-        condition_column("Reason", "Ready", "reason", "Why it is or is not ready.", priority=1),
     ),
     rules=(
         rule(

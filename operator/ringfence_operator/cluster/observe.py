@@ -17,8 +17,9 @@ from ringfence.kube.resources import Resource
 from ringfence.wire.tracks import TracksReport
 from ringfence_operator.cluster.apply import Ref, ref
 from ringfence_operator.cluster.reports import tracks_reports
-from ringfence_operator.desired.labels import GATE, SERVICE, SLOT, SYSTEM, VENUE
-from ringfence_operator.rollout.health import Container, Pod
+from ringfence_operator.desired.labels import GATE, SYSTEM, VENUE
+from ringfence_operator.pods import pod, standing
+from ringfence_operator.rollout.health import Pod
 
 OWNED: Final[tuple[Resource, ...]] = (
     resources.DEPLOYMENT,
@@ -32,7 +33,6 @@ OWNED: Final[tuple[Resource, ...]] = (
     resources.ROLE_BINDING,
 )
 """Kinds that are found by label, and pruned. Secrets are not: we may not list them, and nothing deletes keys."""
-LAST_WORDS_MAX: Final = 2_048
 FoundT = TypeVar("FoundT")
 
 
@@ -90,7 +90,7 @@ async def observe(
         promotions = group.create_task(client.list(resources.PROMOTION, namespace))
         kept = [group.create_task(_found(client.get(kind, one, namespace))) for kind, one in lasting]
         opened = [group.create_task(_found(client.get(resources.SECRET, one, namespace))) for one in secrets]
-    found_pods = tuple(pod(item) for item in pods.result().items)
+    found_pods = standing(pod(item) for item in pods.result().items)
     reports = await tracks_reports(http, [one for one in found_pods if one.service in {"execution", "paper"}])
     monitor_list = monitors.result()
     objects = [item for task in owned for item in task.result().items]
@@ -150,29 +150,6 @@ async def read_secret(client: KubeClient, namespace: str, name: str) -> Mapping[
     return decoded(found) if found is not None else {}
 
 
-def pod(found: Mapping[str, Any]) -> Pod:
-    """A pod as far as we judge it."""
-    metadata, status = found["metadata"], found.get("status") or {}
-    labels = metadata.get("labels") or {}
-    containers = found.get("spec", {}).get("containers") or [{}]
-    conditions = {c.get("type"): c for c in status.get("conditions") or ()}
-    scheduled = conditions.get("PodScheduled") or {}
-    return Pod(
-        name=metadata["name"],
-        workload=_workload(labels),
-        service=labels.get(SERVICE, ""),
-        image=containers[0].get("image", ""),
-        image_id=str(((status.get("containerStatuses") or [{}])[0]).get("imageID", "")),
-        ip=status.get("podIP", ""),
-        phase=status.get("phase", ""),
-        ready=(conditions.get("Ready") or {}).get("status") == "True",
-        deleting="deletionTimestamp" in metadata,
-        unschedulable=str(scheduled.get("message", "")) if scheduled.get("reason") == "Unschedulable" else "",
-        container=_container((status.get("containerStatuses") or [{}])[0]),
-        uid=str(metadata.get("uid", "")),
-    )
-
-
 def decoded(found: Mapping[str, Any]) -> dict[str, str]:
     """Content of a Secret; what is no text is left out, so it counts as missing."""
     content = {}
@@ -182,29 +159,6 @@ def decoded(found: Mapping[str, Any]) -> dict[str, str]:
         except (binascii.Error, UnicodeDecodeError):
             continue
     return content
-
-
-def _workload(labels: Mapping[str, str]) -> str:
-    """Name of the workload that a pod belongs to, by our own labels."""
-    parts = (labels.get(SYSTEM), labels.get(VENUE), labels.get(SERVICE), labels.get(SLOT))
-    return "-".join(part for part in parts if part)
-
-
-def _container(status: Mapping[str, Any]) -> Container:
-    state, last = status.get("state") or {}, status.get("lastState") or {}
-    waiting = state.get("waiting") or {}
-    ended = state.get("terminated") or last.get("terminated") or {}
-    return Container(
-        ready=bool(status.get("ready")),
-        running="running" in state,
-        restarts=int(status.get("restartCount", 0)),
-        started_at=str((state.get("running") or {}).get("startedAt", "")),
-        waiting_reason=str(waiting.get("reason", "")),
-        waiting_message=str(waiting.get("message", "")),
-        exit_code=ended.get("exitCode"),
-        exit_reason=str(ended.get("reason", "")),
-        exit_message=str(ended.get("message", ""))[-LAST_WORDS_MAX:],
-    )
 
 
 async def _found(request: Awaitable[FoundT]) -> FoundT | None:

@@ -50,7 +50,7 @@ def judge(
     stalled = _stalled(seen, now)
     if stalled is None and rollout.problem is not None:
         stalled = Why(rollout.problem.reason, rollout.problem.message)
-    waiting = [workload.name for workload in seen.workloads if not workload.ready]
+    waiting = _awaited(seen)
     problems = [workload.problem for workload in seen.workloads if workload.problem is not None]
     found = [
         _ready(stalled, waiting),
@@ -129,7 +129,8 @@ def _stalled(seen: Observation, now: datetime) -> Why | None:
         overdue = reconciling.status == "True" and now - reconciling.since > PROGRESS_DEADLINE
         remains = stalled is not None and stalled.status == "True" and stalled.reason == "ProgressDeadlineExceeded"
         if overdue or remains:
-            return Why("ProgressDeadlineExceeded", _late(late[0].name, late[0].problem))
+            first = next((workload for workload in late if workload.problem is not None), late[0])
+            return Why("ProgressDeadlineExceeded", _late(first.name, first.problem))
     return None
 
 
@@ -139,19 +140,31 @@ def _late(name: str, problem: Problem | None) -> str:
     return f"{name} is not ready after {minutes} minutes{detail}"
 
 
-def _ready(stalled: Why | None, waiting: list[str]) -> tuple[str, ConditionStatus, str, str]:
+def _awaited(seen: Observation) -> Why | None:
+    """What is not ready, with the cause where one is known."""
+    late = [workload for workload in seen.workloads if not workload.ready]
+    if not late:
+        return None
+    known = next((workload.problem for workload in late if workload.problem is not None), None)
+    if known is None:
+        return Why("WorkloadsNotReady", f"waiting for {_names(workload.name for workload in late)}")
+    more = f" (and {len(late) - 1} more not ready)" if len(late) > 1 else ""
+    return Why(known.reason, known.message + more)
+
+
+def _ready(stalled: Why | None, waiting: Why | None) -> tuple[str, ConditionStatus, str, str]:
     if stalled is not None:
         return "Ready", "False", stalled.reason, stalled.message
-    if waiting:
-        return "Ready", "False", "WorkloadsNotReady", f"waiting for {_names(waiting)}"
+    if waiting is not None:
+        return "Ready", "False", *waiting
     return "Ready", "True", "AllReady", "all workloads are ready"
 
 
-def _reconciling(stalled: Why | None, waiting: list[str]) -> tuple[str, ConditionStatus, str, str]:
+def _reconciling(stalled: Why | None, waiting: Why | None) -> tuple[str, ConditionStatus, str, str]:
     if stalled is not None:
         return "Reconciling", "False", "Stalled", "waiting for somebody, see Stalled"
-    if waiting:
-        return "Reconciling", "True", "WorkloadsNotReady", f"waiting for {_names(waiting)}"
+    if waiting is not None:
+        return "Reconciling", "True", *waiting
     return "Reconciling", "False", "AllReady", "the cluster holds what the spec asks for"
 
 

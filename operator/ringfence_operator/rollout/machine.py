@@ -13,7 +13,7 @@ from typing import Final, Literal
 from ringfence_operator.rollout import conditions, moves, waiting
 from ringfence_operator.rollout.conditions import Why
 from ringfence_operator.rollout.evidence import Verdict
-from ringfence_operator.rollout.health import Problem
+from ringfence_operator.rollout.health import NOT_RUNNING, Problem
 from ringfence_operator.rollout.state import (
     Decision,
     Event,
@@ -432,4 +432,4 @@ def trading(track: TrackState, seen: Observation) -> str:
 
 
 _STOPPED: Final = {"Halt": "Halted", "Cancel": "Cancel", "Flatten": "Flatten"}
-_SEVEREST_FIRST: Final = ("Flatten", "Cancel", "Halted", "Starting", "ReduceOnly", "Active")
+_SEVEREST_FIRST: Final = ("Flatten", "Cancel", "Halted", NOT_RUNNING, "Starting", "ReduceOnly", "Active")

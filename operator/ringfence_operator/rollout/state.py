@@ -215,7 +215,7 @@ class GateSeen:
     pod: str
     paper: bool
     state: str
-    """Starting, Active, ReduceOnly, Halted or Cancel."""
+    """Starting, Active, ReduceOnly, Halted, Cancel, Flatten; NotRunning; empty where it has said nothing yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,7 +361,7 @@ class Decision:
     state: State
     conditions: tuple[Condition, ...]
     trading: str
-    """One word for people: Active, ReduceOnly, Starting, Halted, Cancel or Unknown."""
+    """One word for people: Active, ReduceOnly, Starting, NotRunning, Halted, Cancel, Flatten or Unknown."""
     events: tuple[Event, ...] = field(default=())
     requeue_s: float | None = None
     """Look again after this, even if nothing happens."""

@@ -64,7 +64,7 @@ def looked_at(
     system: dict[str, Any] | None,
     *switches: dict[str, Any],
     workloads: tuple[dict[str, Any], ...] | None = (),
-    pods: tuple[dict[str, Any], ...] | None = (),
+    pods: tuple[dict[str, Any], ...] | None = None,
 ) -> view.System:
     return view.system(facts.Facts("momentum", NAMESPACE, system, switches, workloads, pods))
 
@@ -115,36 +115,43 @@ def test_a_latched_gate_is_released_by_engaging_first() -> None:
     assert "--latched" in found[0].remedy
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (
-            {
-                "containerStatuses": [
-                    {
-                        "name": "strategy",
-                        "ready": False,
-                        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-                        "lastState": {"terminated": {"message": "strategy class x:Y cannot be imported"}},
-                    }
-                ]
-            },
-            "strategy stopped: strategy class x:Y cannot be imported",
-        ),
-        (
-            {"containerStatuses": [{"name": "s", "state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}]},
-            "s: ErrImagePull no",
-        ),
-        (
-            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}]},
-            "no node takes it: 0/1 nodes",
-        ),
-        ({"containerStatuses": [{"name": "s", "state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
-    ],
+def test_a_pod_that_does_not_start_says_why_in_the_tree() -> None:
+    """In the operator's own words: there is one judge of pods."""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_VOLUME}
+    mounts = {"volumes": [{"name": "journal", "persistentVolumeClaim": {"claimName": "momentum-sim-journal"}}]}
+    stuck = pod("execution", phase="Pending", conditions=[condition]) | {"spec": mounts}
+    seen = looked_at(
+        system_object(trading="NotRunning"), switch_object(), workloads=(workload("execution", 0),), pods=(stuck,)
+    )
+
+    assert seen.trading == "NotRunning"
+    assert "momentum-sim-journal has no volume; kubectl describe pvc momentum-sim-journal" in " ".join(
+        text(seen).split()
+    )
+
+
+NO_VOLUME = (
+    "0/1 nodes are available: 1 node(s) didn't find available persistent volumes to bind. preemption: 0/1 nodes are"
+    " available: 1 Preemption is not helpful for scheduling."
 )
-def test_a_pod_says_what_is_wrong_with_it(status: dict[str, Any], expected: str) -> None:
-    """The service's own last sentence wins over what Kubernetes says about it."""
-    assert expected == view.pod_trouble(pod("strategy", **status))
+
+
+@pytest.mark.parametrize(
+    ("state", "uid", "shown"),
+    [
+        ({"running": {"startedAt": "2026-11-01T10:00:00Z"}}, "u1", "Active"),
+        ({"running": {"startedAt": "2026-11-01T10:00:02Z"}}, "u1", "Unknown"),
+        ({"running": {"startedAt": "2026-11-01T10:00:00Z"}}, "u2", "Unknown"),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, "u1", "NotRunning"),
+    ],
+    ids=["its own", "of the process before", "of the pod before", "does not run"],
+)
+def test_what_an_earlier_process_said_is_not_what_trades(state: dict[str, Any], uid: str, shown: str) -> None:
+    """A gate that was killed leaves a line that says Active."""
+    line = gate_line(podUID="u1", observedAt="2026-11-01T10:00:01.000000Z")
+    found = {"metadata": {"name": "gate-0", "uid": uid}, "status": {"containerStatuses": [{"state": state}]}}
+
+    assert looked_at(system_object(), switch_object(line), pods=(found,)).trading == shown
 
 
 def test_what_may_not_be_read_is_not_shown_as_empty() -> None:

@@ -190,7 +190,7 @@ class TestKinds:
             kind.kind: [column.name.upper() for column in kind.columns if not column.priority] for kind in api.KINDS
         }
         assert shown == {
-            "TradingSystem": ["STAGE", "WEIGHT", "GOAL", "TRADING", "READY", "REVISION", "AGE"],
+            "TradingSystem": ["STAGE", "WEIGHT", "GOAL", "TRADING", "READY", "REASON", "REVISION", "AGE"],
             "Evaluation": ["SYSTEM", "REVISION", "STAGE", "WEIGHT", "VERDICT", "OUTCOME", "AGE"],
             "Promotion": ["SYSTEM", "REVISION", "STAGE", "BY", "STATE", "AGE"],
             "KillSwitch": ["ENGAGED", "ACTION", "GATES", "ORDERS", "STATE", "REASON", "BY", "AGE"],

@@ -10,7 +10,11 @@ from ringfence_operator.rollout.health import Container, Pod
 
 T0 = 1_700_000_000_000_000_000
 ENGAGED = {"type": "Engaged", "status": "True", "lastTransitionTime": "2023-11-14T22:13:20Z"}
-PODS = (Pod("a-execution-0", "a-execution", "execution"), Pod("b-paper-0", "b-paper", "paper"))
+RUNS = Container(running=True)
+PODS = (
+    Pod("a-execution-0", "a-execution", "execution", container=RUNS),
+    Pod("b-paper-0", "b-paper", "paper", container=RUNS),
+)
 
 
 def seen(spec: dict[str, Any], *lines: dict[str, Any], engaged: bool = True) -> SwitchSeen:
