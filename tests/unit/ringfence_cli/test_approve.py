@@ -69,7 +69,7 @@ def seen(status: dict[str, Any]) -> view.System:
         "status": {"gates": [line]},
     }
     system = {"metadata": {"name": "momentum", "generation": 2}, "spec": SPEC, "status": status}
-    return view.system(facts.Facts("momentum", "trading", system, (switch,), (), ()))
+    return view.system(facts.Facts("momentum", "trading", system, (switch,), (), None))
 
 
 def test_the_status_tree_says_where_both_revisions_are_and_what_the_next_step_waits_for() -> None:
