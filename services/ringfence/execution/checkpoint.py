@@ -3,9 +3,9 @@
     file    8 bytes magic, 4 bytes CRC-32 of what follows, msgpack of a `Checkpoint`
 
 A checkpoint is the state that a replay had at a mark of the journal, and nothing else: made by a replay, in a process
-of its own (``python -m ringfence.execution.checkpoint``) so that the order path never waits for it, from the last
-checkpoint and what was written since. It replaces nothing: the journal keeps all its records, for its readers and for
-a start that cannot use the checkpoint (damaged, of another journal, or made by other code), which reads it all.
+of its own (`checkpointing`) so that the order path never waits for it, from the last checkpoint and what was written
+since. It replaces nothing: the journal keeps all its records, for its readers and for a start that cannot use the
+checkpoint (damaged, of another journal, or made by other code), which reads it all.
 
 The state is a pickle, as it is a graph of plain objects that refer to each other. Only classes of this platform and a
 few containers are ever loaded from it, and only by the very code that wrote it.

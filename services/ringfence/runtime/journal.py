@@ -36,6 +36,8 @@ PAYLOAD_MAX: Final = 1 << 20
 SYNC_EVERY_S: Final = 0.010
 INDEX_EVERY: Final = 256
 """One remembered file position for so many entries: a reader scans at most that many."""
+INDEX_MAX: Final = 65_536
+"""Remembered positions, some 8 MB. With more, every second one goes, and a reader scans twice as far from then on."""
 READ_CHUNK: Final = 1 << 20
 MARK_BYTES: Final = 256
 SCAN_MAX: Final = 64 << 20
@@ -61,6 +63,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     before: bytes
     """The bytes before the place: a file that has others there is not the one that was marked."""
     index: list[tuple[int, int]]
+    index_every: int
     since_index: int
 
 
@@ -90,6 +93,7 @@ class Journal:
         self._clock = clock
         self._sync = sync
         self._index: list[tuple[int, int]] = []
+        self._index_every = INDEX_EVERY
         self._entries_since_index = INDEX_EVERY
         self._follow = follow
         self._fd = _reading(path) if follow else _locked(path)
@@ -134,6 +138,7 @@ class Journal:
             sequence=self.sequence,
             before=self._before(self._end),
             index=list(self._index),
+            index_every=self._index_every,
             since_index=self._entries_since_index,
         )
 
@@ -151,7 +156,8 @@ class Journal:
         start = HEADER.size
         if since is not None:
             start, self.sequence = since.position, since.sequence
-            self._index, self._entries_since_index = list(since.index), since.since_index
+            self._index, self._index_every = list(since.index), since.index_every
+            self._entries_since_index = since.since_index
         try:
             for position, sequence, record in self._records(start):
                 if isinstance(record, Entry):
@@ -261,7 +267,10 @@ class Journal:
             self.error = ""
 
     def _indexed(self, sequence: int, position: int) -> None:
-        if self._entries_since_index >= INDEX_EVERY:
+        if self._entries_since_index >= self._index_every:
+            if len(self._index) >= INDEX_MAX:
+                self._index = self._index[::2]  # a new list: a reader in another thread goes on with the one it has
+                self._index_every *= 2
             self._index.append((sequence, position))
             self._entries_since_index = 0
         self._entries_since_index += 1
@@ -289,11 +298,12 @@ class Journal:
 
     def read(self, after: int, limit: int) -> list[tuple[int, Entry]]:
         """Entries with a sequence above ``after``, at most ``limit``."""
-        place = bisect_right(self._index, after + 1, key=lambda pair: pair[0]) - 1
+        index = self._index
+        place = bisect_right(index, after + 1, key=lambda pair: pair[0]) - 1
         if place < 0 or after >= self.sequence:
             return []
         found: list[tuple[int, Entry]] = []
-        position, end = self._index[place][1], self._end
+        position, end = index[place][1], self._end
         while position < end and len(found) < limit:
             chunk = memoryview(os.pread(self._fd, min(READ_CHUNK + PAYLOAD_MAX, end - position), position))
             offset = 0

@@ -210,6 +210,26 @@ def test_reading_pages_through_the_index(tmp_path: Path) -> None:
             journal, _ = opened(tmp_path / "j")
 
 
+def test_remembered_positions_are_bounded_and_every_window_is_still_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringfence.runtime.journal.INDEX_MAX", 4)
+    journal, _ = opened(tmp_path / "j")
+    count = 20 * INDEX_EVERY
+    for number in range(1, count + 1):
+        journal.append([entry(number)])
+    mark = journal.mark()
+    assert len(mark.index) <= 4
+    journal.close()
+    again = Journal(tmp_path / "j", ManualClock())
+    assert list(again.replay(mark)) == []
+    again.append([entry(count + 1)])
+    for after in (0, INDEX_EVERY, count // 2 + 3, count - 1):
+        assert again.read(after, 2) == [(n, entry(n)) for n in (after + 1, after + 2)]
+    assert again.mark().index == mark.index
+    again.close()
+
+
 def test_a_length_that_lies_is_no_record(tmp_path: Path) -> None:
     """A length beyond the file, or of a gigabyte, does not make us read or allocate that much."""
     path = tmp_path / "j"
