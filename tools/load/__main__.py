@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from load.memory import moments
 from load.rig import Rig, Settings
 from load.run import Load, Phase
 
@@ -34,6 +35,8 @@ async def _run(given: argparse.Namespace, root: Path) -> int:
         _show(await load.phase("burst", given.rate, given.seconds))
         if given.steady_seconds:
             _show(await load.phase("steady", given.steady_rate, given.steady_seconds, disturbed))
+        grown = load.memory.grown()
+        print("memory: " + ("; ".join(grown) or "no process holds more than it means to remember"))
         print("breaker under load: " + _facts(await load.trip(given.rate)))
         print("kill under load: " + _facts(await load.kill(given.rate)))
         wrong = await load.settle()
@@ -42,7 +45,7 @@ async def _run(given: argparse.Namespace, root: Path) -> int:
         print("".join(f"  {sentence}\n" for sentence in wrong), end="")
         for module in list(rig.processes):
             await rig.stop(module)
-    return 1 if wrong else 0
+    return 1 if wrong or grown else 0
 
 
 def _show(phase: Phase) -> None:
@@ -58,12 +61,11 @@ def _show(phase: Phase) -> None:
         ("gate to acknowledgement, ms", phase.gate_to_ack_ms),
     ):
         print(f"  {what}: p50 {half:.1f}, p99 {most:.1f}")
-    for name, (first, middle, last) in phase.memory_mb.items():
-        cpu, each = phase.cpu_percent.get(name, 0), phase.cpu_ms.get(name, 0)
-        print(
-            f"  {name:12} {first:6.1f} {middle:6.1f} {last:6.1f} MB, "
-            f"{cpu:5.1f} % of a core, {each:.3f} ms for each order accepted"
-        )
+    for name, busy in phase.cpu_percent.items():
+        print(f"  {name:12} {busy:5.1f} % of a core, {phase.cpu_ms[name]:.3f} ms for each order accepted")
+    print("  MB after so many orders since each process began:")
+    for name, samples in phase.memory.items():
+        print(f"  {name:12} " + ", ".join(f"{one.mb:.1f} ({one.orders:,})" for one in moments(samples)))
 
 
 def _facts(facts: dict[str, float]) -> str:

@@ -13,6 +13,7 @@ from demo.system import nanoseconds
 from gatebench.bench import SYMBOL
 from gatebench.fakeapi import SYSTEM
 from load.count import Journal, Told, counter, differences, histogram_quantile, quantile
+from load.memory import Memory, Sample
 from load.rig import GATE, STRATEGY, Rig
 from ringfence.model.money import parse, text
 from ringfence.simulator.catalog import LISTED
@@ -53,8 +54,8 @@ class Phase(msgspec.Struct, kw_only=True):
     tick_to_intent_ms: tuple[float, float]
     check_us: tuple[float, float]
     gate_to_ack_ms: tuple[float, float]
-    memory_mb: dict[str, tuple[float, float, float]]
-    """At the start, in the middle and at the end, by process."""
+    memory: dict[str, list[Sample]]
+    """By process."""
     cpu_percent: dict[str, float]
     cpu_ms: dict[str, float]
     """Processor time for each accepted order, which most often is a cancel as well."""
@@ -73,6 +74,7 @@ class Load:
         self.requests: list[dict[str, Any]] = []
         self.told = Told()
         self.phases: list[Phase] = []
+        self.memory = Memory()
         self._sequence = 0
         self._total = 0
         """Of the strategy that runs: its end is known by it."""
@@ -170,24 +172,24 @@ class Load:
         before_other = (len(journal.unsent), journal.unknown, len(journal.acknowledged_ns))
         told = msgspec.structs.replace(self.told)
         first = len(journal.submitted)
-        memory = []
         async with self.quoting(rate, total):
             cpu, began = rig.cpu_s(), time.monotonic()  # sim-ok: measures real processes
             other = asyncio.create_task(meanwhile(seconds)) if meanwhile is not None else None
             deadline = began + 4 * seconds + 30
+            self.memory.began("strategy", self.told.asked)
+            seen = {process: len(samples) for process, samples in self.memory.samples.items()}
+            placed = 0
             while True:
-                memory.append(rig.memory_mb())
+                self.memory.sample(self.told.asked + placed, rig.memory_mb())
+                if placed >= total or time.monotonic() > deadline:  # sim-ok: as above
+                    break
                 await asyncio.sleep(SAMPLE_S)
-                if counter(await rig.metrics("strategy"), "ringfence_strategy_intents_total") >= total:
-                    break
-                if time.monotonic() > deadline:  # sim-ok: as above
-                    break
+                placed = counter(await rig.metrics("strategy"), "ringfence_strategy_intents_total")
             took = time.monotonic() - began  # sim-ok: as above
             if other is not None:
                 await other
             used_s = {process: now - cpu.get(process, 0) for process, now in rig.cpu_s().items()}
             pages = await rig.metrics("strategy"), await rig.metrics("http")
-            memory.append(rig.memory_mb())
         await self.settle()
         sent = list(journal.submitted.values())[first:]
         tick = "ringfence_strategy_tick_to_intent_seconds"
@@ -209,10 +211,7 @@ class Load:
             tick_to_intent_ms=_pair(lambda share: 1e3 * histogram_quantile(pages[0], tick, share)),
             check_us=_pair(lambda share: 1e6 * histogram_quantile(pages[1], check, share)),
             gate_to_ack_ms=_pair(lambda share: quantile(acks, share)),
-            memory_mb={
-                one: (memory[0].get(one, 0), memory[len(memory) // 2].get(one, 0), memory[-1][one])
-                for one in memory[-1]
-            },
+            memory={process: samples[seen.get(process, 0) :] for process, samples in self.memory.samples.items()},
             cpu_percent={process: 100 * busy / took for process, busy in used_s.items()},
             cpu_ms={process: 1e3 * busy / max(1, accepted) for process, busy in used_s.items()},
         )
