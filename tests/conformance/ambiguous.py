@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from directed import Directed, directed
-from matrix import Case
+from matrix import Case, Run, Wire, numbered
 
 from chaos.episode import RULES
 
@@ -97,7 +97,7 @@ SPOILED: Final[dict[str, Spoil]] = {
 }
 
 
-def case(number: int, operation: str, how: str) -> Case:
+def row(operation: str, how: str) -> tuple[str, Callable[[Wire], str], Run]:
     act, prepare, path, method = OPERATIONS[operation]
 
     async def script(at: Directed) -> str:
@@ -112,30 +112,38 @@ def case(number: int, operation: str, how: str) -> Case:
             seen += f", {order.quantity // RULES.lot} lots"
         return seen
 
-    return Case(f"U{number:02}", f"{operation}: {how}", expected(operation, how), lambda: directed(script))
+    return f"{operation}: {how}", lambda wire: expected(operation, how, wire), directed(script)
 
 
 NOT_DONE: Final = frozenset({"lost before it arrived", "502 before acceptance", "503/-1008 not accepted"})
 """The venue never had it, and nothing but its word and the request's validity proves that."""
 NEVER_LEFT: Final = "connection refused"
+BY_REST: Final = frozenset({"replace", "amend", "pair"})
+"""These have one way only."""
 DEAF: Final = "answer and events lost"
 WAITS: Final = "; new exposure waits"
 
 
-def expected(operation: str, how: str) -> str:
+def expected(operation: str, how: str, wire: Wire) -> str:
     """What must be seen. ``?`` is an outcome that is not known, and then nothing new is opened in the instrument."""
+    by_message = wire is Wire.MESSAGE and operation not in BY_REST
+    # a message has left when it is handed to its connection; a request by REST has its connection opened first
+    never_left = how == NEVER_LEFT and not by_message
+    not_done = how in NOT_DONE or (how == NEVER_LEFT and by_message)
+    # a connection takes with it what it would have told of
+    untold = how == DEAF or (how == "lost acknowledgement" and by_message)
     placed = "SUBMITTED > ACCEPTED"
-    if how in NOT_DONE:
+    if not_done:
         placed = "SUBMITTED > SUBMITTED? > CANCELED"
-    elif how == NEVER_LEFT:
+    elif never_left:
         placed = "SUBMITTED > CANCELED"
-    elif how == DEAF:
+    elif untold:
         placed = "SUBMITTED > SUBMITTED? > ACCEPTED"
-    waits = WAITS if how in NOT_DONE or how == DEAF else ""
-    gone = how not in NOT_DONE and how != NEVER_LEFT
+    waits = WAITS if not_done or untold else ""
+    gone = not not_done and not never_left
     # a cancel may be repeated, so one that did not arrive only takes longer
     canceled = "PENDING_CANCEL > CANCELED"
-    at_once = f"PENDING_CANCEL > ACCEPTED > {canceled}" if how == NEVER_LEFT else canceled
+    at_once = f"PENDING_CANCEL > ACCEPTED > {canceled}" if never_left else canceled
     found = {
         "submit": placed + waits,
         "cancel": at_once,
@@ -150,5 +158,4 @@ def expected(operation: str, how: str) -> str:
 
 
 def cases() -> list[Case]:
-    rows = [(operation, how) for operation in OPERATIONS for how in SPOILED]
-    return [case(number, *row) for number, row in enumerate(rows, start=1)]
+    return numbered("U", (row(operation, how) for operation in OPERATIONS for how in SPOILED))

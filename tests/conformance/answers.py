@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from desk import Desk, at_desk, word
-from matrix import Case
+from matrix import REST_ALONE, Case, Run, numbered
 
 from chaos.process import SYMBOL
 from ringfence.model.money import parse
@@ -257,46 +257,41 @@ RAW: Final[tuple[tuple[str, str, Script], ...]] = (
 )
 """Single requests that our adapter would not make: they go over a real socket as well (`test_over_sockets`)."""
 
-ROWS: Final[tuple[tuple[str, str, Script] | tuple[str, str, Script, dict[str, Any]], ...]] = (
-    ("-1003 with 429", "Refused -1003; not there", _told(429, -1003)),
-    ("-1003 with 418", "Refused -1003; not there", _told(418, -1003)),
-    ("-1006, not done", "Unknown; not there", _told(400, -1006)),
-    ("-1006, done", "Unknown; there", _told(500, -1006, executed=True)),
-    ("-1007, not done", "Unknown; not there", _told(408, -1007)),
-    ("-1007, done", "Unknown; there", _told(500, -1007, executed=True)),
-    ("-1008", "Unknown; not there", _told(503, -1008)),
-    ("-1000 with 400, done", "Unknown; there", _told(400, -1000, executed=True)),
-    ("403 of the firewall", "Unknown; not there", _told(403, -1000)),
-    *RAW,
-    ("-2015 at the adapter, and after rotation", "Refused -2015; rotated back: Accepted", _wrong_credentials),
-    ("-2010 insufficient balance", "Refused -2010", _poor),
-    ("-2010 market closed, then open", "Refused -2010; open again: Accepted", _closed),
-    ("-2010 no liquidity", "Refused -2010", _nobody_there),
-    ("-2013 no such order is absence", "None", _no_such_order),
-    ("503 to a query is not absence", "VenueError", _query_in_trouble),
-    ("weight used up: 429", "429 -1003, Retry-After in the minute", _weight),
-    ("going on after 429: 418, until it ends", "200 > 429 > 418 > 418 > 200", _banned),
-    ("429: all wait, cancels too, then go on", "Refused -1003, NotSent, NotSent, Accepted", _backs_off),
-    ("418: nothing is sent until it ends", "Refused -1003, NotSent, Accepted", _adapter_is_banned),
+ROWS: Final[tuple[tuple[str, str, Run], ...]] = (
+    ("-1003 with 429", "Refused -1003; not there", at_desk(_told(429, -1003))),
+    ("-1003 with 418", "Refused -1003; not there", at_desk(_told(418, -1003))),
+    ("-1006, not done", "Unknown; not there", at_desk(_told(400, -1006))),
+    ("-1006, done", "Unknown; there", at_desk(_told(500, -1006, executed=True))),
+    ("-1007, not done", "Unknown; not there", at_desk(_told(408, -1007))),
+    ("-1007, done", "Unknown; there", at_desk(_told(500, -1007, executed=True))),
+    ("-1008", "Unknown; not there", at_desk(_told(503, -1008))),
+    ("-1000 with 400, done", "Unknown; there", at_desk(_told(400, -1000, executed=True))),
+    ("403 of the firewall", "Unknown; not there", at_desk(_told(403, -1000))),
+    *((what, expected, at_desk(script, wires=REST_ALONE)) for what, expected, script in RAW),
+    ("-2015 at the adapter, and after rotation", "Refused -2015; rotated back: Accepted", at_desk(_wrong_credentials)),
+    ("-2010 insufficient balance", "Refused -2010", at_desk(_poor)),
+    ("-2010 market closed, then open", "Refused -2010; open again: Accepted", at_desk(_closed)),
+    ("-2010 no liquidity", "Refused -2010", at_desk(_nobody_there)),
+    ("-2013 no such order is absence", "None", at_desk(_no_such_order, wires=REST_ALONE)),
+    ("503 to a query is not absence", "VenueError", at_desk(_query_in_trouble, wires=REST_ALONE)),
+    ("weight used up: 429", "429 -1003, Retry-After in the minute", at_desk(_weight, wires=REST_ALONE)),
+    ("going on after 429: 418, until it ends", "200 > 429 > 418 > 418 > 200", at_desk(_banned, wires=REST_ALONE)),
+    ("429: all wait, cancels too, then go on", "Refused -1003, NotSent, NotSent, Accepted", at_desk(_backs_off)),
+    ("418: nothing is sent until it ends", "Refused -1003, NotSent, Accepted", at_desk(_adapter_is_banned)),
     ("order count: kept by ourselves", f"{', '.join(['Accepted'] * 5)}, NotSent; venue refused 0; later Accepted",
-     _own_count, {"limits": Limits(orders_10s=5)}),
-    ("-1015 order count used by others", "Accepted, Refused -1015, NotSent, Accepted", _others_count,
-     {"limits": Limits(orders_10s=5)}),
+     at_desk(_own_count, limits=Limits(orders_10s=5))),
+    ("-1015 order count used by others", "Accepted, Refused -1015, NotSent, Accepted",
+     at_desk(_others_count, limits=Limits(orders_10s=5))),
     ("a burst of tracks: shares, and cancels pass",
-     "{'stable': 30, 'candidate': 10}, kept back 80; reducing Accepted; cancelled 40 of 40", _shares),
-    ("fills give order counts back", "{200}, count (0, 0)", _fills_give_back, {"limits": Limits(orders_10s=5)}),
-    ("weight headers: order, refused order, snapshot", "0, 1, 251", _headers),
-    ("weights of queries", WEIGHS, _weighs),
-    ("our clock is 30 s behind", "Accepted", _offset, {"skew_ms": -30_000}),
-    ("our clock is 30 s ahead", "Accepted", _offset, {"skew_ms": 30_000}),
+     "{'stable': 30, 'candidate': 10}, kept back 80; reducing Accepted; cancelled 40 of 40", at_desk(_shares)),
+    ("fills give order counts back", "{200}, count (0, 0)",
+     at_desk(_fills_give_back, limits=Limits(orders_10s=5), wires=REST_ALONE)),
+    ("weight headers: order, refused order, snapshot", "0, 1, 251", at_desk(_headers, wires=REST_ALONE)),
+    ("weights of queries", WEIGHS, at_desk(_weighs, wires=REST_ALONE)),
+    ("our clock is 30 s behind", "Accepted", at_desk(_offset, skew_ms=-30_000)),
+    ("our clock is 30 s ahead", "Accepted", at_desk(_offset, skew_ms=30_000)),
 )  # fmt: skip
 
 
 def cases() -> list[Case]:
-    found = []
-    for number, (what, expected, script, *more) in enumerate(ROWS, start=1):
-        options: dict[str, Any] = more[0] if more else {}
-        found.append(
-            Case(f"A{number:02}", what, expected, lambda script=script, options=options: at_desk(script, **options))
-        )
-    return found
+    return numbered("A", ROWS)

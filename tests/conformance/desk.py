@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import msgspec
-from matrix import in_virtual_time
+from matrix import Run, Seen, Wire, in_virtual_time
 from venuerig import Listener
 
 from chaos.life import Life
@@ -45,7 +45,7 @@ FAR_S: Final = 1_000.0
 
 class Desk:
     def __init__(
-        self, directory: Path, clock: ManualClock, limits: Limits, rules: dict[str, Any], skew_ms: int
+        self, directory: Path, clock: ManualClock, wire: Wire, limits: Limits, rules: dict[str, Any], skew_ms: int
     ) -> None:
         furnish(directory, TEST_CREDENTIAL.api_key, TEST_CREDENTIAL.api_secret)
         self.clock = clock
@@ -61,6 +61,7 @@ class Desk:
         self.api = Api(self.venue, {TEST_CREDENTIAL.api_key: TEST_CREDENTIAL}, limits, Record(), faults)
         self.gateway = Gateway(self.venue, self.api, Hub(faults), faults, clock, 1)
         self.network = Network(self.gateway, Random(1))
+        self.network.messages = wire is Wire.MESSAGE
         machine = Skewed(clock, skew_ms * 1_000_000)
         self.adapter = WireTrading(ADDRESS, machine, Random(1), directory, self.network, Life())
         self.machine = machine
@@ -211,17 +212,26 @@ def word(outcome: object) -> str:
 Script = Callable[[Desk], Awaitable[str]]
 
 
-def at_desk(script: Script, limits: Limits | None = None, skew_ms: int = 0, **rules: Any) -> str:
+def at_desk(
+    script: Script,
+    limits: Limits | None = None,
+    skew_ms: int = 0,
+    wires: tuple[Wire, ...] = tuple(Wire),
+    **rules: Any,
+) -> Run:
     """``rules``: what the venue lists differently. ``skew_ms``: how wrong our machine's clock is."""
 
-    async def run(directory: Path, clock: ManualClock) -> str:
-        desk = Desk(directory, clock, limits or Limits(), rules, skew_ms)
-        try:
-            await desk.open()
-            return await script(desk)
-        finally:
-            desk.adapter.stop()
-            await asyncio.gather(*desk.adapter._tasks, return_exceptions=True)
-            desk.gateway.close()
+    def over(wire: Wire) -> Seen:
+        async def run(directory: Path, clock: ManualClock) -> Seen:
+            desk = Desk(directory, clock, wire, limits or Limits(), rules, skew_ms)
+            try:
+                await desk.open()
+                return Seen(await script(desk), desk.network.messages_sent)
+            finally:
+                desk.adapter.stop()
+                await asyncio.gather(*desk.adapter._tasks, return_exceptions=True)
+                desk.gateway.close()
 
-    return in_virtual_time(run)
+        return in_virtual_time(run)
+
+    return Run(over, wires)

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from matrix import in_virtual_time
+from matrix import Run, Seen, Wire, in_virtual_time
 from structlog.testing import capture_logs
 
 from chaos.compare import STATES
@@ -61,9 +61,9 @@ Script = Callable[["Directed"], Awaitable[str]]
 class Directed(Episode):
     """An episode in which only what the script does happens. Afterwards all ledgers are compared, to the last digit."""
 
-    def __init__(self, directory: Path, clock: ManualClock, script: Script) -> None:
+    def __init__(self, directory: Path, clock: ManualClock, wire: Wire, script: Script) -> None:
         super().__init__(1, directory, clock, QUIET)
-        self.network.messages = False  # the rows say what becomes of a request by its path
+        self.network.messages = wire is Wire.MESSAGE
         self.script = script
         self.seen = ""
         self.judged = True
@@ -221,15 +221,19 @@ class Directed(Episode):
         return wrong
 
 
-def directed(script: Script) -> str:
+def directed(script: Script, wires: tuple[Wire, ...] = tuple(Wire)) -> Run:
     """What the script saw, and that all ledgers agree afterwards, or where they do not."""
 
-    async def run(directory: Path, clock: ManualClock) -> str:
-        furnish(directory, TEST_CREDENTIAL.api_key, TEST_CREDENTIAL.api_secret)
-        episode = Directed(directory, clock, script)
-        await episode.run()
-        wrong = "; ".join(episode.wrong)
-        return f"{episode.seen} | {wrong or 'ledgers equal'}" if episode.judged or wrong else episode.seen
+    def over(wire: Wire) -> Seen:
+        async def run(directory: Path, clock: ManualClock) -> Seen:
+            furnish(directory, TEST_CREDENTIAL.api_key, TEST_CREDENTIAL.api_secret)
+            episode = Directed(directory, clock, wire, script)
+            await episode.run()
+            wrong = "; ".join(episode.wrong)
+            seen = f"{episode.seen} | {wrong or 'ledgers equal'}" if episode.judged or wrong else episode.seen
+            return Seen(seen, episode.network.messages_sent)
 
-    with capture_logs():
-        return in_virtual_time(run)
+        with capture_logs():
+            return in_virtual_time(run)
+
+    return Run(over, wires)

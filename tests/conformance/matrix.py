@@ -1,10 +1,11 @@
-"""A row of the conformance matrix: what is done, what must be seen, and how to see it."""
+"""A row of the conformance matrix: what is done, what must be seen, and how to see it; over each wire that it has."""
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from chaos.virtual import START_NS, VirtualLoop
 from ringfence.runtime.clock import ManualClock
@@ -12,12 +13,47 @@ from ringfence.runtime.clock import ManualClock
 T = TypeVar("T")
 
 
+class Wire(StrEnum):
+    """How orders and their cancels go. What knows only the one way goes that way over either."""
+
+    MESSAGE = "message"
+    REST = "REST"
+
+
+class Seen(NamedTuple):
+    text: str
+    """In the words of ``Case.expected``."""
+    messages: int
+    """Orders and cancels that went as a message."""
+
+
+class Run(NamedTuple):
+    over: Callable[[Wire], Seen]
+    wires: tuple[Wire, ...]
+
+
+REST_ALONE: Final = (Wire.REST,)
+"""The wires of a row in which the adapter sends nothing that could go as a message."""
+
+Expected = str | Callable[[Wire], str]
+"""The same over each wire, or not."""
+
+
 class Case(NamedTuple):
     id: str
     what: str
+    wire: Wire
     expected: str
-    run: Callable[[], str]
-    """Gives what was seen, in the words of ``expected``."""
+    over: Callable[[Wire], Seen]
+
+
+def numbered(letter: str, rows: Iterable[tuple[str, Expected, Run]]) -> list[Case]:
+    """A case for each row and wire; those of one row share its number."""
+    return [
+        Case(f"{letter}{number:02}", what, wire, expected if isinstance(expected, str) else expected(wire), run.over)
+        for number, (what, expected, run) in enumerate(rows, start=1)
+        for wire in run.wires
+    ]
 
 
 def in_virtual_time(work: Callable[[Path, ManualClock], Coroutine[Any, Any, T]]) -> T:
@@ -36,7 +72,7 @@ def table(rows: list[tuple[Case, str]]) -> str:
     width = max((len(case.what) for case, _ in rows), default=0)
     lines = []
     for case, seen in rows:
-        lines.append(f"{case.id} {case.what:<{width}}  {case.expected}")
+        lines.append(f"{case.id} {case.wire:<7} {case.what:<{width}}  {case.expected}")
         if seen != case.expected:
             lines.append(f"    SEEN {seen}")
     good = sum(seen == case.expected for case, seen in rows)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from desk import BID, STEP, Desk, at_desk, word
-from matrix import Case
+from matrix import REST_ALONE, Case, Run, numbered
 
 from chaos.process import SYMBOL
 from ringfence.execution.gate import Gate
@@ -48,10 +48,10 @@ def _one(fields: dict[str, Any]) -> Callable[[Desk], Awaitable[str]]:
 
 def _row(
     filter_: str, what: str, expected: str, rules: dict[str, Any] | None = None, **fields: Any
-) -> tuple[str, str, Any]:
+) -> tuple[str, str, Run]:
     name = f"{filter_}: {what}"
     found = expected.replace("-1013", f"-1013 {filter_}")
-    return name, found, lambda: at_desk(_one(fields), **(rules or {}))
+    return name, found, at_desk(_one(fields), **(rules or {}))
 
 
 async def _third_order(desk: Desk) -> str:
@@ -146,15 +146,16 @@ ROWS: Final = (
     _row("TRAILING_DELTA", "too far", "Refused -1013; gate: TRAILING_INVALID", kind=T.STOP_LOSS, side=S, price=0,
          trailing_bps=2001),
     ("MAX_NUM_ORDERS: a third of two", "Accepted, Accepted, Refused -1013 MAX_NUM_ORDERS",
-     lambda: at_desk(_third_order, orders_max=2)),
+     at_desk(_third_order, orders_max=2)),
     ("MAX_NUM_ALGO_ORDERS: a second of one, a plain order passes",
-     "Accepted, Refused -1013 MAX_NUM_ALGO_ORDERS, Accepted", lambda: at_desk(_second_stop, algo_orders_max=1)),
+     "Accepted, Refused -1013 MAX_NUM_ALGO_ORDERS, Accepted", at_desk(_second_stop, algo_orders_max=1)),
     ("MAX_POSITION: working buys count, sells pass", "Accepted, Refused -1013 MAX_POSITION, Accepted",
-     lambda: at_desk(_position, position_max=parse("100.02"))),
-    ("MIN_NOTIONAL (older name), bounds of 0", "VALUE_BELOW_VENUE_MINIMUM, passes", lambda: at_desk(_older_name)),
-    ("exact decimals", "Accepted; gate: passes; 0.3 at 59899.99", lambda: at_desk(_exact)),
+     at_desk(_position, position_max=parse("100.02"))),
+    ("MIN_NOTIONAL (older name), bounds of 0", "VALUE_BELOW_VENUE_MINIMUM, passes",
+     at_desk(_older_name, wires=REST_ALONE)),
+    ("exact decimals", "Accepted; gate: passes; 0.3 at 59899.99", at_desk(_exact)),
 )  # fmt: skip
 
 
 def cases() -> list[Case]:
-    return [Case(f"F{number:02}", *row) for number, row in enumerate(ROWS, start=1)]
+    return numbered("F", ROWS)

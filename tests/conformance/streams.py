@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from desk import BID, STEP, Desk, at_desk
 from directed import Directed, directed
-from matrix import Case
+from matrix import REST_ALONE, Case, Run, numbered
 
 from chaos.process import SYMBOL
 from ringfence.model.money import text
@@ -16,7 +16,7 @@ EVENTS: Final = 4
 """As many private events as are hit: an acknowledgement, a fill and what they do to the balances."""
 
 
-def _life(kind: str, count: int = EVENTS, **more: Any) -> Any:
+def _life(kind: str, count: int = EVENTS, **more: Any) -> Run:
     """An order that rests, one that fills, and a cancel, while the stream is not as it should be."""
 
     async def script(at: Directed) -> str:
@@ -29,7 +29,7 @@ def _life(kind: str, count: int = EVENTS, **more: Any) -> Any:
         at.cancel("rests")
         return await at.settled("rests", "fills")
 
-    return lambda: directed(script)
+    return directed(script)
 
 
 async def _dropped(at: Directed) -> str:
@@ -150,21 +150,21 @@ ROWS: Final = (
     ("events lost", USUAL, _life("lose_events")),
     ("all events lost, for good", USUAL, _life("lose_events", count=1000)),
     ("stream gone: halted; what happened meanwhile is found",
-     "Halt; SUBMITTED > ACCEPTED > CANCELED; SUBMITTED > ACCEPTED | ledgers equal", lambda: directed(_dropped)),
+     "Halt; SUBMITTED > ACCEPTED > CANCELED; SUBMITTED > ACCEPTED | ledgers equal", directed(_dropped)),
     ("serverShutdown: a new connection",
-     "SUBMITTED > ACCEPTED > PENDING_CANCEL > CANCELED | ledgers equal", lambda: directed(_shut_down)),
-    ("wrong balance: halted, and says which", "Halt: True | ledgers equal", lambda: directed(_wrong_balance)),
+     "SUBMITTED > ACCEPTED > PENDING_CANCEL > CANCELED | ledgers equal", directed(_shut_down)),
+    ("wrong balance: halted, and says which", "Halt: True | ledgers equal", directed(_wrong_balance)),
     ("a venue that has forgotten everything is a break", "Halt, names both assets: True; numbers go on: True",
-     lambda: directed(_forgotten)),
-    ("account position equals the account", "['BTC', 'USDT'] equal", lambda: at_desk(_position)),
-    ("an unreadable event begins the stream anew", "[True, False, True]", lambda: at_desk(_unreadable)),
-    ("eventStreamTerminated begins it anew", "[True, False, True]", lambda: at_desk(_terminated)),
-    ("other events are passed over", "4 passed over, [True]", lambda: at_desk(_others)),
+     directed(_forgotten)),
+    ("account position equals the account", "['BTC', 'USDT'] equal", at_desk(_position)),
+    ("an unreadable event begins the stream anew", "[True, False, True]", at_desk(_unreadable, wires=REST_ALONE)),
+    ("eventStreamTerminated begins it anew", "[True, False, True]", at_desk(_terminated, wires=REST_ALONE)),
+    ("other events are passed over", "4 passed over, [True]", at_desk(_others, wires=REST_ALONE)),
     ("a cancel is told under the order's own name", "['Accepted', 'Canceled'], strangers 0",
-     lambda: at_desk(_cancel_name)),
-    ("a fill is told as the history has it", "1 fill, as in the history, fee 0.0003", lambda: at_desk(_fill)),
+     at_desk(_cancel_name)),
+    ("a fill is told as the history has it", "1 fill, as in the history, fee 0.0003", at_desk(_fill)),
 )  # fmt: skip
 
 
 def cases() -> list[Case]:
-    return [Case(f"S{number:02}", *row) for number, row in enumerate(ROWS, start=1)]
+    return numbered("S", ROWS)

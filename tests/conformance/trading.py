@@ -1,10 +1,10 @@
 """Every order type with every time in force, and what is done to orders afterwards, through the adapter."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 from desk import ASK, BID, LEVEL, STEP, Desk, at_desk, word
-from matrix import Case
+from matrix import REST_ALONE, Case, Run, numbered
 
 from chaos.process import SYMBOL
 from ringfence.model.approved import Approved
@@ -22,14 +22,14 @@ DEPTH: Final = "12"
 
 def _plain(
     kind: OrderType, force: TimeInForce, side: Side, where: str, quantity: str, expected: str
-) -> tuple[str, str, Any]:
+) -> tuple[str, str, Run]:
     async def script(desk: Desk) -> str:
         touch = ASK if side is B else BID
         price = {"rests": None, "takes": touch, "at any price": 0}[where]
         return await desk.tried(desk.order(kind, side, quantity, price, force))
 
     name = f"{kind}{'' if kind in {T.MARKET, T.LIMIT_MAKER} else f' {force}'} {side} {quantity} {where}"
-    return name, expected, lambda: at_desk(script)
+    return name, expected, at_desk(script)
 
 
 PLAIN: Final = (
@@ -49,9 +49,7 @@ PLAIN: Final = (
 )
 
 
-def _waiting(
-    kind: OrderType, force: TimeInForce, side: Side, limit: str, expected: str
-) -> tuple[str, str, Callable[[], str]]:
+def _waiting(kind: OrderType, force: TimeInForce, side: Side, limit: str, expected: str) -> tuple[str, str, Run]:
     """Waits, is set off by somebody else's trades, and then meets the book; sells below, buys above for a stop."""
     up = (side is B) == (kind in {T.STOP_LOSS, T.STOP_LOSS_LIMIT})
     stop = ASK + 3 * STEP if up else BID - 3 * STEP
@@ -66,7 +64,7 @@ def _waiting(
         return f"{first}; set off: {await desk.stands(order)}"
 
     name = f"{kind}{f' {force}' if limit else ''} {side}{', its limit ' if limit else ''}{limit}"
-    return name, expected, lambda: at_desk(script)
+    return name, expected, at_desk(script)
 
 
 WAITS: Final = "Accepted: ACCEPTED 0; set off: "
@@ -249,46 +247,49 @@ async def _decremented(desk: Desk) -> str:
     return f"{met}; then {then}, and the venue says {report.state if report else report}"
 
 
-CHANGES: Final[tuple[tuple[str, str, Callable[[Desk], Awaitable[str]]], ...]] = (
-    ("a stop whose trigger is reached already", "Refused -2010", _reached),
-    ("trailing stop", "Accepted: ACCEPTED 0; price up: ACCEPTED 0; price down: FILLED 0.01", _trailing),
-    ("iceberg", "Accepted: ACCEPTED 0, shown 0.52; 0.53 taken: PARTIALLY_FILLED 0.03, shown 0.01", _iceberg),
-    ("MARKET by quote amount buys whole lots", "FILLED 0.01666 for 999.7666", _quote_amount),
-    ("cancel, and again", "Accepted: ACCEPTED 0; Accepted: CANCELED 0; again: Refused -2011", _cancel),
-    ("cancel of the rest", "Accepted: PARTIALLY_FILLED 0.5; Accepted: CANCELED 0.5", _cancel_partly),
-    ("replace", "Accepted, Accepted: CANCELED 0, ACCEPTED 0", _replace(fill=False, untouched=False)),
+CHANGES: Final[tuple[tuple[str, str, Run], ...]] = (
+    ("a stop whose trigger is reached already", "Refused -2010", at_desk(_reached)),
+    ("trailing stop", "Accepted: ACCEPTED 0; price up: ACCEPTED 0; price down: FILLED 0.01", at_desk(_trailing)),
+    ("iceberg", "Accepted: ACCEPTED 0, shown 0.52; 0.53 taken: PARTIALLY_FILLED 0.03, shown 0.01", at_desk(_iceberg)),
+    ("MARKET by quote amount buys whole lots", "FILLED 0.01666 for 999.7666", at_desk(_quote_amount, wires=REST_ALONE)),
+    ("cancel, and again", "Accepted: ACCEPTED 0; Accepted: CANCELED 0; again: Refused -2011", at_desk(_cancel)),
+    ("cancel of the rest", "Accepted: PARTIALLY_FILLED 0.5; Accepted: CANCELED 0.5", at_desk(_cancel_partly)),
+    ("replace", "Accepted, Accepted: CANCELED 0, ACCEPTED 0", at_desk(_replace(fill=False, untouched=False))),
     ("replace what has filled in part", "Accepted, Accepted: CANCELED 0.5, ACCEPTED 0",
-     _replace(fill=True, untouched=False)),
+     at_desk(_replace(fill=True, untouched=False))),
     ("replace only if untouched, and it is not", "Refused -2011, NotSent: PARTIALLY_FILLED 0.5",
-     _replace(fill=True, untouched=True)),
+     at_desk(_replace(fill=True, untouched=True))),
     ("replace by what breaks a filter", "Refused -1013 PRICE_FILTER, Refused -1013 PRICE_FILTER: ACCEPTED 0",
-     _replace(fill=False, untouched=False, bad=True)),
-    ("replace what is not there", "Refused -2011, NotSent", _replace_missing),
-    ("amend to less", "Accepted: ACCEPTED of 0.03", _amend("0.03")),
-    ("amend to more", "Refused -2038: ACCEPTED of 0.05", _amend("0.06")),
-    ("amend to the same", "Refused -2038: ACCEPTED of 0.05", _amend("0.05")),
-    ("amend to what breaks a filter", "Refused -1013 LOT_SIZE: ACCEPTED of 0.05", _amend("0.030001")),
-    ("an amended order keeps its place", "FILLED 0.03", _amend_keeps_place),
-    ("pair (OCO), nothing happens", "Accepted, Accepted: ACCEPTED 0, ACCEPTED 0", _pair("")),
-    ("pair, its target fills", "Accepted, Accepted: FILLED 0.01, EXPIRED 0", _pair("target")),
-    ("pair, its stop is set off", "Accepted, Accepted: EXPIRED 0, FILLED 0.01", _pair("stop")),
-    ("pair, one is cancelled", "Accepted, Accepted: CANCELED 0, CANCELED 0", _pair("cancel")),
-    ("pair that cannot be", "Refused -2010, Refused -2010; open 0", _pair_wrong),
-    ("duplicate client id, still open", "Accepted, Unknown; open 1", _duplicate_open),
-    ("duplicate client id, closed", "Accepted, Accepted", _duplicate_closed),
-    ("self-trade, ours by default: the taker ends", "ACCEPTED 0, EXPIRED 0", _prevention("")),
-    ("self-trade, reducing: the maker ends", "EXPIRED 0, FILLED 0.01", _prevention("", reduce_only=True)),
-    ("self-trade EXPIRE_TAKER", "ACCEPTED 0, EXPIRED 0", _prevention("EXPIRE_TAKER")),
-    ("self-trade EXPIRE_MAKER", "EXPIRED 0, FILLED 0.01", _prevention("EXPIRE_MAKER")),
-    ("self-trade EXPIRE_BOTH", "EXPIRED 0, EXPIRED 0", _prevention("EXPIRE_BOTH")),
-    ("self-trade DECREMENT, as large: both end", "EXPIRED 0, EXPIRED 0", _prevention("DECREMENT")),
+     at_desk(_replace(fill=False, untouched=False, bad=True))),
+    ("replace what is not there", "Refused -2011, NotSent", at_desk(_replace_missing, wires=REST_ALONE)),
+    ("amend to less", "Accepted: ACCEPTED of 0.03", at_desk(_amend("0.03"))),
+    ("amend to more", "Refused -2038: ACCEPTED of 0.05", at_desk(_amend("0.06"))),
+    ("amend to the same", "Refused -2038: ACCEPTED of 0.05", at_desk(_amend("0.05"))),
+    ("amend to what breaks a filter", "Refused -1013 LOT_SIZE: ACCEPTED of 0.05", at_desk(_amend("0.030001"))),
+    ("an amended order keeps its place", "FILLED 0.03", at_desk(_amend_keeps_place)),
+    ("pair (OCO), nothing happens", "Accepted, Accepted: ACCEPTED 0, ACCEPTED 0",
+     at_desk(_pair(""), wires=REST_ALONE)),
+    ("pair, its target fills", "Accepted, Accepted: FILLED 0.01, EXPIRED 0",
+     at_desk(_pair("target"), wires=REST_ALONE)),
+    ("pair, its stop is set off", "Accepted, Accepted: EXPIRED 0, FILLED 0.01",
+     at_desk(_pair("stop"), wires=REST_ALONE)),
+    ("pair, one is cancelled", "Accepted, Accepted: CANCELED 0, CANCELED 0", at_desk(_pair("cancel"))),
+    ("pair that cannot be", "Refused -2010, Refused -2010; open 0", at_desk(_pair_wrong, wires=REST_ALONE)),
+    ("duplicate client id, still open", "Accepted, Unknown; open 1", at_desk(_duplicate_open)),
+    ("duplicate client id, closed", "Accepted, Accepted", at_desk(_duplicate_closed)),
+    ("self-trade, ours by default: the taker ends", "ACCEPTED 0, EXPIRED 0", at_desk(_prevention(""))),
+    ("self-trade, reducing: the maker ends", "EXPIRED 0, FILLED 0.01", at_desk(_prevention("", reduce_only=True))),
+    ("self-trade EXPIRE_TAKER", "ACCEPTED 0, EXPIRED 0", at_desk(_prevention("EXPIRE_TAKER"))),
+    ("self-trade EXPIRE_MAKER", "EXPIRED 0, FILLED 0.01", at_desk(_prevention("EXPIRE_MAKER"))),
+    ("self-trade EXPIRE_BOTH", "EXPIRED 0, EXPIRED 0", at_desk(_prevention("EXPIRE_BOTH"))),
+    ("self-trade DECREMENT, as large: both end", "EXPIRED 0, EXPIRED 0", at_desk(_prevention("DECREMENT"))),
     ("self-trade DECREMENT, the taker is larger", "EXPIRED 0, FILLED 0.02 UNASKED_UPDATE quantity=2000000",
-     _prevention("DECREMENT", taking="0.03")),
+     at_desk(_prevention("DECREMENT", taking="0.03"))),
     ("self-trade DECREMENT, the maker is larger: what is left of it fills",
      ("ACCEPTED 0 UNASKED_UPDATE quantity=2000000, EXPIRED 0; "
-      "then FILLED 0.02 UNASKED_UPDATE quantity=2000000, and the venue says FILLED"), _decremented),
-    ("self-trade NONE", "FILLED 0.01, FILLED 0.01", _prevention("NONE")),
-    ("self-trade TRANSFER", "400 -2010; ACCEPTED 0", _prevention("TRANSFER")),
+      "then FILLED 0.02 UNASKED_UPDATE quantity=2000000, and the venue says FILLED"), at_desk(_decremented)),
+    ("self-trade NONE", "FILLED 0.01, FILLED 0.01", at_desk(_prevention("NONE"))),
+    ("self-trade TRANSFER", "400 -2010; ACCEPTED 0", at_desk(_prevention("TRANSFER"))),
 )  # fmt: skip
 
 
@@ -297,5 +298,5 @@ def cases() -> list[Case]:
     rows += [
         _waiting(kind, force, side, limit, WAITS + found) for kind, force, limit, found in WAITING for side in (B, S)
     ]
-    rows += [(what, expected, lambda script=script: at_desk(script)) for what, expected, script in CHANGES]
-    return [Case(f"O{number:02}", *row) for number, row in enumerate(rows, start=1)]
+    rows += CHANGES
+    return numbered("O", rows)

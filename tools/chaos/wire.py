@@ -56,6 +56,7 @@ class Network:
         self.fates: dict[str, int] = {}
         self.messages = False
         """Orders and cancels go over the WebSocket API while there is a private stream, else always by REST."""
+        self.messages_sent = 0
         self.directed: dict[str, str] = {}
         """What becomes of the next request to a path, whatever the dice say."""
         self._rng = rng
@@ -127,8 +128,10 @@ class Network:
 
     def message(self, asked: dict[str, Any], line: "Line") -> None:
         """An order or a cancel as a message: what becomes of it and of the line that it came by."""
+        self.messages_sent += 1
         method, path = next(key for key, name in PATHS.items() if name == asked["method"])
-        fate = self.fate(method, path)
+        fate = "request lost" if line.broken else self.fate(method, path)
+        line.broken = line.broken or fate in {"refused", "request lost"}
         params = {name: str(value) for name, value in asked["params"].items()}
         if method == "POST":
             self.on_order(params["newClientOrderId"])
@@ -192,14 +195,20 @@ class Line(Connection):
         self.combined = False
         self.streams = set()
         self.inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.broken = False
+        """What was written to it has been lost, and so is all that is written after it."""
+        self._closed = False
         self._network = network
 
     def send(self, message: bytes) -> None:
         for _ in range(self._network.copies() if b'"executionReport"' in message else 1):
-            self.inbox.put_nowait(message)
+            if not self._closed:
+                self.inbox.put_nowait(message)
 
     def close(self) -> None:
-        self.inbox.put_nowait(None)
+        if not self._closed:
+            self._closed = True
+            self.inbox.put_nowait(None)
 
 
 class Socket:
@@ -249,6 +258,7 @@ class Socket:
             message = await self._line.inbox.get()
         self._life.step("event")
         if message is None:
+            self._line.inbox.put_nowait(None)  # once closed it is closed, however often it is asked
             return aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
         return aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, message.decode(), None)
 
