@@ -183,7 +183,7 @@ async def test_a_connection_that_owes_an_answer_for_long_holds_up_no_cancel(tmp_
         fixture.server.answer = lambda _: None
         stuck = asyncio.create_task(fixture.venue.cancel("BTCUSDT", "rf-1-x"))
         await fixture.server.until(1)
-        api = fixture.venue._rest.ws_api
+        api = fixture.venue._client.ws_api
         assert api is not None
         async with asyncio.timeout(WAIT_S):
             while api.prompt:
@@ -261,7 +261,7 @@ async def test_an_announced_end_makes_nothing_unknown(tmp_path: Path, why: str) 
         else:
             await fixture.server.say({"event": {"e": "serverShutdown", "E": 1}})
         async with asyncio.timeout(WAIT_S):
-            while fixture.venue._rest.ws_api is not None:
+            while fixture.venue._client.ws_api is not None:
                 await asyncio.sleep(0.01)
         assert await fixture.venue.cancel("BTCUSDT", "x") == Accepted("29")
         assert fixture.server.heads == ["DELETE /api/v3/order"]

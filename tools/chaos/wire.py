@@ -23,12 +23,11 @@ from ringfence.simulator.dialect.streams import Connection
 from ringfence.simulator.dialect.wsapi import WsApiServer
 from ringfence.simulator.gateway import Gateway
 from ringfence.venues.api import TradingListener
-from ringfence.venues.binance import rest
+from ringfence.venues.binance import client
 from ringfence.venues.binance.credentials import CredentialFiles
 from ringfence.venues.binance.limits import Counts
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.request import Request
-from ringfence.venues.binance.rest import Rest
 from ringfence.venues.binance.trading import SUBSCRIBE, BinanceTrading
 from ringfence.venues.binance.wsapi import TIMEOUT_S
 
@@ -83,7 +82,7 @@ class Network:
 
     async def exchange(
         self, life: Life, request: Request, query: str, headers: dict[str, str], before_write: Callable[[], None]
-    ) -> tuple[rest.Answer, Counts]:
+    ) -> tuple[client.Answer, Counts]:
         """One request and what its sender learns of it."""
         fate, rng = self.fate(request.method, request.path), self._rng
         short, long = rng.uniform(0.0, 0.2), rng.uniform(0.2, 4.0)
@@ -118,13 +117,13 @@ class Network:
             raise TimeoutError
         if sent is None or fate == "504 executed":
             await asyncio.sleep(short)
-            return rest.answered(502, {}, b"<html>bad gateway</html>")
+            return client.answered(502, {}, b"<html>bad gateway</html>")
         answer = await asyncio.shield(sent)
         if answer.cut:
             raise aiohttp.ClientPayloadError
         await asyncio.sleep(long if fate == "late answer" else 0)
         life.step("answer")
-        return rest.answered(answer.status, _headers(answer), msgspec.json.encode(answer.document))
+        return client.answered(answer.status, _headers(answer), msgspec.json.encode(answer.document))
 
     def message(self, asked: dict[str, Any], line: "Line") -> None:
         """An order or a cancel as a message: what becomes of it and of the line that it came by."""
@@ -275,7 +274,7 @@ class Session:
         pass
 
 
-class WireRest(Rest):
+class WireClient(client.Client):
     """The real one, down to the bytes."""
 
     def __init__(
@@ -291,12 +290,12 @@ class WireRest(Rest):
         self._network = network
         self._life = life
 
-    async def _exchange(self, request: Request, before_write: Callable[[], None]) -> tuple[rest.Answer, Counts]:
+    async def _exchange(self, request: Request, before_write: Callable[[], None]) -> tuple[client.Answer, Counts]:
         if self._network.messages:
             return await super()._exchange(request, before_write)
         return await self._over_http(request, before_write)
 
-    async def _over_http(self, request: Request, before_write: Callable[[], None]) -> tuple[rest.Answer, Counts]:
+    async def _over_http(self, request: Request, before_write: Callable[[], None]) -> tuple[client.Answer, Counts]:
         url, headers = self._addressed(request)
         self.metrics.requests += 1
         async with asyncio.timeout(TIMEOUT_S):
@@ -310,8 +309,8 @@ class WireTrading(BinanceTrading):
         self, address: Address, clock: Clock, rng: Random, credentials: Path, network: Network, life: Life
     ) -> None:
         super().__init__(address, clock, rng, credentials)
-        self._rest = WireRest(address, clock, self._venue_clock, self._credentials, network, life)
-        self.metrics = self._rest.metrics
+        self._client = WireClient(address, clock, self._venue_clock, self._credentials, network, life)
+        self.metrics = self._client.metrics
         self._wire_session = cast("aiohttp.ClientSession", Session(network, life))
 
     async def start(self, listener: TradingListener) -> None:

@@ -124,7 +124,6 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
     prevented: int = 0
     """What will not execute because it would have met another order of its owner."""
     list_id: int = -1
-    list_client_id: str = ""
     partner: int = 0
     """The other order of its pair; 0 = none (any more)."""
 

@@ -121,7 +121,7 @@ class Venue(Register):
         return order
 
     def place_pair(
-        self, account: str, first: Request, second: Request, list_client_id: str, now_ns: int
+        self, account: str, first: Request, second: Request, now_ns: int
     ) -> tuple[VenueOrder, VenueOrder] | Refusal:
         """Two orders of which one at most executes; what the first has locked is enough for both."""
         self.advance(now_ns)
@@ -140,7 +140,7 @@ class Venue(Register):
             self._record(account, second, second.quantity, 0, self.now_ns),
         )
         for order, other in ((one, two), (two, one)):
-            order.list_id, order.list_client_id, order.partner = one.order_id, list_client_id, other.order_id
+            order.list_id, order.partner = one.order_id, other.order_id
         for order in (one, two):
             self._enter(instrument, order, {account: {asset}})
         return one, two

@@ -10,7 +10,7 @@ from ringfence.model.approved import Approved
 from ringfence.model.money import parse
 from ringfence.model.orders import OrderType, Side, TimeInForce, Triggered, Updated
 from ringfence.venues.api import Accepted, NotSent, Refused, Unknown
-from ringfence.venues.binance import codec, stream
+from ringfence.venues.binance import calls, codec, stream
 from ringfence.venues.binance.request import Request
 
 NOW = 1_700_000_000_000_000_000
@@ -58,7 +58,7 @@ def parameters(request: Request) -> dict[str, str]:
 def test_every_type_is_sent_with_its_own_parameters_and_no_others(
     kind: OrderType, more: dict[str, Any], told: dict[str, str]
 ) -> None:
-    found = parameters(codec.new_order(approved("a", kind, **more)))
+    found = parameters(calls.new_order(approved("a", kind, **more)))
     constant = {"symbol", "side", "type", "quantity", "newClientOrderId", "newOrderRespType", "selfTradePreventionMode"}
     assert {name: value for name, value in found.items() if name not in constant} == told
     assert found["type"] == kind.value
@@ -66,7 +66,7 @@ def test_every_type_is_sent_with_its_own_parameters_and_no_others(
 
 def test_an_order_that_protects_does_not_give_way_to_our_own() -> None:
     """The taker's mode decides. Elsewhere the newcomer expires; a stop must not, because of an order that rests."""
-    found = [parameters(codec.new_order(approved("a", OrderType.MARKET, reduce_only=r))) for r in (False, True)]
+    found = [parameters(calls.new_order(approved("a", OrderType.MARKET, reduce_only=r))) for r in (False, True)]
     assert [one["selfTradePreventionMode"] for one in found] == ["EXPIRE_TAKER", "EXPIRE_MAKER"]
 
 
@@ -75,7 +75,7 @@ def test_a_pair_has_its_stop_on_the_losing_side(side: Side, stop_place: str) -> 
     """Below the market for who sells what they hold, above it for who buys back."""
     first = approved("a", OrderType.LIMIT_MAKER, side, price=parse("0.2"))
     second = approved("b", OrderType.STOP_LOSS, side, stop_price=parse("0.1"))
-    request = codec.new_pair(first, second)
+    request = calls.new_pair(first, second)
     found = parameters(request)
     other = {"below": "above", "above": "below"}[stop_place]
     assert (request.method, request.path) == ("POST", "/api/v3/orderList/oco")
@@ -87,17 +87,17 @@ def test_a_pair_has_its_stop_on_the_losing_side(side: Side, stop_place: str) -> 
 def test_a_replacement_stops_where_its_cancel_fails() -> None:
     """And, asked for so, also where anything of the old one has filled."""
     order = approved("new", OrderType.LIMIT, price=parse("0.2"))
-    request = codec.replace_order("old", order, untouched=True)
+    request = calls.replace_order("old", order, untouched=True)
     found = parameters(request)
     assert (request.method, request.path) == ("POST", "/api/v3/order/cancelReplace")
     assert found["cancelReplaceMode"] == "STOP_ON_FAILURE"
     assert found["cancelRestrictions"] == "ONLY_NEW"
     assert (found["cancelOrigClientOrderId"], found["newClientOrderId"]) == ("old", "new")
-    assert "cancelRestrictions" not in parameters(codec.replace_order("old", order, untouched=False))
+    assert "cancelRestrictions" not in parameters(calls.replace_order("old", order, untouched=False))
 
 
 def test_a_reduction_keeps_the_orders_own_name() -> None:
-    request = codec.amend_order("LTCBTC", "a", parse("0.5"))
+    request = calls.amend_order("LTCBTC", "a", parse("0.5"))
     assert (request.method, request.path) == ("PUT", "/api/v3/order/amend/keepPriority")
     assert parameters(request) == {
         "symbol": "LTCBTC",
@@ -230,9 +230,9 @@ def test_only_a_mode_of_self_trade_prevention_that_the_venue_allows_is_sent(
     allowed = codec.preventions(body.encode())["BTCUSDT"]
     orders = [approved("a", OrderType.MARKET, reduce_only=reducing) for reducing in (False, True)]
     for made in (
-        [codec.new_order(order, allowed) for order in orders],
-        [codec.new_pair(order, order, allowed) for order in orders],
-        [codec.replace_order("old", order, untouched=True, allowed=allowed) for order in orders],
+        [calls.new_order(order, allowed) for order in orders],
+        [calls.new_pair(order, order, allowed) for order in orders],
+        [calls.replace_order("old", order, untouched=True, allowed=allowed) for order in orders],
     ):
         assert [parameters(request).get("selfTradePreventionMode") for request in made] == sent
 

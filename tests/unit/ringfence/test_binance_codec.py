@@ -9,7 +9,7 @@ from ringfence.model.instrument import Instrument
 from ringfence.model.money import parse
 from ringfence.model.orders import OrderState, OrderType, Side, TimeInForce
 from ringfence.venues.api import BookDiff, BookSnapshot, Refused, Unknown, VenueBalance
-from ringfence.venues.binance import candles, codec, stream
+from ringfence.venues.binance import calls, candles, codec, stream
 from ringfence.venues.binance.limits import NO_COUNTS, Counts, Kind, Limit
 from ringfence.venues.binance.request import Request, signed_message, signed_query
 from ringfence.venues.binance.signing import signer
@@ -60,7 +60,7 @@ def test_parameters_are_encoded_before_they_are_signed() -> None:
 
 def test_request_without_parameters_is_signed_over_time_and_validity() -> None:
     """An empty query leaves no stray ampersand in what is signed."""
-    assert signed_query(codec.query_account(), sign, 7, 5000).startswith("recvWindow=5000&timestamp=7&signature=")
+    assert signed_query(calls.query_account(), sign, 7, 5000).startswith("recvWindow=5000&timestamp=7&signature=")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_request_without_parameters_is_signed_over_time_and_validity() -> None:
 )
 def test_order_becomes_the_parameters_of_its_type(order: Approved, query: str) -> None:
     """A market order has no price, a maker order no time in force, and no number an exponent."""
-    request = codec.new_order(order)
+    request = calls.new_order(order)
     assert (request.method, request.path, request.query) == ("POST", "/api/v3/order", query)
 
 
@@ -501,7 +501,7 @@ def test_an_answer_brings_its_body_and_the_counts_of_the_venue() -> None:
 def test_an_order_of_the_websocket_api_is_signed_in_alphabetical_order_and_as_it_is() -> None:
     """Integers are integers, decimal numbers are text, and nothing is percent-encoded, non-ASCII neither."""
     order = msgspec.structs.replace(approved(OrderType.STOP_LOSS, "0"), symbol="测试币USDT", trailing_bps=100)
-    request = codec.new_order(order)
+    request = calls.new_order(order)
     assert request.ws_method == "order.place"
     told = msgspec.json.decode(signed_message("7", request.ws_method, request.parameters, "KEY", sign, 9, 5000))
     signed = (

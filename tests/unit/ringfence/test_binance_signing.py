@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from ringfence.venues.binance import codec
+from ringfence.venues.binance import calls
 from ringfence.venues.binance.request import signed_query
 from ringfence.venues.binance.signing import signer
 
@@ -27,7 +27,7 @@ def test_ed25519_signs_as_rfc_8032_says() -> None:
 
 def test_a_base64_signature_is_percent_encoded_in_a_query() -> None:
     """Plus, slash and equals sign mean other things there."""
-    query = signed_query(codec.query_account(), lambda _: "a+b/c==", 7, 5000)
+    query = signed_query(calls.query_account(), lambda _: "a+b/c==", 7, 5000)
     assert query.endswith("&signature=a%2Bb%2Fc%3D%3D")
 
 

@@ -155,6 +155,17 @@ def test_driver_returns_what_the_strategy_wants() -> None:
     assert [fill.intent_id for fill in strategy.fills] == [strategy.intent]
 
 
+def test_lost_data_may_not_be_traded_on_until_it_is_back() -> None:
+    """A strategy is told of the gap and of its end, and sees what it may not trust."""
+    driver, strategy = echo()
+    driver.data_lost("BTCUSDT")
+    assert driver.quote("BTCUSDT", bid="100.00", ask="100.01") == []
+    driver.data_back("BTCUSDT")
+    [intent] = driver.quote("BTCUSDT", bid="100.00", ask="100.02")
+    assert text(intent.price) == "100.02"
+    assert strategy.intent == intent.intent_id
+
+
 def test_denials_carry_their_reasons() -> None:
     """The author sees every check that failed."""
     driver, strategy = echo()

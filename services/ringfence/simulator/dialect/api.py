@@ -301,7 +301,7 @@ def _pair(api: Api, account: str, query: Params, now_ns: int) -> Any:
     name = params.client_id(query, "listClientOrderId", api.made_id())
     for _ in legs:
         api.limiter.count_order(account, now_ns / 1e9)
-    made = api.venue.place_pair(account, first, second, name, now_ns)
+    made = api.venue.place_pair(account, first, second, now_ns)
     if isinstance(made, Refusal):
         raise errors.of(made)
     return encode.listed(made, name, query.get("newOrderRespType") or "FULL")

@@ -10,12 +10,12 @@ from ringfence.model.instrument import Instrument
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import CREDENTIALS_DIR, Venue
 from ringfence.venues.api import Accepted, CancelOutcome, NotSent, OrderReport, Unknown, VenueBalance, VenueError
-from ringfence.venues.binance import candles, codec
+from ringfence.venues.binance import calls, candles, codec
+from ringfence.venues.binance.client import Client, LostError, NotWrittenError
 from ringfence.venues.binance.credentials import CredentialFiles
 from ringfence.venues.binance.limits import Kind
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.request import Request
-from ringfence.venues.binance.rest import LostError, NotWrittenError, Rest
 from ringfence.venues.cancelling import AT_MOST_S, Price
 
 PATIENCE_NS: Final = 3_000_000_000
@@ -40,36 +40,36 @@ class BinanceCancelOnly:
         self._clock = clock
         self._venue_clock = VenueClock()
         self._synced_ns = 0
-        self._rest = Rest(venue, clock, self._venue_clock, CredentialFiles(credentials))
-        self.metrics = self._rest.metrics
+        self._client = Client(venue, clock, self._venue_clock, CredentialFiles(credentials))
+        self.metrics = self._client.metrics
 
     async def open(self) -> None:
-        self._rest.open()
+        self._client.open()
 
     async def close(self) -> None:
-        await self._rest.close()
+        await self._client.close()
 
     async def cancel_all(self, symbol: str) -> CancelOutcome:
         request = Request("DELETE", "/api/v3/openOrders", [("symbol", symbol)], Kind.CANCEL, 1)
         try:
             await self._sync()
-            answer = await self._rest.call(request, patience_ns=PATIENCE_NS)
+            answer = await self._client.call(request, patience_ns=PATIENCE_NS)
         except (NotWrittenError, VenueError) as error:
             return NotSent(str(error))
         except LostError as error:
             return Unknown(str(error))
         if answer.ok:
             return Accepted("")
-        return codec.outcome(self._rest.failure(answer), answer.retry_after_s)
+        return codec.outcome(self._client.failure(answer), answer.retry_after_s)
 
     async def open_orders(self) -> tuple[OrderReport, ...]:
-        return _read(codec.order_reports, await self._told(codec.query_open_orders()))
+        return _read(codec.order_reports, await self._told(calls.query_open_orders()))
 
     async def balances(self) -> dict[str, VenueBalance]:
-        return _read(codec.balances, await self._told(codec.query_account()))
+        return _read(codec.balances, await self._told(calls.query_account()))
 
     async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
-        return _read(lambda body: codec.instruments(body, symbols), await self._told(codec.query_instruments(symbols)))
+        return _read(lambda body: codec.instruments(body, symbols), await self._told(calls.query_instruments(symbols)))
 
     async def price(self, symbol: str) -> Price:
         request = Request("GET", "/api/v3/ticker/bookTicker", [("symbol", symbol)], Kind.QUERY, 2, signed=False)
@@ -87,11 +87,11 @@ class BinanceCancelOnly:
         try:
             if request.signed:
                 await self._sync()
-            answer = await self._rest.call(request, patience_ns=PATIENCE_NS)
+            answer = await self._client.call(request, patience_ns=PATIENCE_NS)
         except (NotWrittenError, LostError) as error:
             raise VenueError(str(error)) from None
         if not answer.ok:
-            failed = self._rest.failure(answer)
+            failed = self._client.failure(answer)
             if failed.code == codec.BAD_TIME:
                 self._synced_ns = 0
             raise VenueError(f"{request.path}: {failed}")
@@ -101,7 +101,7 @@ class BinanceCancelOnly:
         if self._synced_ns and self._clock.monotonic_ns() - self._synced_ns < SYNC_NS:
             return
         try:
-            await self._rest.sync_clock()
+            await self._client.sync_clock()
         except (NotWrittenError, LostError, codec.ProtocolError) as error:
             raise VenueError(f"the venue's clock: {error}") from None
         self._synced_ns = self._clock.monotonic_ns()

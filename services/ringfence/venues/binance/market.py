@@ -11,11 +11,11 @@ from ringfence.model.instrument import Instrument
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Venue
 from ringfence.venues.api import BookSnapshot, MarketEvent, MarketListener, VenueError
-from ringfence.venues.binance import codec, stream
+from ringfence.venues.binance import calls, codec, stream
 from ringfence.venues.binance.backoff import Backoff
+from ringfence.venues.binance.client import Client, LostError, NotWrittenError
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.request import Request
-from ringfence.venues.binance.rest import LostError, NotWrittenError, Rest
 from ringfence.venues.binance.splice import Splice
 
 PING_S: Final = 10.0
@@ -92,7 +92,7 @@ class BinanceMarket:
         self._clock = clock
         self._backoff = Backoff(rng)
         self._rotate_s = rotate_s
-        self._rest = Rest(venue, clock, VenueClock())
+        self._client = Client(venue, clock, VenueClock())
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self.metrics = MarketMetrics()
@@ -104,35 +104,35 @@ class BinanceMarket:
 
     async def close(self) -> None:
         async with AsyncExitStack() as stack:  # each of them, also where this is cancelled
-            stack.push_async_callback(self._rest.close)
+            stack.push_async_callback(self._client.close)
             if self._session is not None:
                 stack.push_async_callback(self._session.close)
             if self._task is not None:
                 await _cancelled(self._task)
 
     async def snapshot(self, symbol: str) -> BookSnapshot:
-        body = await self._told(codec.query_depth(symbol))
+        body = await self._told(calls.query_depth(symbol))
         try:
             return codec.book_snapshot(body)
         except codec.ProtocolError as error:
             raise VenueError(f"snapshot of {symbol}: {error}") from None
 
     async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
-        body = await self._told(codec.query_instruments(symbols))
+        body = await self._told(calls.query_instruments(symbols))
         try:
             found = codec.instruments(body, symbols)
-            self._rest.budget.configure(codec.rate_limits(body)[0], ())
+            self._client.budget.configure(codec.rate_limits(body)[0], ())
         except ValueError as error:
             raise VenueError(str(error)) from None
         return found
 
     async def _told(self, request: Request) -> bytes:
         try:
-            answer = await self._rest.call(request, patience_ns=PATIENCE_NS)
+            answer = await self._client.call(request, patience_ns=PATIENCE_NS)
         except (NotWrittenError, LostError) as error:
             raise VenueError(str(error)) from None
         if not answer.ok:
-            raise VenueError(f"{request.path}: {self._rest.failure(answer)}")
+            raise VenueError(f"{request.path}: {self._client.failure(answer)}")
         return answer.body
 
     async def _keep(self, symbols: tuple[str, ...], listener: MarketListener) -> None:

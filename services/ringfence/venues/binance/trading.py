@@ -28,12 +28,12 @@ from ringfence.venues.api import (
     VenueBalance,
     VenueError,
 )
-from ringfence.venues.binance import candles, codec, limits, stream
+from ringfence.venues.binance import calls, candles, codec, limits, stream
 from ringfence.venues.binance.backoff import Backoff
+from ringfence.venues.binance.client import Answer, Client, LostError, NotWrittenError, VetoError
 from ringfence.venues.binance.credentials import CredentialFiles, CredentialsError
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.request import Request, signed_message
-from ringfence.venues.binance.rest import Answer, LostError, NotWrittenError, Rest, VetoError
 from ringfence.venues.binance.wsapi import WsApi
 
 SYNC_S: Final = 10.0
@@ -87,17 +87,17 @@ class BinanceTrading:
         self._backoff = Backoff(rng)
         self._credentials = CredentialFiles(credentials)
         self._venue_clock = VenueClock()
-        self._rest = Rest(venue, clock, self._venue_clock, self._credentials)
+        self._client = Client(venue, clock, self._venue_clock, self._credentials)
         self._sync_now = asyncio.Event()
         self._limits_known = False
         self._tasks: list[asyncio.Task[None]] = []
         self._session: aiohttp.ClientSession | None = None
-        self.metrics = self._rest.metrics
+        self.metrics = self._client.metrics
         self.stream_metrics = StreamMetrics()
 
     async def start(self, listener: TradingListener) -> None:
         """Begin to connect; returns at once, the listener hears when the private stream is up."""
-        self._rest.open()
+        self._client.open()
         self._session = aiohttp.ClientSession()
         self._tasks = [
             asyncio.create_task(self._keep_clock(), name="binance clock"),
@@ -106,7 +106,7 @@ class BinanceTrading:
 
     async def close(self) -> None:
         async with contextlib.AsyncExitStack() as stack:  # each of them, also where this is cancelled
-            stack.push_async_callback(self._rest.close)
+            stack.push_async_callback(self._client.close)
             if self._session is not None:
                 stack.push_async_callback(self._session.close)
             for task in self._tasks:
@@ -114,22 +114,22 @@ class BinanceTrading:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def venue_now_ns(self) -> int:
-        return self._rest.venue_now_ns()
+        return self._client.venue_now_ns()
 
     def used_weight(self) -> int:
         """Request weight used in this minute, as far as known; for metrics."""
-        return self._rest.budget.used_weight(self.venue_now_ns())
+        return self._client.budget.used_weight(self.venue_now_ns())
 
     # --- orders
 
     async def submit(self, order: Approved, may_send: MaySend) -> SubmitOutcome:
-        answer = await self._placed(codec.new_order(order, self._allowed(order)), (order,), may_send)
+        answer = await self._placed(calls.new_order(order, self._allowed(order)), (order,), may_send)
         return self._outcome(answer) if isinstance(answer, Answer) else answer
 
     async def submit_pair(
         self, first: Approved, second: Approved, may_send: MaySend
     ) -> tuple[SubmitOutcome, SubmitOutcome]:
-        answer = await self._placed(codec.new_pair(first, second, self._allowed(first)), (first, second), may_send)
+        answer = await self._placed(calls.new_pair(first, second, self._allowed(first)), (first, second), may_send)
         if not isinstance(answer, Answer):
             return answer, answer
         if not answer.ok:
@@ -145,7 +145,7 @@ class BinanceTrading:
     async def replace(
         self, replaced: str, order: Approved, may_send: MaySend, *, untouched: bool
     ) -> tuple[CancelOutcome, SubmitOutcome]:
-        request = codec.replace_order(replaced, order, untouched=untouched, allowed=self._allowed(order))
+        request = calls.replace_order(replaced, order, untouched=untouched, allowed=self._allowed(order))
         answer = await self._placed(request, (order,), may_send)
         if not isinstance(answer, Answer):
             return answer, answer
@@ -156,7 +156,7 @@ class BinanceTrading:
 
     def _allowed(self, order: Approved) -> frozenset[str]:
         """Until the venue has told, what we want is sent: a mode that it does not allow is then a proven refusal."""
-        return self._preventions.get(order.symbol, codec.PREVENTIONS)
+        return self._preventions.get(order.symbol, calls.PREVENTIONS)
 
     async def _placed(
         self, request: Request, orders: tuple[Approved, ...], may_send: MaySend
@@ -177,16 +177,16 @@ class BinanceTrading:
         # what reduces is not held back by its track's share: being unable to leave a position is worse
         track = "" if all(order.reduce_only for order in orders) else orders[0].track
         try:
-            return await self._rest.call(request, last_word=last_word, patience_ns=patience_ns, track=track)
+            return await self._client.call(request, last_word=last_word, patience_ns=patience_ns, track=track)
         except NotWrittenError as error:
             return NotSent(str(error))
         except LostError as error:
             return Unknown(str(error))
 
     async def amend(self, symbol: str, client_order_id: str, quantity: int) -> AmendOutcome:
-        request = codec.amend_order(symbol, client_order_id, quantity)
+        request = calls.amend_order(symbol, client_order_id, quantity)
         try:
-            answer = await self._rest.call(request, patience_ns=CANCEL_PATIENCE_NS)
+            answer = await self._client.call(request, patience_ns=CANCEL_PATIENCE_NS)
         except NotWrittenError as error:
             return NotSent(str(error))
         except LostError as error:
@@ -196,9 +196,9 @@ class BinanceTrading:
     async def cancel(self, symbol: str, client_order_id: str) -> CancelOutcome:
         # by REST, aiohttp repeats a DELETE (never a POST) when a kept connection turns out to be dead; for a cancel
         # that is what we want: a second one finds the order gone, and the private stream has told of the first
-        request = codec.cancel_order(symbol, client_order_id)
+        request = calls.cancel_order(symbol, client_order_id)
         try:
-            answer = await self._rest.call(request, patience_ns=CANCEL_PATIENCE_NS)
+            answer = await self._client.call(request, patience_ns=CANCEL_PATIENCE_NS)
         except NotWrittenError as error:
             return NotSent(str(error))
         except LostError as error:
@@ -214,7 +214,7 @@ class BinanceTrading:
         return codec.outcome(self._failed(answer), answer.retry_after_s)
 
     def _failed(self, answer: Answer) -> codec.Failure:
-        failed = self._rest.failure(answer)
+        failed = self._client.failure(answer)
         if failed.code == codec.BAD_TIME:
             self._sync_now.set()
         return failed
@@ -222,17 +222,17 @@ class BinanceTrading:
     # --- queries
 
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
-        answer = await self._ask(codec.query_order(symbol, client_order_id))
+        answer = await self._ask(calls.query_order(symbol, client_order_id))
         if not answer.ok:
-            failed = self._rest.failure(answer)
+            failed = self._client.failure(answer)
             if 400 <= failed.status < 500 and failed.code == codec.NO_SUCH_ORDER:
                 return None
             raise VenueError(f"order {client_order_id}: {failed}")
         return _read(codec.order_report, answer.body)
 
     async def open_orders(self, symbols: tuple[str, ...] | None = None) -> tuple[OrderReport, ...]:
-        whole = codec.query_open_orders()
-        requests = [whole] if symbols is None else [codec.query_open_orders(symbol) for symbol in symbols]
+        whole = calls.query_open_orders()
+        requests = [whole] if symbols is None else [calls.query_open_orders(symbol) for symbol in symbols]
         if sum(request.weight for request in requests) >= whole.weight:  # many: the whole account costs less
             found = _read(codec.order_reports, await self._told(whole))
             return tuple(order for order in found if symbols is None or order.symbol in symbols)
@@ -243,24 +243,24 @@ class BinanceTrading:
         found: list[TradeReport] = []
         from_id = 0 if after_trade_id is None else _number(after_trade_id) + 1
         for _ in range(PAGES_MAX):
-            page = _read(codec.trade_reports, await self._told(codec.query_trades(symbol, from_id)))
+            page = _read(codec.trade_reports, await self._told(calls.query_trades(symbol, from_id)))
             # the venue's own pages may overlap with what was asked for: only what follows counts
             found += [trade for trade in page if int(trade.trade_id) >= from_id]
-            if len(page) < codec.PAGE:
+            if len(page) < calls.PAGE:
                 return tuple(found)
             from_id = int(page[-1].trade_id) + 1
-        raise VenueError(f"trades of {symbol}: more than {PAGES_MAX * codec.PAGE} since {after_trade_id}")
+        raise VenueError(f"trades of {symbol}: more than {PAGES_MAX * calls.PAGE} since {after_trade_id}")
 
     async def balances(self) -> dict[str, VenueBalance]:
-        return _read(codec.balances, await self._told(codec.query_account()))
+        return _read(codec.balances, await self._told(calls.query_account()))
 
     async def instruments(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
-        body = await self._told(codec.query_instruments(symbols))
+        body = await self._told(calls.query_instruments(symbols))
         found = _read(lambda b: codec.instruments(b, symbols), body)
         self._preventions |= _read(codec.preventions, body)
         weight, orders = _read(codec.rate_limits, body)
         with contextlib.suppress(ValueError):  # an interval that we cannot read: keep what is assumed
-            self._rest.budget.configure(weight, orders)
+            self._client.budget.configure(weight, orders)
         return found
 
     async def closes(self, symbol: str, hours: int) -> dict[int, int]:
@@ -270,22 +270,22 @@ class BinanceTrading:
         if request.signed and not self._venue_clock.known:
             await self._sync_clock()
         try:
-            answer = await self._rest.call(request, patience_ns=QUERY_PATIENCE_NS)
+            answer = await self._client.call(request, patience_ns=QUERY_PATIENCE_NS)
         except (NotWrittenError, LostError) as error:
             raise VenueError(str(error)) from None
-        if not answer.ok and self._rest.failure(answer).code == codec.BAD_TIME:
+        if not answer.ok and self._client.failure(answer).code == codec.BAD_TIME:
             self._sync_now.set()
         return answer
 
     async def _told(self, request: Request) -> bytes:
         answer = await self._ask(request)
         if not answer.ok:
-            raise VenueError(f"{request.path}: {self._rest.failure(answer)}")
+            raise VenueError(f"{request.path}: {self._client.failure(answer)}")
         return answer.body
 
     async def _sync_clock(self) -> None:
         try:
-            await self._rest.sync_clock()
+            await self._client.sync_clock()
         except (NotWrittenError, LostError, codec.ProtocolError) as error:
             raise VenueError(f"the venue's clock: {error}") from None
 
@@ -342,15 +342,15 @@ class BinanceTrading:
                 await self._learn_limits()
             self._backoff.reset()
             self.stream_metrics.connects += 1
-            self._rest.ws_api = ws_api
+            self._client.ws_api = ws_api
             try:
                 listener.on_stream(True, "")
                 reason = await self._read(socket, generation, ws_api, listener)
-                self._rest.ws_api = None
+                self._client.ws_api = None
                 await self._last_answers(socket, ws_api, listener)
                 return reason
             finally:
-                self._rest.ws_api = None
+                self._client.ws_api = None
                 ws_api.end()
 
     async def _read(
@@ -383,8 +383,8 @@ class BinanceTrading:
     async def _learn_limits(self) -> None:
         """Ask how many orders the account may send, and how; until the venue has said so, the usual is assumed."""
         try:
-            allowed = _read(codec.order_limits, await self._told(codec.query_order_limits()))
-            self._rest.budget.configure(None, allowed)
+            allowed = _read(codec.order_limits, await self._told(calls.query_order_limits()))
+            self._client.budget.configure(None, allowed)
             if self._symbols:
                 await self.instruments(self._symbols)
         except (VenueError, ValueError):
@@ -413,9 +413,9 @@ class BinanceTrading:
         """Room in the budget for a request of the WebSocket API, which counts with the others."""
         while True:
             now_ns = self.venue_now_ns()
-            found = self._rest.budget.admit(limits.Kind.QUERY, weight, now_ns)
+            found = self._client.budget.admit(limits.Kind.QUERY, weight, now_ns)
             if isinstance(found, limits.Ticket):
-                self._rest.budget.settle(found, limits.NO_COUNTS, now_ns)
+                self._client.budget.settle(found, limits.NO_COUNTS, now_ns)
                 return
             await asyncio.sleep(found.ns / 1e9)
 

@@ -17,7 +17,7 @@ from yarl import URL
 
 from ringfence.runtime.clock import Clock
 from ringfence.runtime.config import Venue
-from ringfence.venues.binance import codec, limits
+from ringfence.venues.binance import calls, codec, limits
 from ringfence.venues.binance.credentials import CredentialFiles, Credentials, CredentialsError
 from ringfence.venues.binance.offset import VenueClock
 from ringfence.venues.binance.request import Request, signed_message, signed_query
@@ -50,7 +50,7 @@ def answered(status: int, headers: Mapping[str, str], body: bytes) -> tuple[Answ
     return Answer(status, body, int(after) if after.isdecimal() else None), limits.counts(headers)
 
 
-class RestMetrics:
+class ClientMetrics:
     """Plain counters, read at scrape time."""
 
     __slots__ = ("failures", "limited", "lost", "not_written", "requests")
@@ -78,14 +78,14 @@ class _Request(ClientRequest):
         return await super().send(conn)
 
 
-class Rest:
+class Client:
     """Requests to one venue on behalf of at most one account. Once closed it stays closed, and nothing is written."""
 
     def __init__(
         self, venue: Venue, clock: Clock, venue_clock: VenueClock, credentials: CredentialFiles | None = None
     ) -> None:
         self.budget = limits.RateBudget()
-        self.metrics = RestMetrics()
+        self.metrics = ClientMetrics()
         self.ws_api: WsApi | None = None
         """While there is a connection."""
         self._venue = venue
@@ -124,7 +124,7 @@ class Rest:
             nonlocal sent_ns
             sent_ns = self._clock.monotonic_ns()
 
-        answer = await self.call(codec.query_time(), last_word=mark)
+        answer = await self.call(calls.query_time(), last_word=mark)
         if not answer.ok:
             raise codec.ProtocolError(f"time: {self.failure(answer)}")
         self._venue_clock.sample(sent_ns, self._clock.monotonic_ns(), codec.server_time_ms(answer.body))
