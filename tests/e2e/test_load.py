@@ -1,4 +1,4 @@
-"""Load on a real cluster: every party's own count of the same orders, a stream that drops, a kill, memory that stays.
+"""Load on a real cluster: every party's own count of the same orders, lost connections, a kill, a breaker, the limiter.
 
 RATE orders a second for SECONDS; RINGFENCE_LOAD_RATE and RINGFENCE_LOAD_SECONDS change them.
 """
@@ -14,61 +14,81 @@ import yaml
 
 from demo.cluster import ROOT, Cluster
 from demo.install import Images
-from demo.system import System, late, nanoseconds, wait_for
+from demo.system import System, TookTooLongError, late, nanoseconds, wait_for
 from load.count import Journal, Told, counter, differences, quantile
 from ringfence.model.money import parse, text
 from ringfence.simulator.catalog import LISTED
 from ringfence.wire.codec import EVENTS_LIMIT, EVENTS_PATH, decode_page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420), pytest.mark.xdist_group("e2e")]
-NAME: Final = "loaded"
+SYMBOL: Final = "BTCUSDT"
 RATE: Final = int(os.environ.get("RINGFENCE_LOAD_RATE", "300"))
-SECONDS: Final = float(os.environ.get("RINGFENCE_LOAD_SECONDS", "30"))
+SECONDS: Final = float(os.environ.get("RINGFENCE_LOAD_SECONDS", "20"))
 GROWTH_MB: Final = 60.0
 """What a service may grow by in this time: it remembers 20,000 closed orders, and then no more."""
 LAST_MS: Final = 2_000
+TOO_MANY_ORDERS: Final = -1015
+AMPLE: Final = 100_000
+"""Orders in ten seconds that no load here reaches."""
 SERVICES: Final = ("execution", "simulator", "portfolio", "marketdata", "strategy")
 
 
-class Loaded(System):
-    """A system whose services are asked at their pods' addresses: kubectl would take the processor that they need."""
+class Parties:
+    """A system's services, asked at their pods' addresses: kubectl would take the processor that they need."""
 
-    def services(self) -> dict[str, str]:
-        return {name: self.address(name) for name in SERVICES}
+    def __init__(self, system: System) -> None:
+        self._at = {name: system.address(name) for name in SERVICES}
+
+    def get(self, service: str, path: str, port: int = 8080, data: bytes | None = None) -> Any:
+        return urllib.request.urlopen(f"http://{self._at[service]}:{port}/{path}", data, timeout=10)
+
+    def document(self, service: str, path: str, port: int = 8080) -> Any:
+        return json.loads(self.get(service, path, port).read())
+
+    def venue(self, path: str) -> Any:
+        """A document of the simulator's own record."""
+        return self.document("simulator", path, 9001)
+
+    def fault(self, kind: str, **fields: object) -> None:
+        self.get("simulator", "faults", 9001, json.dumps({"kind": kind} | fields).encode()).read()
+
+    def page(self, service: str) -> str:
+        return str(self.get(service, "metrics").read().decode())
+
+    def memory_mb(self) -> dict[str, float]:
+        found = {name: counter(self.page(name), "process_resident_memory_bytes") / 1e6 for name in SERVICES}
+        assert all(found.values()), found
+        return found
+
+    def accepted(self) -> int:
+        """Orders that the venue has taken."""
+        return int(self.venue("state")["counts"]["accepted"])
+
+    def intents(self) -> int:
+        return counter(self.page("execution"), "ringfence_gate_intents_total")
+
+    def drops(self) -> int:
+        return counter(self.page("execution"), "ringfence_gate_stream_drops_total")
 
 
-def get(address: str, path: str, port: int = 8080) -> Any:
-    return urllib.request.urlopen(f"http://{address}:{port}/{path}", timeout=10)
-
-
-def page(address: str) -> str:
-    return str(get(address, "metrics").read().decode())
-
-
-def memory_mb(addresses: dict[str, str]) -> dict[str, float]:
-    found = {name: counter(page(address), "process_resident_memory_bytes") / 1e6 for name, address in addresses.items()}
-    assert all(found.values()), found
-    return found
-
-
-@pytest.fixture(scope="module")
-def system(cluster: Cluster, operator: Images) -> Loaded:
+def applied(cluster: Cluster, images: Images, name: str, orders_per_ten_seconds: int) -> System:
+    """A system whose strategy asks for RATE orders a second as long as it is let."""
     if cluster.sort != "local":
         pytest.skip("asks pods at their own addresses: needs our own node")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "trading"}}
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
     manifest = yaml.safe_load((ROOT / "manifests" / "samples" / "momentum.yaml").read_text())
-    manifest["metadata"]["name"] = NAME
+    manifest["metadata"]["name"] = name
     spec = manifest["spec"]
     spec["capital"] = "100000"
     spec["strategy"] |= {
-        "image": operator.strategy,
+        "image": images.strategy,
         "class": "ringfence.sdk.strategies.quoter:Quoter",
         "parameters": {"rate": str(RATE), "working": str(max(1, RATE // 20))},
     }
     spec["venues"][0]["simulator"] |= {
         "balances": {"USDT": "1000000", "BTC": "10"},
-        "ordersPerTenSeconds": 100_000,
+        "ordersPerTenSeconds": orders_per_ten_seconds,
         "ordersPerDay": 100_000_000,
         "weightPerMinute": 1_000_000,
     }
@@ -80,64 +100,161 @@ def system(cluster: Cluster, operator: Images) -> Loaded:
         "checkFailureMin": 100_000,
         "repeatedExecutions": 100_000,
         "consecutiveLosses": 1_000,
+        "rejectPercent": "50",
+        "windowSeconds": 10,
     }
-    found = Loaded(cluster, NAME)
+    found = System(cluster, name)
     found.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
     return found
 
 
-def test_load_a_dropped_stream_and_a_kill_lose_and_double_nothing(system: Loaded) -> None:
+@pytest.fixture(scope="module")
+def system(cluster: Cluster, operator: Images) -> System:
+    return applied(cluster, operator, "loaded", AMPLE)
+
+
+@pytest.fixture
+def limited(cluster: Cluster, operator: Images) -> System:
+    """One whose venue takes RATE orders in ten seconds, of which its track's share is a third; alone on the node."""
+    cluster.kubectl("-n", "trading", "delete", "tsys", "--all", "--ignore-not-found", "--wait=false")
+    return applied(cluster, operator, "limited", RATE)
+
+
+def trading(system: System) -> Parties:
+    """Released if need be, Active, and under load."""
+    if system.exists("killswitch", system.name) and system.kill_switch()["spec"].get("engaged"):
+        system.release()
     wait_for("trading Active", lambda: system.is_active() or None, 90)
-    wait_for("orders at the venue", lambda: system.ledger() or None, 60)
-    at = system.services()
-    memory = [memory_mb(at)]
-    began = time.monotonic()  # sim-ok: measures a real cluster
-    time.sleep(SECONDS / 2)
-    fault = urllib.request.Request(f"http://{at['simulator']}:9001/faults", b'{"kind":"drop_streams"}')
-    urllib.request.urlopen(fault, timeout=5).read()  # noqa: S310 - as above
-    memory.append(memory_mb(at))
-    time.sleep(max(0.0, began + SECONDS - time.monotonic()))  # sim-ok: as above
-    memory.append(memory_mb(at))
-    system.kubectl("patch", "killswitch", NAME, "--type=merge", "-p", '{"spec":{"engaged":true}}')
+    parties = wait_for("an address of every service", lambda: Parties(system), 60)
+    goes_on(parties)
+    return parties
+
+
+def goes_on(parties: Parties) -> None:
+    """The gate is Active, and new orders arrive at the venue."""
+    wait_for("an Active gate", lambda: parties.document("execution", "state")["state"] == "Active" or None, 60)
+    more = parties.accepted() + max(1, RATE // 10)
+    wait_for("new orders at the venue", lambda: parties.accepted() >= more or None, 60)
+
+
+def _word(system: System) -> str:
+    return str(system.get("tsys", system.name)["status"]["trading"])
+
+
+def engaged(system: System) -> dict[str, Any]:
+    """Engage the switch; returns execution's own line once it is closed and has no order at work."""
+    system.kubectl("patch", "killswitch", system.name, "--type=merge", "-p", '{"spec":{"engaged":true}}')
 
     def closed() -> dict[str, Any] | None:
         lines = [line for line in system.gate_lines() if line["pod"].endswith("execution-0")]
         return next((line for line in lines if line["state"] == "Cancel" and line["workingOrders"] == 0), None)
 
-    line = wait_for("a closed gate without orders", closed, 30)
+    return wait_for("a closed gate without orders", closed, 30)
+
+
+def test_load_lost_connections_and_a_kill_lose_and_double_nothing(system: System) -> None:
+    parties = trading(system)
+    memory = [parties.memory_mb()]
+    began = time.monotonic()  # sim-ok: measures a real cluster
+    # all streams, and then the connection of an order that was executed: its answer is lost with the private stream
+    for fault in ({"kind": "drop_streams"}, {"kind": "cut", "name": "order.place", "executed": True}):
+        time.sleep(SECONDS / 3)
+        before = parties.drops()
+        parties.fault(**fault)
+        wait_for(f"a stream lost to {fault}", lambda before=before: parties.drops() > before or None, 30)  # type: ignore[misc]
+        goes_on(parties)
+        memory.append(parties.memory_mb())
+    time.sleep(max(0.0, began + SECONDS - time.monotonic()))  # sim-ok: as above
+    memory.append(parties.memory_mb())
+    line = engaged(system)
     closed_ns = nanoseconds(line["closedAt"])
-    books = Books(at)
-    wrong = wait_for("books that agree, or a minute", books.agree, 60)
-    orders = [r for r in books.requests if r["kind"] == "order"]
-    assert counter(page(at["execution"]), "ringfence_gate_checkpoint_failures_total") == 0
+    books = Books(parties)
+    books.settle()
+    assert counter(parties.page("execution"), "ringfence_gate_checkpoint_failures_total") == 0
     sent = sorted(books.journal.submitted.values())
     acks = [ns / 1e6 for ns in books.journal.acknowledged_ns]
     rate = len(books.journal.accepted) / ((sent[-1] - sent[0]) / 1e9)
     print(f"\nasked {RATE}/s, accepted {rate:.0f}/s, fills {len(books.journal.fills)}, refused {books.journal.denied}")
     print(f"gate to acknowledgement p50 {quantile(acks, 0.5):.1f} ms, p99 {quantile(acks, 0.99):.1f} ms")
-    last_ms = (max(r["arrived_ns"] for r in orders) - closed_ns) / 1e6
+    last_ms = (max(r["arrived_ns"] for r in books.orders) - closed_ns) / 1e6
     print(f"gate closed {line['latencyMs']} ms after its event; the last order arrived {last_ms:.1f} ms after that")
     for name in SERVICES:
         print(f"{name:12} " + " ".join(f"{one[name]:6.1f}" for one in memory) + " MB")
-    assert wrong == "none"
-    assert [] == late(orders, closed_ns)
+    assert [] == late(books.orders, closed_ns)
     assert last_ms > -LAST_MS, "nothing was on its way when the gate closed"
     assert books.journal.fills, "books in which nothing moved prove little"
-    assert all(memory[2][name] - memory[0][name] < GROWTH_MB for name in SERVICES)
+    assert books.journal.unknown, "no answer was lost"
+    assert all(memory[-1][name] - memory[0][name] < GROWTH_MB for name in SERVICES)
+
+
+def test_a_venue_that_rejects_trips_the_breaker_under_load_and_only_a_person_opens_again(system: System) -> None:
+    parties = trading(system)
+    parties.fault("halt", symbol=SYMBOL)
+    latches = wait_for("the breaker", lambda: parties.document("execution", "state")["latches"] or None, 60)
+    tripped = parties.document("execution", "state")
+    assert latches.keys() == {"breaker/rejects"}
+    assert latches["breaker/rejects"]["severity"] == "Halt"
+    assert "limit_percent=50" in latches["breaker/rejects"]["reason"]
+    assert "percent=" in tripped["breakers"]["open"]["rejects"]["evidence"]
+    parties.fault("halt", symbol=SYMBOL, on=False)
+    asked = parties.intents()
+    wait_for("a load that goes on", lambda: parties.intents() >= asked + RATE or None, 60)
+    wait_for("a system that says so", lambda: _word(system) == "Halted" or None, 30)
+    books = Books(parties)
+    books.read_journal()
+    assert max(books.journal.submitted.values()) <= nanoseconds(tripped["closedAt"])
+    assert books.journal.rejected
+    engaged(system)
+    books.settle()
+    system.release()
+    goes_on(parties)
+    acknowledged = parties.document("execution", "state")["breakers"]["acknowledged"]
+    assert acknowledged == {"by": system.me(), "breakers": ["rejects"]}
+
+
+def test_orders_above_the_venues_limit_are_held_back_here_told_and_not_lost(limited: System) -> None:
+    parties = trading(limited)
+    books = Books(parties)
+
+    def one_window_and_another() -> bool | None:
+        books.read_journal()
+        return (len(books.journal.unsent) >= RATE and len(books.journal.accepted) > RATE * 3 // 10) or None
+
+    wait_for("orders held back, and others in the next window", one_window_and_another, 60)
+    engaged(limited)
+    books.settle()
+    assert any("order count of 10S used up" in reason for reason in books.journal.unsent.values())
+    assert not [request for request in books.requests if request["code"] == TOO_MANY_ORDERS]
+    assert not books.journal.rejected
+    wait_for("a strategy that has heard of each refusal", books.heard, 30)
 
 
 class Books:
     """Everybody's count, read anew at each look."""
 
-    def __init__(self, at: dict[str, str]) -> None:
-        self.at = at
-        self.journal = Journal(LISTED["BTCUSDT"].instrument)
+    def __init__(self, parties: Parties) -> None:
+        self.journal = Journal(LISTED[SYMBOL].instrument)
         self.requests: list[dict[str, Any]] = []
+        self._parties = parties
         self._sequence = 0
+        self._wrong = ["not compared yet"]
 
-    def agree(self) -> str | None:
-        """ "none" once there is no difference; the last differences are shown by the caller's time-out."""
-        strategy, gate = page(self.at["strategy"]), page(self.at["execution"])
+    @property
+    def orders(self) -> list[dict[str, Any]]:
+        """Those of the venue's record of requests that would place one."""
+        return [request for request in self.requests if request["kind"] == "order"]
+
+    def settle(self) -> None:
+        """Read all books until they agree: they are read one after the other, so a difference may pass."""
+        try:
+            wait_for("books that agree", self._agree, 60)
+        except TookTooLongError:
+            assert self._wrong == []
+            raise
+
+    def _agree(self) -> bool | None:
+        parties = self._parties
+        strategy, gate = parties.page("strategy"), parties.page("execution")
         told = Told(
             asked=counter(strategy, "ringfence_strategy_intents_total")
             - counter(strategy, "ringfence_strategy_refused_total"),
@@ -145,31 +262,34 @@ class Books:
             unjournaled=counter(gate, "ringfence_gate_refusals_unjournaled_total"),
         )
         self._read_venue()
-        ledger = json.loads(get(self.at["simulator"], "ledger", 9001).read())["accounts"]["primary"]
-        self._read_journal()
+        ledger = parties.venue("ledger")["accounts"]["primary"]
+        self.read_journal()
         cash: dict[str, int] = {}
-        for row in json.loads(get(self.at["portfolio"], "positions").read())["cash"]:
+        for row in parties.document("portfolio", "positions")["cash"]:
             if row["gate"].endswith("-execution"):
                 cash[row["asset"]] = cash.get(row["asset"], 0) + parse(row["change"])
         shown = {asset: text(amount) for asset, amount in cash.items() if amount}
-        wrong = differences(told, self.journal, self.requests, ledger, shown)
-        if wrong:
-            print(wrong)
-            return None
-        return "none"
+        self._wrong = differences(told, self.journal, self.requests, ledger, shown)
+        return not self._wrong or None
+
+    def heard(self) -> bool | None:
+        """Whether the strategy has heard of every refusal that the gate has told beside its journal."""
+        heard = counter(self._parties.page("strategy"), "ringfence_strategy_denied_unjournaled_total")
+        return heard == counter(self._parties.page("execution"), "ringfence_gate_refusals_unjournaled_total") or None
 
     def _read_venue(self) -> None:
         while True:
             since = self.requests[-1]["sequence"] if self.requests else 0
-            found = json.loads(get(self.at["simulator"], f"orders?since={since}", 9001).read())
+            found = self._parties.venue(f"orders?since={since}")
             assert not found["lost"], "the venue keeps too few requests for this long a run"
             if not found["requests"]:
                 return
             self.requests += found["requests"]
 
-    def _read_journal(self) -> None:
+    def read_journal(self) -> None:
         while True:
-            answer = get(self.at["execution"], f"{EVENTS_PATH[1:]}?after={self._sequence}&limit={EVENTS_LIMIT}")
+            query = f"{EVENTS_PATH[1:]}?after={self._sequence}&limit={EVENTS_LIMIT}"
+            answer = self._parties.get("execution", query)
             found = decode_page(dict(answer.headers), answer.read())
             self.journal.fold(found.updates)
             if not found.updates:

@@ -51,9 +51,9 @@ class System:
         """The pod IP of one of its services, such as execution: for asking it when the API server cannot."""
         selector = f"ringfence.dev/system={self.name}"
         for pod in json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]:
-            if pod["metadata"]["labels"].get("ringfence.dev/service") == service:
+            if pod["metadata"]["labels"].get("ringfence.dev/service") == service and "podIP" in pod["status"]:
                 return str(pod["status"]["podIP"])
-        raise ClusterError(f"no pod of {self.name} runs {service}")
+        raise ClusterError(f"no pod of {self.name} runs {service} at an address")
 
     def fetch(self, workload: str, url: str) -> Any:
         """A document of a service, fetched from inside its own pod."""
