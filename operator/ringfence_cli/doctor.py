@@ -56,10 +56,14 @@ def _unseen(seen: view.System) -> Iterator[Finding]:
 
 def _conditions(seen: view.System) -> Iterator[Finding]:
     """What the operator says. Ready comes after the conditions that it sums up."""
-    for kind in ("Stalled", "Degraded"):
+    for kind, remedy in (
+        ("Exposed", f"amounts: kubectl describe killswitch {seen.name} -n {seen.namespace}; then close or hedge it"),
+        ("Stalled", f"kubectl describe tsys {seen.name}"),
+        ("Degraded", f"kubectl describe tsys {seen.name}"),
+    ):
         condition = seen.condition(kind)
         if condition is not None and condition.status == "True":
-            yield Finding(condition.reason or kind, condition.message, f"kubectl describe tsys {seen.name}")
+            yield Finding(condition.reason or kind, condition.message, remedy)
     ready = seen.condition("Ready")
     if ready is not None and ready.status != "True":
         yield Finding(ready.reason or "NotReady", ready.message, f"kubectl describe tsys {seen.name}")

@@ -74,6 +74,8 @@ def status_tree(seen: view.System) -> Tree:
                 else f"[red]not ready[/] {escape(condition.reason)}: {escape(condition.message)}"
             )
             tree.add(mark)
+        elif condition.type == "Exposed" and condition.status == "True":
+            tree.add(f"[red]exposed[/] {escape(condition.message)}")
     return tree
 
 

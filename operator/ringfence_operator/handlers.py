@@ -42,10 +42,10 @@ class Queues:
 
     def switch_heard(self, key: Key, switch: Mapping[str, Any], *, gone: bool) -> None:
         """News of a kill switch. Gates write their lines as orders come and go; while nothing is stopped, a line
-        whose state is the same is no reason to read the cluster."""
+        whose state is the same, with the same left open, is no reason to read the cluster."""
         severity, _reason = kill.of_switch(switch.get("spec"))
         lines = (switch.get("status") or {}).get("gates") or ()
-        states = frozenset((str(line.get("pod")), str(line.get("state"))) for line in lines)
+        states = frozenset((str(line.get("pod")), f"{line.get('state')} {line.get('exposed')}") for line in lines)
         now_heard = (int(switch["metadata"].get("generation", 0)), states)
         before = self._heard.get(key)
         if gone:

@@ -281,7 +281,9 @@ def gates(switch: Mapping[str, Any], pods: Iterable[Pod]) -> Iterable[GateSeen]:
         line = lines.get(pod.name, {})
         said = speaks_for(pod, str(line.get("podUID") or ""), str(line.get("observedAt") or ""))
         state = str(line.get("state", "")) if said else "" if pod.container.running else NOT_RUNNING
-        yield GateSeen(pod=pod.name, paper=pod.service == "paper", state=state)
+        told = line.get("exposed") if said else None
+        exposed = tuple(str(one) for one in told) if isinstance(told, list) else None
+        yield GateSeen(pod=pod.name, paper=pod.service == "paper", state=state, exposed=exposed)
 
 
 def mirrored_stop(system: TradingSystem, seen: Seen) -> Stop:

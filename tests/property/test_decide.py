@@ -109,8 +109,8 @@ def test_conditions_hold_together(spec: RolloutSpec, state: State, seen: Observa
     status = {name: c.status for name, c in found.items()}
 
     assert list(found) == [
-        "Ready", "Reconciling", "Stalled", "Progressing", "TradingHalted", "Degraded", "CandidateStarved",
-        "LimitsPending",
+        "Ready", "Reconciling", "Stalled", "Progressing", "TradingHalted", "Exposed", "Degraded",
+        "CandidateStarved", "LimitsPending",
     ]  # fmt: skip
     assert all(c.reason and c.message and c.observed_generation == seen.generation for c in decided.conditions)
     assert [status["Ready"], status["Reconciling"], status["Stalled"]].count("True") == 1

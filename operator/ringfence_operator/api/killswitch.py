@@ -166,6 +166,9 @@ class Gate(Status):
     """How many of all positions no protective order covers entirely."""
     unhedged: Annotated[tuple[Text, ...], Field(max_length=16, json_schema_extra=ATOMIC)] = ()
     """Hedges of the spec whose legs do not offset each other, each in one sentence; at most 16 are listed."""
+    exposed: Annotated[tuple[Text, ...] | None, Field(max_length=17, json_schema_extra=ATOMIC)] = None
+    """What has stood open at this gate for 5 seconds and nobody closes, whatever this switch covers: hedges that miss
+    a leg, and positions without a protective order where a stop keeps their strategy from placing one; by name."""
     flat_at: Instant = ""
     """Since when nothing is left to close under Flatten; empty while something is, and where nobody asked."""
     residue: Text = ""

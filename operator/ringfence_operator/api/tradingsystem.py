@@ -384,7 +384,7 @@ class TradingSystemStatus(Status):
     observed_generation: Count | None = None
     """The metadata.generation that all of this was found for."""
     conditions: Conditions = ()
-    """Ready, Reconciling, Stalled, Progressing, TradingHalted."""
+    """Ready, Reconciling, Stalled, Progressing, TradingHalted, Exposed, Degraded, CandidateStarved, LimitsPending."""
     stage: Stage | None = None
     """Stage of the revision that the spec asks for."""
     weight: Percent | None = None

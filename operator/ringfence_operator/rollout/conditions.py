@@ -58,6 +58,7 @@ def judge(
         ("Stalled", "True", *stalled) if stalled else ("Stalled", "False", "NotStalled", "nothing needs anybody"),
         _progressing(track, why, stalled, moving=rollout.moving),
         _halted(seen),
+        _exposed(seen),
         _degraded(problems, rollout.failure, seen.upgrade_failed),
         _starved(rollout),
         _pending(rollout),
@@ -189,6 +190,19 @@ def _halted(seen: Observation) -> tuple[str, ConditionStatus, str, str]:
     return "TradingHalted", "False", "NoSwitchEngaged", "no kill switch that covers this system is engaged"
 
 
+def _exposed(seen: Observation) -> tuple[str, ConditionStatus, str, str]:
+    """On paper nothing is real."""
+    gates = [gate for gate in seen.gates if not gate.paper]
+    found = [f"{told} ({gate.pod})" for gate in gates for told in gate.exposed or ()]
+    if found:
+        return "Exposed", "True", "StandsOpen", f"a person decides: {_names(found)}"
+    silent = [gate.pod for gate in gates if gate.exposed is None]
+    if silent or not gates:
+        told = f"{_names(silent)} does not say" if silent else "no gate of execution has said anything yet"
+        return "Exposed", "Unknown", "NotTold", told
+    return "Exposed", "False", "NothingOpen", "hedges hold, and no stop leaves a position without protection"
+
+
 def _starved(said: RolloutSaid) -> tuple[str, ConditionStatus, str, str]:
     if said.starved:
         told = "the candidate has weight and gets nothing: the other track uses all of a limit"
@@ -224,6 +238,7 @@ _TOLD: Final = {
     ("Stalled", "True"): ("", "Warning"),
     ("Degraded", "True"): ("", "Warning"),
     ("Degraded", "False"): ("Recovered", "Normal"),
+    ("Exposed", "True"): ("Exposed", "Warning"),
     ("CandidateStarved", "True"): ("CandidateStarved", "Warning"),
     ("LimitsPending", "True"): ("LimitsPending", "Warning"),
     ("TradingHalted", "True"): ("TradingHalted", "Warning"),

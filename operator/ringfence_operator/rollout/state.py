@@ -216,6 +216,8 @@ class GateSeen:
     paper: bool
     state: str
     """Starting, Active, ReduceOnly, Halted, Cancel, Flatten; NotRunning; empty where it has said nothing yet."""
+    exposed: tuple[str, ...] | None = None
+    """What stands open there and nobody closes; None = it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

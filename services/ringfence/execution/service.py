@@ -16,7 +16,7 @@ from typing import Final
 
 import structlog
 
-from ringfence.execution import alarms, ids, metrics
+from ringfence.execution import alarms, ids, metrics, standing
 from ringfence.execution.allocating import AllocationKeeper
 from ringfence.execution.app import JOURNAL, MARKET, STREAM, Execution
 from ringfence.execution.byhand import NOTE_HAND, by_hand
@@ -35,6 +35,7 @@ from ringfence.execution.manager import Manager
 from ringfence.execution.outputs import Output
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.reconciling import ReconcileLoop
+from ringfence.execution.standing import Standing
 from ringfence.execution.status import StatusWriter
 from ringfence.execution.store import JOURNAL_FILE, NOTE_FENCE, Paths, Store
 from ringfence.execution.tracks import families as track_families
@@ -146,6 +147,7 @@ class Gated:
         self.session = self.clock.wall_ns()
         self.pod = os.environ.get("POD_NAME") or socket.gethostname()
         self.pod_uid = os.environ.get("POD_UID", "")
+        self.standing = Standing()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Execution]:
@@ -161,7 +163,10 @@ class Gated:
             who,
             app.guard,
             app.proof,
-            lambda scope: evidence(app.manager, app.cancel_proof, app.flatten, config.hedges, scope),
+            lambda scope: (
+                evidence(app.manager, app.cancel_proof, app.flatten, config.hedges, scope)
+                | {"exposed": self.standing.lines}
+            ),
         )
         self._lease_core(app)
         leader = Leader(
@@ -340,6 +345,7 @@ class Gated:
             spawn(History(app.venue, app.gate, config.symbols, self.clock).run(), "history")
         spawn(app.alerts.run(), "alerts")
         spawn(alarms.watch(app, self.pod), "alarms")
+        spawn(standing.watch(app, self.standing), "what stands open")
 
     async def _stop(self, app: Execution, leader: Leader) -> None:
         async with contextlib.AsyncExitStack() as stack:  # the last first, and each of them, whatever happens

@@ -180,6 +180,18 @@ def test_the_tree_says_all_of_it() -> None:
         assert word in tree
 
 
+def test_what_stands_open_is_shown_and_found() -> None:
+    """Only while it does: most systems have nothing of the kind, and people read what is there."""
+    told = {"type": "Exposed", "reason": "StandsOpen", "message": "hedge pair of stable misses a leg (gate-0)"}
+    open_one = looked_at(system_object(conditions=[told | {"status": "True"}]), switch_object(gate_line()))
+    closed = looked_at(system_object(conditions=[told | {"status": "False"}]), switch_object(gate_line()))
+
+    assert "exposed hedge pair of stable misses a leg (gate-0)" in text(open_one)
+    assert reasons(open_one)[0] == "StandsOpen"
+    assert "exposed" not in text(closed)
+    assert "StandsOpen" not in reasons(closed)
+
+
 def test_markup_in_reasons_is_text() -> None:
     """What people write into a reason cannot colour or break the tree."""
     switch = switch_object(gate_line(), engaged=True) | {"spec": {"engaged": True, "reason": "[/red] oops [bold]"}}

@@ -40,7 +40,7 @@ def asked(found: Queues) -> bool:
 
 @pytest.mark.asyncio
 async def test_what_is_worth_a_pass() -> None:
-    """First sight, a new generation, a gate whose state changed; not a gate that counts its orders."""
+    """First sight, a new generation, a gate whose state changed, or what it leaves open; not one that counts orders."""
     found = queues()
     found.switch_heard(KEY, switch(), gone=False)
     assert asked(found)
@@ -51,6 +51,12 @@ async def test_what_is_worth_a_pass() -> None:
     found.switch_heard(KEY, switch(a="Active"), gone=False)
     assert asked(found)
     found.switch_heard(KEY, switch(a="Active"), gone=False)
+    assert not asked(found)
+    open_now = switch(a="Active")
+    open_now["status"]["gates"][0]["exposed"] = ["hedge pair of stable misses a leg"]
+    found.switch_heard(KEY, open_now, gone=False)
+    assert asked(found)
+    found.switch_heard(KEY, open_now, gone=False)
     assert not asked(found)
     found.switch_heard(KEY, switch(2, engaged=True, a="Active"), gone=False)
     assert asked(found)

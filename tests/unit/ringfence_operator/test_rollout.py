@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringfence_operator import records
+from ringfence_operator import interpret, records
 from ringfence_operator.api import TradingSystem
 from ringfence_operator.rollout import analysis, library, staging, waiting
 from ringfence_operator.rollout.evidence import (
@@ -22,6 +22,7 @@ from ringfence_operator.rollout.evidence import (
     Verdict,
     Within,
 )
+from ringfence_operator.rollout.health import Container, Pod
 from ringfence_operator.rollout.machine import decide
 from ringfence_operator.rollout.state import (
     Decision,
@@ -437,3 +438,32 @@ def test_state_survives_status(state: State) -> None:
     tracks = {name: records.track_status(getattr(state, name)) for name in ("stable", "candidate", "shadow")}
     status = {name: found.dump() for name, found in tracks.items() if found is not None} | {"rollout": rollout.dump()}
     assert records.state_of(TradingSystem.parse(document | {"status": status})) == state
+
+
+# --- what stands open
+
+
+GATES_THERE = {"e": "execution", "p": "paper"}
+
+
+def exposed(*lines: dict[str, object], services: dict[str, str] = GATES_THERE) -> tuple[str, str, str]:
+    """Status, reason and message of the condition, from gates' lines as they are read."""
+    runs = Container(running=True)
+    pods = [Pod(name=name, workload="w", service=service, container=runs) for name, service in services.items()]
+    gates = tuple(interpret.gates({"status": {"gates": list(lines)}}, pods))
+    decided = decide(SPEC, State(), Observation(generation=1, revision="r", grant="g", gates=gates), T0)
+    (found,) = [one for one in decided.conditions if one.type == "Exposed"]
+    return found.status, found.reason, found.message
+
+
+def test_what_a_gate_leaves_open_is_a_condition_and_its_silence_is_no_all_clear() -> None:
+    """On paper nothing is real, and the line of a pod that is gone says nothing."""
+    apart = ["hedge pair of stable misses a leg"]
+    assert exposed(services={}) == ("Unknown", "NotTold", "no gate of execution has said anything yet")
+    assert exposed() == ("Unknown", "NotTold", "e does not say")
+    assert exposed({"pod": "e", "state": "Active"}) == ("Unknown", "NotTold", "e does not say")
+    assert exposed({"pod": "e", "state": "Active", "exposed": []})[:2] == ("False", "NothingOpen")
+    found = exposed({"pod": "e", "state": "Active", "exposed": apart})
+    assert found == ("True", "StandsOpen", "a person decides: hedge pair of stable misses a leg (e)")
+    assert exposed({"pod": "p", "state": "Active", "exposed": apart})[0] == "Unknown"
+    assert exposed({"pod": "gone", "state": "Active", "exposed": apart})[0] == "Unknown"
