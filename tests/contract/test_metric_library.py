@@ -13,6 +13,7 @@ from ringfence.execution import twinning
 from ringfence.execution.twin import Twin
 from ringfence.marketdata import metrics as marketdata
 from ringfence.marketdata.sync import MarketSync
+from ringfence.model.calendar import Calendar
 from ringfence.model.money import parse
 from ringfence.portfolio import metrics as portfolio
 from ringfence.portfolio.documents import Accounts
@@ -37,7 +38,7 @@ def names(found: Iterable[Metric]) -> set[str]:
 def exported() -> set[str]:
     """Of the services that are engines here, and of a paper gate's twin; execution is asked as a process."""
     engine = StrategyEngine(Strategy, {}, track="stable", revision="abc123", session=1, symbols=("BTCUSDT",))
-    accounts = Accounts(Ledger(("sim-execution",)), Marks(), "USDT", parse("10000"))
+    accounts = Accounts(Ledger({"sim-execution": Calendar()}), Marks([Calendar()]), "USDT", parse("10000"))
     return (
         names(strategy.families(engine, Histogram(), "abc123", 1.0))
         | names(marketdata.families(MarketSync(("BTCUSDT",), 1000, 1000), Histogram(), 0))

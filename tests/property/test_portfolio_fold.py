@@ -5,6 +5,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringfence.model.calendar import Calendar
 from ringfence.model.money import SCALE
 from ringfence.model.orders import Filled, Initialized, OrderType, Side, Submitted, TimeInForce
 from ringfence.portfolio.documents import Accounts
@@ -44,7 +45,7 @@ def test_profit_is_what_the_account_has_more(
     And the parts agree with the whole: profit = realised + unrealised - fees in the quote asset, to the last 1e-8,
     as long as fees in a base asset were charged on that asset's own trades.
     """
-    accounts = Accounts(Ledger((GATE,)), Marks(), "USDT", 0)
+    accounts = Accounts(Ledger({GATE: Calendar()}), Marks([Calendar()]), "USDT", 0)
     assets: dict[tuple[str, str], Fraction] = {}
     quote_fees: dict[str, int] = {}
     own_fees = True

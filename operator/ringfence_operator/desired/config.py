@@ -229,6 +229,7 @@ def portfolio(plan: Plan) -> config.PortfolioConfig:
         marketdata=tuple(_marketdata_endpoint(plan, venue) for venue in plan.venues),
         symbols=plan.symbols,
         capital=plan.capital,
+        time_zones={venue.name: venue.time_zone for venue in plan.venues},
     )
 
 

@@ -57,7 +57,7 @@ class Positions(_Document, frozen=True):
 
 
 class Day(_Document, frozen=True):
-    """Since 00:00 UTC."""
+    """Since midnight, in the time zone of the gate's venue."""
 
     profit: str | None
     exact: bool
@@ -146,16 +146,17 @@ class Accounts:
 
     def profit(self, track: TrackLedger, now_ns: int) -> Value:
         """The change of every asset since the start of the ledger, valued now."""
-        return self._worth(track.book.cash, now_ns, opening=False)
+        return self._worth(track, track.book.cash, now_ns, opening=False)
 
     def day(self, track: TrackLedger, now_ns: int) -> Value:
-        """The same since 00:00 UTC."""
-        now, then = self.profit(track, now_ns), self._worth(track.opening_cash(now_ns), now_ns, opening=True)
+        """The same since midnight, where the gate's venue is."""
+        then = self._worth(track, track.opening_cash(now_ns), now_ns, opening=True)
+        now = self.profit(track, now_ns)
         if now.amount is None or then.amount is None:
             return Value(None, stale=now.stale, exact=False)
         return Value(now.amount - then.amount, stale=now.stale, exact=then.exact)
 
-    def _worth(self, cash: Mapping[str, int], now_ns: int, *, opening: bool) -> Value:
+    def _worth(self, track: TrackLedger, cash: Mapping[str, int], now_ns: int, *, opening: bool) -> Value:
         total, stale, exact = 0, False, True
         unvalued = []
         for asset, amount in cash.items():
@@ -163,7 +164,7 @@ class Accounts:
                 total += amount
             elif amount:
                 symbol = self._symbol(asset)
-                start = self.marks.opening(symbol, now_ns)
+                start = self.marks.opening(symbol, track.calendar, now_ns)
                 price = (None if start is None else start.price) if opening else self.marks.mark(symbol)
                 if price is None:
                     unvalued.append(asset)

@@ -4,17 +4,18 @@ A paper gate's money is not real, so nothing is ever summed over gates.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from ringfence.model.calendar import Calendar
 from ringfence.model.instrument import Instrument
 from ringfence.model.order_table import OrderTable
 from ringfence.model.orders import Filled, Order, Side
 from ringfence.model.positions import Book, Position
 from ringfence.wire.messages import OrderUpdate
 
-DAY_NS: Final = 86_400_000_000_000
 FILLS_KEPT: Final = 10_000
 """For ``GET /fills``; older ones are in the gate's journal."""
 FOREIGN: Final = "foreign"
@@ -44,7 +45,9 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class TrackLedger:
     """One sub-ledger: what one track holds at one gate."""
 
-    def __init__(self) -> None:
+    def __init__(self, calendar: Calendar) -> None:
+        self.calendar = calendar
+        """Of the gate's venue: where its days begin, as execution counts them."""
         self.book = Book(cash={}, positions={}, fees={})
         self.gains: dict[str, int] = {}
         """Sum of what closing trades won, by symbol; only grows."""
@@ -65,7 +68,7 @@ class TrackLedger:
         sums = self.gains if won > 0 else self.losses
         sums[instrument.symbol] = sums.get(instrument.symbol, 0) + abs(won)
         self.fills += -1 if undone else 1
-        self._count_today(fill.ts // DAY_NS, before)
+        self._count_today(self.calendar.keys(fill.ts).day, before)
 
     def _count_today(self, day: int, before: dict[str, int]) -> None:
         if day < self._day:
@@ -78,16 +81,17 @@ class TrackLedger:
                 self._today[asset] = self._today.get(asset, 0) + change
 
     def opening_cash(self, now_ns: int) -> dict[str, int]:
-        """Change of each asset from the start of the ledger to 00:00 UTC of this day."""
-        today = self._today if now_ns // DAY_NS == self._day else {}
+        """Change of each asset from the start of the ledger to the beginning of this day."""
+        today = self._today if self.calendar.keys(now_ns).day == self._day else {}
         return {asset: amount - today.get(asset, 0) for asset, amount in self.book.cash.items()}
 
 
 class GateLedger:
     """Everything that one gate has recorded."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, calendar: Calendar) -> None:
         self.name = name
+        self.calendar = calendar
         self.sequence = 0
         self.tracks: dict[str, TrackLedger] = {}
         self.unknown_fills = 0
@@ -106,8 +110,9 @@ class GateLedger:
 class Ledger:
     """The ledgers of all gates of a system."""
 
-    def __init__(self, gates: tuple[str, ...]) -> None:
-        self.gates = {name: GateLedger(name) for name in gates}
+    def __init__(self, gates: Mapping[str, Calendar]) -> None:
+        """``gates``: the calendar of each one's venue, by name."""
+        self.gates = {name: GateLedger(name, calendar) for name, calendar in gates.items()}
         self.instruments: dict[str, Instrument] = {}
 
     def rules(self, instrument: Instrument) -> None:
@@ -139,7 +144,7 @@ class Ledger:
 
     def restart(self, gate: str) -> None:
         """The gate has begun a new journal: what the old one said is gone."""
-        self.gates[gate] = GateLedger(gate)
+        self.gates[gate] = GateLedger(gate, self.gates[gate].calendar)
 
     def fills(self, after: int, gate: str | None = None) -> list[FillRow]:
         """Fills with a sequence above ``after``, by gate and sequence, as far as they are kept."""
@@ -147,7 +152,7 @@ class Ledger:
         return [row for one in wanted for row in one.fills if row.sequence > after]
 
     def _fill(self, gate: GateLedger, order: Order, update: OrderUpdate, fill: Filled, undone: bool) -> None:
-        track = gate.tracks.setdefault(update.track, TrackLedger())
+        track = gate.tracks.setdefault(update.track, TrackLedger(gate.calendar))
         track.fill(self.instruments[order.symbol], order.side, fill, undone=undone)
 
 

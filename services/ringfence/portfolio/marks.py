@@ -1,16 +1,17 @@
 """What an asset is worth: middle prices, with the knowledge of how good they are. Pure."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from ringfence.portfolio.ledger import DAY_NS
+from ringfence.model.calendar import Calendar
 from ringfence.wire.messages import FeedStatus, Quote
 
 STATUS_STALE_NS: Final = 5_000_000_000
 """Marketdata confirms once a second; after five missed times a mark is stale."""
 OPENING_NS: Final = 60_000_000_000
-"""A last price from within a minute before 00:00 UTC is the opening price of the day."""
+"""A last price from within a minute before midnight is the opening price of the day."""
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
@@ -26,28 +27,32 @@ class Opening(msgspec.Struct, frozen=True, gc=False):
     day: int
     price: int
     exact: bool
-    """False if this process did not see the last price before 00:00 UTC, and took the first one after."""
+    """False if this process did not see the last price before midnight, and took the first one after."""
 
 
 class Marks:
     """The newest mark of each symbol. A missing one is missing: it is never 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, calendars: Iterable[Calendar]) -> None:
+        """``calendars``: all whose openings are asked for; those of one zone are one."""
+        self._calendars = {str(calendar.zone): calendar for calendar in calendars}
         self._marks: dict[str, Mark] = {}
         self._status: dict[str, FeedStatus] = {}
-        self._openings: dict[str, Opening] = {}
+        self._openings: dict[tuple[str, str], Opening] = {}
+        """By zone and symbol."""
 
     def quote(self, quote: Quote) -> None:
         mark = Mark((quote.bid + quote.ask) // 2, quote.ts_recv)
-        day = quote.ts_recv // DAY_NS
-        opening = self._openings.get(quote.symbol)
-        if opening is None or opening.day != day:
-            self._openings[quote.symbol] = self._opening(quote.symbol, mark, day)
+        for zone, calendar in self._calendars.items():
+            day = calendar.keys(mark.ts).day
+            opening = self._openings.get((zone, quote.symbol))
+            if opening is None or opening.day != day:
+                self._openings[zone, quote.symbol] = self._opening(quote.symbol, mark, day, calendar.began(mark.ts))
         self._marks[quote.symbol] = mark
 
-    def _opening(self, symbol: str, first: Mark, day: int) -> Opening:
+    def _opening(self, symbol: str, first: Mark, day: int, began: int) -> Opening:
         before = self._marks.get(symbol)
-        if before is not None and 0 <= day * DAY_NS - before.ts <= OPENING_NS:
+        if before is not None and 0 <= began - before.ts <= OPENING_NS:
             return Opening(day, before.price, exact=True)
         return Opening(day, first.price, exact=False)
 
@@ -64,7 +69,7 @@ class Marks:
         status = self._status.get(symbol)
         return symbol not in self._marks or status is None or not status.usable or now_ns - status.ts > STATUS_STALE_NS
 
-    def opening(self, symbol: str, now_ns: int) -> Opening | None:
+    def opening(self, symbol: str, calendar: Calendar, now_ns: int) -> Opening | None:
         """The opening price of this day, None if there is no price of this day."""
-        opening = self._openings.get(symbol)
-        return opening if opening is not None and opening.day == now_ns // DAY_NS else None
+        opening = self._openings.get((str(calendar.zone), symbol))
+        return opening if opening is not None and opening.day == calendar.keys(now_ns).day else None

@@ -54,7 +54,9 @@ def _tracks(accounts: Accounts, now_ns: int) -> Iterable[Metric]:
         "ringfence_portfolio_unrealised", "What closing at the middle price would add to that", labels=labels
     )
     profit = GaugeMetricFamily("ringfence_portfolio_profit", "Won or lost in all, after fees", labels=labels)
-    day = GaugeMetricFamily("ringfence_portfolio_profit_day", "The same since 00:00 UTC", labels=labels)
+    day = GaugeMetricFamily(
+        "ringfence_portfolio_profit_day", "The same since midnight in the venue's time zone", labels=labels
+    )
     fees = CounterMetricFamily(
         "ringfence_portfolio_fees", "Commissions paid less rebates, in the asset charged", labels=[*labels, "asset"]
     )

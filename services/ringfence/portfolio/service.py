@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 from aiohttp import web
 
+from ringfence.model.calendar import Calendar
 from ringfence.portfolio.documents import Accounts, fills_document, pnl_document, positions_document
 from ringfence.portfolio.ledger import Ledger
 from ringfence.portfolio.marks import Marks
@@ -21,9 +22,8 @@ class PortfolioHost:
     """Moves messages into the books and answers questions about them."""
 
     def __init__(self, host: Host, config: PortfolioConfig, bus: Bus) -> None:
-        self.accounts = Accounts(
-            Ledger(tuple(gate.name for gate in config.gates)), Marks(), config.currency, config.capital
-        )
+        calendars = {gate.name: Calendar(config.time_zones.get(gate.venue, "UTC")) for gate in config.gates}
+        self.accounts = Accounts(Ledger(calendars), Marks(calendars.values()), config.currency, config.capital)
         self._host = host
         self._venues = {gate.name: gate.venue for gate in config.gates}
         topics = [f"{kind}." for kind in ("quote", "status", "instrument")]

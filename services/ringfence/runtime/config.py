@@ -273,6 +273,12 @@ class PortfolioConfig(Service, frozen=True, kw_only=True, forbid_unknown_fields=
     marketdata: tuple[Endpoint, ...]
     symbols: tuple[str, ...]
     capital: int
+    time_zones: dict[str, str] = {}
+    """By venue, as for gates; UTC where a venue is not named."""
+
+    def __post_init__(self) -> None:
+        for zone in self.time_zones.values():
+            Calendar(zone)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

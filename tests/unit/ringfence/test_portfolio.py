@@ -1,9 +1,12 @@
 """The books: what is held, won, lost and worth, and what is said when something is not known."""
 
+import pytest
+
+from ringfence.model.calendar import Calendar
 from ringfence.model.money import parse
 from ringfence.model.orders import Filled, Initialized, OrderEvent, OrderType, Side, Submitted, TimeInForce
 from ringfence.portfolio.documents import Accounts, fills_document, pnl_document, positions_document
-from ringfence.portfolio.ledger import DAY_NS, Ledger
+from ringfence.portfolio.ledger import Ledger
 from ringfence.portfolio.marks import Marks
 from ringfence.portfolio.metrics import families
 from ringfence.sdk.testing import instrument
@@ -12,6 +15,7 @@ from ringfence.wire.messages import FeedStatus, OrderUpdate, Quote
 GATE = "sim-execution"
 CURRENT = {GATE: True}
 BTC = instrument("BTCUSDT", "BTC", "USDT")
+DAY_NS = 86_400_000_000_000
 DAY = 19_675
 T0 = DAY * DAY_NS + 3_600_000_000_000
 SECOND = 1_000_000_000
@@ -20,8 +24,8 @@ SECOND = 1_000_000_000
 class Books:
     """Accounts with one gate, and a journal that is written as it is told."""
 
-    def __init__(self) -> None:
-        self.accounts = Accounts(Ledger((GATE,)), Marks(), "USDT", parse("10000"))
+    def __init__(self, zone: str = "UTC") -> None:
+        self.accounts = Accounts(Ledger({GATE: Calendar(zone)}), Marks([Calendar(zone)]), "USDT", parse("10000"))
         self.sequence = 0
         self.orders = 0
 
@@ -80,8 +84,8 @@ def fill(client_id: str, trade_id: str, quantity: str, price: str, fee: str, ass
     )
 
 
-def books() -> Books:
-    one = Books()
+def books(zone: str = "UTC") -> Books:
+    one = Books(zone)
     one.accounts.ledger.rules(BTC)
     return one
 
@@ -200,10 +204,11 @@ def test_unknown_orders_duplicates_and_holes_are_seen() -> None:
     assert one.accounts.ledger.gates[GATE].unknown_fills == 1
 
 
-def test_the_day_begins_at_midnight_utc() -> None:
-    """Yesterday's result is not today's: a position is counted from its price at 00:00."""
-    midnight = (DAY + 1) * DAY_NS
-    one = books()
+@pytest.mark.parametrize(("zone", "hours"), [("UTC", 0), ("America/New_York", 5), ("Asia/Tokyo", -9)])
+def test_the_day_begins_at_midnight_where_the_venue_is(zone: str, hours: int) -> None:
+    """As execution counts it. Yesterday's result is not today's: a position is counted from its price at 00:00."""
+    midnight = (DAY + 1) * DAY_NS + hours * 3_600 * SECOND
+    one = books(zone)
     one.trade(Side.BUY, "1", "100", ts=midnight - 7_200 * SECOND)
     one.mark("120", ts=midnight - SECOND)
     one.mark("121", ts=midnight + SECOND)
@@ -211,6 +216,22 @@ def test_the_day_begins_at_midnight_utc() -> None:
     one.mark("125", ts=midnight + 3 * SECOND)
     [gate] = pnl_document(one.accounts, {}, CURRENT, midnight + 3 * SECOND).gates
     assert (gate.profit, gate.day.profit, gate.day.exact) == ("27.5", "7.5", True)
+
+
+def test_two_venues_have_their_own_days() -> None:
+    """At 00:00 UTC the day of one turns, and that of the other goes on."""
+    zones = {"a": Calendar(), "b": Calendar("America/New_York")}
+    one = books()
+    one.accounts = Accounts(Ledger(zones), Marks(zones.values()), "USDT", parse("10000"))
+    midnight = (DAY + 1) * DAY_NS
+    one.mark("100", ts=midnight - SECOND)
+    one.mark("110", ts=midnight + SECOND)
+    days = [one.accounts.marks.opening("BTCUSDT", zones[name], midnight + SECOND) for name in zones]
+    assert [(found.price, found.exact) for found in days if found] == [(parse("100"), True), (parse("100"), False)]
+    one.mark("120", ts=midnight + 5 * 3_600 * SECOND - SECOND)
+    one.mark("130", ts=midnight + 5 * 3_600 * SECOND)
+    days = [one.accounts.marks.opening("BTCUSDT", zones[name], midnight + 5 * 3_600 * SECOND) for name in zones]
+    assert [(found.price, found.exact) for found in days if found] == [(parse("100"), True), (parse("120"), True)]
 
 
 def test_a_day_whose_opening_price_we_did_not_see_is_not_exact() -> None:
