@@ -83,7 +83,7 @@ async def reconcile(world: World, key: Key) -> float | None:
     await _report(world, system, seen, decided, upgrade, metrics, observation.conditions, now)
     await measuring.answer(world, seen, decided, now)
     await measuring.close(world, system, decided, seen)
-    world.metrics.rollouts.passed(key, state, decided, metrics, now)
+    world.metrics.rollouts.passed(key, state, decided, metrics, upgrade.state.phase, now)
     if outcome.errors:
         raise outcome.errors[0][1]
     soonest = min(decided.requeue_s or math.inf, upgrade.requeue_s or math.inf, measuring.next_s(turn, decided))

@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ringfence_operator.rollout.evidence import MetricState
+from ringfence_operator.rollout.platform import Phase
 from ringfence_operator.rollout.state import Decision, State
 
 SYSTEMS_MAX: Final = 1_000
@@ -24,6 +25,7 @@ Key = tuple[str, str]
 class Shown(NamedTuple):
     state: State
     metrics: tuple[MetricState, ...]
+    platform: Phase
 
 
 class RolloutMetrics(Collector):
@@ -42,14 +44,22 @@ class RolloutMetrics(Collector):
             self._durations.labels(outcome)
         registry.register(self)
 
-    def passed(self, key: Key, before: State, decided: Decision, metrics: Sequence[MetricState], now: datetime) -> None:
+    def passed(
+        self,
+        key: Key,
+        before: State,
+        decided: Decision,
+        metrics: Sequence[MetricState],
+        platform: Phase,
+        now: datetime,
+    ) -> None:
         """After the pass is written down: one that was cut off is not counted twice."""
         rising = before.rising
         for ended in decided.ended:
             if rising is not None:
                 self._durations.labels(ended.outcome).observe(max(0.0, (now - rising.since).total_seconds()))
         if key in self._shown or len(self._shown) < SYSTEMS_MAX:
-            self._shown[key] = Shown(decided.state, tuple(metrics))
+            self._shown[key] = Shown(decided.state, tuple(metrics), platform)
 
     def gone(self, key: Key) -> None:
         self._shown.pop(key, None)
@@ -74,7 +84,11 @@ class RolloutMetrics(Collector):
         verdict = GaugeMetricFamily(
             "ringfence_rollout_verdict", "1 for the verdict of a metric", labels=[*where, "metric", "verdict"]
         )
+        platform = GaugeMetricFamily(
+            "ringfence_rollout_platform", "1 for the phase of the platform's upgrade", labels=[*where, "phase"]
+        )
         for key, shown in self._shown.items():
+            platform.add_metric([*key, str(shown.platform)], 1)
             state = shown.state
             for name, track in (("stable", state.stable), ("candidate", state.candidate), ("shadow", state.shadow)):
                 if track is not None:
@@ -85,7 +99,7 @@ class RolloutMetrics(Collector):
                 measured = _number(metric)
                 if measured is not None:
                     value.add_metric([*key, metric.name], measured)
-        yield from (stage, weight, value, verdict)
+        yield from (stage, weight, value, verdict, platform)
 
 
 def _number(metric: MetricState) -> float | None:

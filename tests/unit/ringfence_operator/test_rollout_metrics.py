@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from ringfence_operator import measuring
 from ringfence_operator.rollout.evidence import Measurement, MetricSpec, MetricState, Verdict, Within
+from ringfence_operator.rollout.platform import Phase
 from ringfence_operator.rollout.state import (
     Decision,
     Ended,
@@ -44,7 +45,7 @@ def test_stage_weight_values_and_verdicts_are_exported_by_system() -> None:
     registry = CollectorRegistry()
     metrics = (metric("restarts", "2", Verdict.FAILED), metric("profit", "", Verdict.NO_DATA))
     found = RolloutMetrics(registry)
-    found.passed(KEY, STATE, decided(STATE), metrics, START)
+    found.passed(KEY, STATE, decided(STATE), metrics, Phase.FAILED, START)
     track = WHERE | {"track": "candidate", "revision": "7f3a9c00"}
     assert 25 == registry.get_sample_value("ringfence_rollout_weight", track)
     assert 1 == registry.get_sample_value("ringfence_rollout_stage", track | {"stage": "Canary"})
@@ -53,6 +54,7 @@ def test_stage_weight_values_and_verdicts_are_exported_by_system() -> None:
     assert 1 == registry.get_sample_value(
         "ringfence_rollout_verdict", WHERE | {"metric": "restarts", "verdict": "Failed"}
     )
+    assert 1 == registry.get_sample_value("ringfence_rollout_platform", WHERE | {"phase": "Failed"})
     found.gone(KEY)
     assert registry.get_sample_value("ringfence_rollout_weight", track) is None
 
@@ -60,7 +62,7 @@ def test_stage_weight_values_and_verdicts_are_exported_by_system() -> None:
 def test_stages_that_end_are_timed_by_outcome() -> None:
     registry = CollectorRegistry()
     after = decided(STATE, Ended(name="7f3a9c00-canary25-3", outcome="Failed"))
-    RolloutMetrics(registry).passed(KEY, STATE, after, (), START + timedelta(minutes=5))
+    RolloutMetrics(registry).passed(KEY, STATE, after, (), Phase.SETTLED, START + timedelta(minutes=5))
     assert 300 == registry.get_sample_value("ringfence_rollout_stage_seconds_sum", {"outcome": "Failed"})
     assert 0 == registry.get_sample_value("ringfence_rollout_stage_seconds_count", {"outcome": "Promoted"})
 
@@ -69,7 +71,7 @@ def test_systems_are_bounded() -> None:
     registry = CollectorRegistry()
     found = RolloutMetrics(registry)
     for number in range(SYSTEMS_MAX + 5):
-        found.passed(("trading", f"s{number}"), STATE, decided(STATE), (), START)
+        found.passed(("trading", f"s{number}"), STATE, decided(STATE), (), Phase.SETTLED, START)
     exported = [family for family in registry.collect() if family.name == "ringfence_rollout_weight"]
     assert 2 * SYSTEMS_MAX == len(exported[0].samples)
 
