@@ -1,6 +1,6 @@
 # Every target says what it does: `make help`. The two that matter first are `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup generate lint type unit check contract cluster clients conformance chaos sim market-stats test demo demo-down golden load bench-recovery bench-kill bench-gate bench clean
+.PHONY: help setup generate lint type unit check contract cluster clients conformance chaos sim looks market-stats test demo demo-down golden load bench-recovery bench-kill bench-gate bench clean
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 export PYTHONDONTWRITEBYTECODE := 1
@@ -54,6 +54,9 @@ conformance: setup ## Adapter, gate and journal against the simulator: every ord
 
 sim: setup ## Rollouts with faults, in simulated time: RUNS=1000 seeds against the rules; SEED=n repeats one
 	@$(PYTHON) -m rolloutsim $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),1000))
+
+looks: setup ## How often a good candidate fails its statistics, at the three looks and while a stage waits; seeded
+	@$(PYTHON) -m rolloutsim.looks
 
 chaos: setup ## Exactly once: EPISODES=2000 of faults and kills, ledgers compared to the last digit; SEED=n repeats one
 	@$(PYTHON) -m chaos $(if $(SEED),--seed $(SEED),--episodes $(or $(EPISODES),2000))

@@ -40,6 +40,11 @@ GRACE: Final = timedelta(seconds=60)
 """A verdict is good for two intervals and this; then it is no data."""
 
 
+BURST: Final = 5
+"""Rejects come in bursts: where a share fails, so many orders count as one, as by Korn and Graubard's effective size.
+Taken one by one, a good candidate failed a stage in seven of a hundred: ``make looks``. To pass, each counts."""
+
+
 class Done(NamedTuple):
     """How much of its stage is done, 0 to 1."""
 
@@ -313,7 +318,7 @@ def _samples(reading: Reading) -> float:
 
 def _look(spec: MetricSpec, reading: Reading, number: int) -> Look:
     """Fails where it is worse beyond the early bound; passes only at the last look, where all of the range is good."""
-    early = _interval(spec, reading, bounds.tail(number))
+    early = _interval(spec, reading, bounds.tail(number), BURST)
     final = number == LOOKS
     shown = _interval(spec, reading, LEVEL) if final and isinstance(spec.rule, Ratio) else early
     low, high = _range(spec)
@@ -326,14 +331,16 @@ def _look(spec: MetricSpec, reading: Reading, number: int) -> Look:
     return Look(number=number, at=reading.at, lower=shown.lower, upper=shown.upper, verdict=verdict)
 
 
-def _interval(spec: MetricSpec, reading: Reading, level: float) -> Interval:
+def _interval(spec: MetricSpec, reading: Reading, level: float, alike: int = 1) -> Interval:
+    """``alike``: so many orders of a share count as one."""
     match spec.rule:
         case NonInferior() if reading.candidate is not None and reading.stable is not None:
             return bounds.difference_interval(_mean_of(reading.candidate), _mean_of(reading.stable), level)
         case MeanWithin() if reading.candidate is not None:
             return bounds.mean_interval(_mean_of(reading.candidate), level)
         case _:
-            return bounds.clopper_pearson(reading.value or 0.0, reading.total or 0.0, level)
+            events, total = reading.value or 0.0, reading.total or 0.0
+            return bounds.clopper_pearson(events / alike, total / alike, level)
 
 
 def _mean_of(sums: Sums) -> bounds.Mean:
