@@ -72,6 +72,7 @@ def _p99(histogram: str, selector: str) -> str:
 
 
 _ACTIVE: Final = f'ringfence_gate_state{{{_GATE},state="Active"}}'
+_UNREADY: Final = f"ringfence_gate_unready{{{_GATE}}}"
 _STARTED: Final = f"ringfence_strategy_started_seconds{{{_STRATEGY}}}"
 _LOSS: Final = f'{{{_GATE},owner=~"account|$(track)"}}'
 _TICK: Final = "ringfence_strategy_tick_to_intent_seconds"
@@ -122,18 +123,18 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         ),
         _AGE,
     ),
-    # share of the time
+    # share of the time; a stop that people or an upgrade of the platform ask for is no fault of the candidate
     "gate-inactive": Entry(
         Queries(
-            value=f"1 - sum(sum_over_time({_ACTIVE}[$(window)])) / sum(count_over_time({_ACTIVE}[$(window)]))",
-            samples=f"sum(count_over_time({_ACTIVE}[$(window)]))",
+            value=f"sum(sum_over_time({_UNREADY}[$(window)])) / sum(count_over_time({_UNREADY}[$(window)]))",
+            samples=f"sum(count_over_time({_UNREADY}[$(window)]))",
         ),
-        _ACTIVE,
+        _UNREADY,
     ),
-    # a process that began anew in its pod, and pods that followed one another
+    # a process that began anew in its pod; another pod in its place is a node's doing, which no candidate can help
     "restarts": Entry(
         Queries(
-            value=f"sum(changes({_STARTED}[$(window)])) + count(count_over_time({_STARTED}[$(window)])) - 1",
+            value=f"sum(changes({_STARTED}[$(window)]))",
             samples=f"sum(count_over_time({_STARTED}[$(window)]))",
         ),
         _STARTED,

@@ -65,6 +65,8 @@ def _guard(app: Execution, leader: Leader) -> Iterable[Metric]:
     for name in STATES:
         state.add_metric([name], float(guard.state == name))
     yield state
+    unready = float(bool(guard.missing))
+    yield _gauge("unready", "1 while data, Lease or reconciliation is missing, whether or not a stop holds", unready)
     yield _gauge("severity", "0 none, 1 reduce only, 2 halt, 3 cancel, 4 flatten", guard.severity)
     yield _gauge("severity_worst", "As severity, of the part of the gate that is stopped hardest", guard.worst)
     yield _gauge("partial_stops", "Stops of a part of this gate", len(guard.partial))
