@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from ringfence_operator.rollout import analysis, bounds
 from ringfence_operator.rollout.evidence import MeanWithin, MetricSpec, NonInferior, Ratio
