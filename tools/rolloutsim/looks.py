@@ -72,12 +72,12 @@ class Failed:
 
 def failures(spec: MetricSpec, candidate: Candidate, runs: int, seed: int) -> Failed:
     """The shares that fail, of so many candidates."""
-    random = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)  # sim-ok: the seed of a simulation, an argument
     looks, after = 0, [0] * len(WAITS)
     for first in range(0, runs, CHUNK):
         count = min(CHUNK, runs - first)
         samples = spec.min_samples * (1 + WAITS[-1])
-        at_looks, later = crossings(spec, drawn(spec, candidate, random, (count, samples)))
+        at_looks, later = crossings(spec, drawn(spec, candidate, rng, (count, samples)))
         looks += int(at_looks.sum())
         for number, wait in enumerate(WAITS):
             after[number] += int((~at_looks & later[:, : spec.min_samples * wait].any(axis=1)).sum())
@@ -85,7 +85,7 @@ def failures(spec: MetricSpec, candidate: Candidate, runs: int, seed: int) -> Fa
 
 
 def drawn(
-    spec: MetricSpec, candidate: Candidate, random: np.random.Generator, shape: tuple[int, int]
+    spec: MetricSpec, candidate: Candidate, rng: np.random.Generator, shape: tuple[int, int]
 ) -> tuple[Floats, ...]:
     """Samples of the candidate, and of stable where it is compared: rows are candidates."""
     runs, samples = shape
@@ -95,11 +95,11 @@ def drawn(
 
     def fat() -> Floats:
         size = SPREAD[spec.name] / sqrt(TAILS / (TAILS - 2))
-        return repeated(random.standard_t(TAILS, (runs, -(-samples // candidate.alike))) * size, candidate.alike)
+        return repeated(rng.standard_t(TAILS, (runs, -(-samples // candidate.alike))) * size, candidate.alike)
 
     match spec.rule:
         case Ratio(high):
-            rejected = random.random((runs, -(-samples // candidate.burst))) < high * candidate.share
+            rejected = rng.random((runs, -(-samples // candidate.burst))) < high * candidate.share
             return (repeated(rejected.astype(np.float64), candidate.burst),)
         case NonInferior(margin, higher_is_worse):
             worse = margin * candidate.worse * (1 if higher_is_worse else -1)
