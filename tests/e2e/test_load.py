@@ -196,6 +196,7 @@ def test_a_venue_that_rejects_trips_the_breaker_under_load_and_only_a_person_ope
     assert latches["breaker/rejects"]["severity"] == "Halt"
     assert "limit_percent=50" in latches["breaker/rejects"]["reason"]
     assert "percent=" in tripped["breakers"]["open"]["rejects"]["evidence"]
+    print(f"\ntripped by {latches['breaker/rejects']['reason']}")
     parties.fault("halt", symbol=SYMBOL, on=False)
     asked = parties.intents()
     wait_for("a load that goes on", lambda: parties.intents() >= asked + RATE or None, 60)
@@ -223,6 +224,7 @@ def test_orders_above_the_venues_limit_are_held_back_here_told_and_not_lost(limi
     wait_for("orders held back, and others in the next window", one_window_and_another, 60)
     engaged(limited)
     books.settle()
+    print(f"\nasked {RATE}/s, {len(books.journal.accepted)} accepted, {len(books.journal.unsent)} held back")
     assert any("order count of 10S used up" in reason for reason in books.journal.unsent.values())
     assert not [request for request in books.requests if request["code"] == TOO_MANY_ORDERS]
     assert not books.journal.rejected

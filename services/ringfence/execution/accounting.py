@@ -39,8 +39,9 @@ from ringfence.wire.kill import Severity
 MILLISECOND_NS: Final = 1_000_000
 QUERY_FIRST_NS: Final = 200 * MILLISECOND_NS
 CLOSED_KEPT: Final = 20_000
-"""Closed orders that are remembered, for late fills and for cancels of what is gone."""
+"""Closed orders that are remembered, for late fills and for cancels of what is gone; some 2 KB each."""
 TRADES_KEPT: Final = 50_000
+"""Executions of one instrument that are remembered: each is booked once."""
 CODES_MAX: Final = 64
 EXPLAINED_BY_VENUE: Final = ("LATE_", "ILLEGAL", "FILL_", "BUST", "CORRECTION_", "UNASKED_")
 """Irregularities after which the account is looked at as a whole."""
