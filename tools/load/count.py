@@ -174,7 +174,12 @@ def histogram_quantile(page: str, name: str, share: float) -> float:
     return next((bound for bound, count in sorted(buckets) if total and count >= share * total), 0.0)
 
 
-def counter(page: str, name: str) -> int:
-    """Sum of a counter's or gauge's samples on a metrics page."""
+def total(page: str, name: str) -> float:
+    """Sum of a counter's or gauge's samples on a metrics page; 0 of nothing."""
     samples = (line for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
-    return round(sum(float(line.rpartition(" ")[2]) for line in samples))
+    return sum(float(line.rpartition(" ")[2]) for line in samples)
+
+
+def counter(page: str, name: str) -> int:
+    """`total` of what is counted in whole numbers."""
+    return round(total(page, name))
