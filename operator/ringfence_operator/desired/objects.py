@@ -12,9 +12,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ringfence_operator.desired import access, config, network, storage
+from ringfence_operator.desired import access, config, manifests, network, storage, workload
 from ringfence_operator.desired import plan as names
-from ringfence_operator.desired import workload as programs
 from ringfence_operator.desired.labels import Manifest, sealed
 from ringfence_operator.desired.plan import API_VERSION, Plan
 
@@ -32,7 +31,7 @@ class Desired(NamedTuple):
 
 def desired_objects(plan: Plan) -> Desired:
     """Everything of a system."""
-    found = programs.workloads(plan)
+    found = workload.workloads(plan)
     grants = config.grants_in_use(plan)
     stages: tuple[Stage, ...] = (
         (*access.service_accounts(plan, found), *network.policies(plan, found)),
@@ -42,12 +41,12 @@ def desired_objects(plan: Plan) -> Desired:
         (
             config.allocation_map(plan),
             *(config.service_map(plan, names.workload_name(plan.system, one.role), one.document) for one in found),
-            *(programs.service(plan, one) for one in found),
+            *(manifests.service(plan, one) for one in found),
         ),
         (
-            *(programs.manifest(plan, one) for one in found),
-            *(programs.disruption_budget(plan, one) for one in found if one.service == "execution"),
-            *((programs.pod_monitor(plan),) if plan.observed.pod_monitors else ()),
+            *(manifests.controller(plan, one) for one in found),
+            *(manifests.disruption_budget(plan, one) for one in found if one.service == "execution"),
+            *((manifests.pod_monitor(plan),) if plan.observed.pod_monitors else ()),
         ),
     )
     return Desired(
