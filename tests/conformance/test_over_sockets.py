@@ -12,7 +12,7 @@ from answers import RAW
 from desk import Desk
 from simrig import SECOND, Client, UserStream, is_report, trading, user_stream
 
-from ringfence.model.money import parse, text
+from ringfence.model.money import notional, parse, text
 from ringfence.model.orders import Updated
 from ringfence.simulator.orders import Prevention
 from ringfence.venues.binance.codec import order_report
@@ -54,6 +54,7 @@ MODES = (
     ("DECREMENT", "0.01", "EXPIRED_IN_MATCH 0, prevented 0.01", "EXPIRED_IN_MATCH 0, prevented 0.01"),
     ("DECREMENT", "0.004", "NEW 0, prevented 0.004", "EXPIRED_IN_MATCH 0, prevented 0.004"),
     ("DECREMENT", "0.03", "EXPIRED_IN_MATCH 0, prevented 0.01", "FILLED 0.02, prevented 0.01"),
+    ("TRANSFER", "0.004", "NEW 0, prevented 0.004", "EXPIRED_IN_MATCH 0, prevented 0.004"),
     ("NONE", "0.01", "FILLED 0.01", "FILLED 0.01"),
 )
 
@@ -93,6 +94,22 @@ async def test_the_adapter_reads_what_prevention_leaves_of_an_open_order(client:
     _, found = await client.call("GET", "order", {"symbol": "BTCUSDT", "origClientOrderId": "maker"})
     asked = order_report(msgspec.json.encode(found))
     assert message.event.quantity == asked.quantity == parse("0.006")
+
+
+async def test_a_prevented_match_says_what_would_have_traded_and_with_whom(client: Client) -> None:
+    """Nothing has traded, so what tells of executions is 0; both orders name the match by the same number."""
+    _, stream = await meeting(client, "EXPIRE_BOTH", "0.03")
+    numbers = {event["c"]: event["i"] for event in stream.events if event["e"] == "executionReport"}
+    told = {event["c"]: event for event in stream.events if event.get("x") == "TRADE_PREVENTION"}
+    assert {name: event["U"] for name, event in told.items()} == {"maker": numbers["taker"], "taker": numbers["maker"]}
+    assert {name: text(parse(event["B"])) for name, event in told.items()} == {"maker": "0.01", "taker": "0.03"}
+    assert len({event["v"] for event in told.values()}) == 1
+    for event in told.values():
+        assert {parse(event[key]) for key in ("l", "L", "Y")} == {0}
+        assert parse(event["pY"]) == notional(parse(event["pL"]), parse(event["pl"]))
+        assert (text(parse(event["pl"])), event["Cs"], event["u"]) == ("0.01", "BTCUSDT", -1)
+        _, found = await client.call("GET", "order", {"symbol": "BTCUSDT", "origClientOrderId": event["c"]})
+        assert found["preventedMatchId"] == event["v"]
 
 
 @pytest.mark.parametrize(("mode", "quantity", "maker", "taker"), MODES)

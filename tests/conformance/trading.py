@@ -247,6 +247,16 @@ async def _decremented(desk: Desk) -> str:
     return f"{met}; then {then}, and the venue says {report.state if report else report}"
 
 
+async def _decremented_then_amended(desk: Desk) -> str:
+    """The venue counts in an order's quantity what it has prevented: a new total has it in it too."""
+    bid = desk.order(price=BID + STEP // 2, quantity="0.05")
+    await desk.submit(bid)
+    await _sell(desk, desk.order(side=S, price=BID, force=F.IOC), "DECREMENT")
+    outcome = word(await desk.adapter.amend(SYMBOL, bid.client_order_id, parse("0.03")))
+    (report,) = await desk.adapter.open_orders()
+    return f"{outcome}: {text(report.quantity)} and {text(report.prevented)} prevented; {await desk.stands(bid)}"
+
+
 CHANGES: Final[tuple[tuple[str, str, Run], ...]] = (
     ("a stop whose trigger is reached already", "Refused -2010", at_desk(_reached)),
     ("trailing stop", "Accepted: ACCEPTED 0; price up: ACCEPTED 0; price down: FILLED 0.01", at_desk(_trailing)),
@@ -288,8 +298,12 @@ CHANGES: Final[tuple[tuple[str, str, Run], ...]] = (
     ("self-trade DECREMENT, the maker is larger: what is left of it fills",
      ("ACCEPTED 0 UNASKED_UPDATE quantity=2000000, EXPIRED 0; "
       "then FILLED 0.02 UNASKED_UPDATE quantity=2000000, and the venue says FILLED"), at_desk(_decremented)),
+    ("self-trade DECREMENT, then amended",
+     ("Accepted: 0.02 and 0.01 prevented; ACCEPTED 0 UNASKED_UPDATE quantity=4000000 "
+      "UNASKED_UPDATE quantity=2000000"), at_desk(_decremented_then_amended)),
     ("self-trade NONE", "FILLED 0.01, FILLED 0.01", at_desk(_prevention("NONE"))),
-    ("self-trade TRANSFER", "400 -2010; ACCEPTED 0", at_desk(_prevention("TRANSFER"))),
+    ("self-trade TRANSFER, as large: both end", "EXPIRED 0, EXPIRED 0", at_desk(_prevention("TRANSFER"))),
+    ("self-trade, a mode that there is not", "400 -1013; ACCEPTED 0", at_desk(_prevention("EXPIRE_NOBODY"))),
 )  # fmt: skip
 
 

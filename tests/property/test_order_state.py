@@ -92,7 +92,11 @@ corrections: st.SearchStrategy[OrderEvent] = st.one_of(
         st.integers(1, 60),
     ),
 )
-updates = st.builds(lambda quantity: Updated(**BASE, quantity=quantity, price=SCALE), st.integers(1, QUANTITY))
+updates = st.builds(
+    lambda quantity, prevented: Updated(**BASE, quantity=quantity, price=SCALE, prevented=prevented),
+    st.integers(1, QUANTITY),
+    st.integers(0, QUANTITY // 2),
+)
 events = st.lists(st.one_of(fills, others), max_size=30)
 all_events = st.lists(st.one_of(fills, others, corrections, updates), max_size=30)
 venue_events = st.lists(

@@ -98,7 +98,7 @@ class Changes(Manager):
             return self._fold(ModifyRejected(client_order_id=name, ts=wall, reason=reason))
         pending = PendingUpdate(client_order_id=name, ts=wall, quantity=wanted.quantity, price=order.price)
         live.sent_mono = mono + REDUCE_LASTS_NS
-        return [*self._fold(pending), Amend(order.symbol, name, wanted.quantity)]
+        return [*self._fold(pending), Amend(order.symbol, name, wanted.quantity + order.prevented)]
 
     def mass_cancel(self, wanted: MassCancelIntent, sender_key: str, wall: int, mono: int) -> list[Output]:
         """Every working order of the track, in one instrument or in all; repeated until each is closed."""
@@ -152,12 +152,11 @@ class Changes(Manager):
         if live is None or live.order.update is None or live.order.update.replaced_by:
             return []
         live.sent_mono = min(live.sent_mono, mono)
-        update = live.order.update
+        order, update = live.order, live.order.update
         match outcome:
             case api.Accepted():
-                return self._fold(
-                    Updated(client_order_id=name, ts=wall, quantity=update.quantity, price=live.order.price)
-                )
+                reduced = {"quantity": update.quantity, "price": order.price, "prevented": order.prevented}
+                return self._fold(Updated(client_order_id=name, ts=wall, **reduced))
             case api.Unknown():
                 self._ask_soon(name, mono)
                 return []

@@ -119,8 +119,7 @@ class Outcomes(Accounting):
             full = report.filled == report.quantity  # what else there was of it may have been prevented at its end
             if report.quantity < order.quantity and (not full or report.state is OrderState.FILLED):
                 # it was made smaller before it ended, and nobody told
-                smaller = {"quantity": report.quantity, "price": report.price}
-                outputs += self._fold(Updated(client_order_id=client_order_id, ts=wall, **smaller))
+                outputs += self._fold(_updated(client_order_id, report, wall))
             if not order.closed:
                 outputs += self._fold(_terminal(client_order_id, report, wall))
         else:
@@ -136,14 +135,14 @@ class Outcomes(Accounting):
         if update is None:
             if report.quantity >= order.quantity:
                 return []  # a larger one was told before the last reduction
-            return self._fold(Updated(client_order_id=name, ts=wall, quantity=report.quantity, price=report.price))
+            return self._fold(_updated(name, report, wall))
         if update.replaced_by:
             # it is open, so it gave way to nothing: proven once the other can no longer come
             other = self.live.get(update.replaced_by)
             unanswered = other is not None and not other.order.venue_order_id
             return [] if unanswered else self._fold(ModifyRejected(client_order_id=name, ts=wall, reason=UNCHANGED))
-        if report.quantity == update.quantity:
-            return self._fold(Updated(client_order_id=name, ts=wall, quantity=report.quantity, price=report.price))
+        if report.quantity + report.prevented == update.quantity + order.prevented:
+            return self._fold(_updated(name, report, wall))
         if asked < live.sent_mono + self._validity_ns:
             return []  # the request may still be on its way
         return self._fold(ModifyRejected(client_order_id=name, ts=wall, reason=UNCHANGED))
@@ -175,6 +174,11 @@ class Outcomes(Accounting):
         live = self.live.get(client_order_id)
         if live is not None:
             live.query_at = mono + (0 if at_once else live.query_gap)
+
+
+def _updated(client_order_id: str, report: api.OrderReport, wall: int) -> OrderEvent:
+    left = {"quantity": report.quantity, "price": report.price, "prevented": report.prevented}
+    return Updated(client_order_id=client_order_id, ts=wall, **left)
 
 
 def _terminal(client_order_id: str, report: api.OrderReport, wall: int) -> OrderEvent:

@@ -135,9 +135,11 @@ class Updated(Event, frozen=True, kw_only=True):
     """The order itself was changed, and has kept its id (and, with a smaller quantity, its place)."""
 
     quantity: int
-    """Total, what is filled already included."""
+    """Total, what is filled already included, and without what was prevented."""
     price: int
     ts_venue: int = 0
+    prevented: int = 0
+    """What self-trade prevention has taken off it so far; the venue still counts it in the order's own quantity."""
 
 
 class ModifyRejected(Event, frozen=True, kw_only=True):

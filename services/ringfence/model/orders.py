@@ -159,6 +159,7 @@ class Order:
         "fills",
         "group",
         "intent_id",
+        "prevented",
         "price",
         "quantity",
         "reduce_only",
@@ -186,6 +187,8 @@ class Order:
         self.type = event.type
         self.time_in_force = event.time_in_force
         self.quantity = event.quantity
+        self.prevented = 0
+        """What self-trade prevention has taken off: ``quantity`` is without it, the venue's own is not."""
         self.price = event.price
         self.stop_price = event.stop_price
         self.trailing_bps = event.trailing_bps
@@ -303,15 +306,32 @@ class Order:
         return None if self.filled else self._move(S.TRIGGERED)  # a fill has said so already
 
     def _updated(self, event: Updated) -> str | None:
-        asked, self.update = self.update, None
+        """A venue only ever takes away from what may execute, so what is told late raises nothing."""
         if self.closed:
+            self.update = None
             return f"LATE_UPDATE state={self.state} quantity={event.quantity}"
-        self.quantity, self.price = event.quantity, event.price
+        answered = self._answered(event)
+        self.prevented = max(self.prevented, event.prevented)
+        left = event.quantity + event.prevented - self.prevented
+        self.quantity, self.price = min(self.quantity, left), event.price
         if self.filled >= self.quantity:
             self._move(S.FILLED)
-        elif self.state is S.PENDING_UPDATE:
+        elif answered and self.state is S.PENDING_UPDATE:
             self._move(self.before_pending)
-        return self._overfill() or (None if asked is not None else f"UNASKED_UPDATE quantity={event.quantity}")
+        return self._overfill() or (None if answered else f"UNASKED_UPDATE quantity={event.quantity}")
+
+    def _answered(self, event: Updated) -> bool:
+        """Whether it answers the reduction that was asked for. Prevention leaves the venue's own quantity as it was, so
+        it answers nothing, and what will be left by the reduction is so much less."""
+        asked = self.update
+        if asked is None or asked.replaced_by:
+            return False
+        if event.quantity + event.prevented <= asked.quantity + self.prevented:
+            self.update = None
+            return True
+        more = max(0, event.prevented - self.prevented)
+        self.update = msgspec.structs.replace(asked, quantity=asked.quantity - more)
+        return False
 
     # --- executions
 

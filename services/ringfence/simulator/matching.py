@@ -74,18 +74,17 @@ class Expired(msgspec.Struct, frozen=True, gc=False):
     order_id: int
 
 
-class Prevented(msgspec.Struct, frozen=True, gc=False):
-    """An order that expired because its owner would have traded with itself: the resting one, the rest of the one
-    that came, or each."""
+class Prevented(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Two orders met that have one owner, and did not trade. Who has nothing left has ended by it."""
 
-    order_id: int
-
-
-class Decremented(msgspec.Struct, frozen=True, gc=False):
-    """So much of an order will not execute, for the same reason; both orders have one. Ends the order with the rest."""
-
-    order_id: int
+    price: int
     quantity: int
+    """What would have traded."""
+    maker_id: int
+    taker_id: int
+    maker_loses: int
+    """What of the order will not execute any more."""
+    taker_loses: int
 
 
 class WouldTake(msgspec.Struct, frozen=True, gc=False):
@@ -94,7 +93,7 @@ class WouldTake(msgspec.Struct, frozen=True, gc=False):
     order_id: int
 
 
-Event = Matched | Rested | Canceled | Expired | Prevented | Decremented | WouldTake
+Event = Matched | Rested | Canceled | Expired | Prevented | WouldTake
 
 
 def placing(order: VenueOrder) -> Place:
@@ -129,11 +128,10 @@ class MatchingEngine:
         self.asks = BookSide(Side.SELL, self.bounds)
         self.resting: dict[int, Resting] = {}
         self._events: list[Event] = []
-        self._yielded = False
 
     def handle(self, command: Command, now_ns: int) -> list[Event]:
         """Apply one command; the events in the order in which they happened."""
-        self._events, self._yielded = [], False
+        self._events = []
         match command:
             case Place():
                 self._place(command, now_ns)
@@ -203,9 +201,6 @@ class MatchingEngine:
         left = self._take(order, book)
         if not left:
             return
-        if self._yielded:
-            self._events.append(Prevented(order.order_id))
-            return
         if order.type is OrderType.MARKET or order.time_in_force is not TimeInForce.GTC:
             self._events.append(Expired(order.order_id))
             return
@@ -238,8 +233,6 @@ class MatchingEngine:
                 book, price, left, available, order.order_id, order.account, prevention=order.prevention
             )
             book.take(price, consumed)
-            if self._yielded:
-                break
         return left
 
     def _walk(
@@ -263,21 +256,8 @@ class MatchingEngine:
             quantity -= first
             if not quantity:
                 break
-            if order.account == account and prevention is Prevention.DECREMENT:
-                step = min(order.leaves + order.hidden, quantity)
-                book.reduce(order, step)
-                quantity -= step
-                self._events += [Decremented(order.order_id, step), Decremented(taker_id, step)]
-                if not order.leaves:
-                    del self.resting[order.order_id]
-                continue
             if order.account == account and prevention is not Prevention.NONE:
-                if prevention is not Prevention.EXPIRE_TAKER:
-                    self._forget(book, order)
-                    self._events.append(Prevented(order.order_id))
-                if prevention is not Prevention.EXPIRE_MAKER:
-                    self._yielded = True
-                    break
+                quantity -= self._prevent(book, price, order, taker_id, quantity, prevention)
                 continue
             step = min(order.leaves, quantity)
             self._match(book, price, step, order.order_id, taker_id)
@@ -285,12 +265,42 @@ class MatchingEngine:
             book.fill(order, step)
             if not order.leaves:
                 del self.resting[order.order_id]
-        last = 0 if self._yielded else min(available - consumed, quantity)
+        last = min(available - consumed, quantity)
         self._match(book, price, last, MARKET_ID, taker_id)
         consumed += last
         for order in queue:
             order.ahead = max(0, order.ahead - consumed)
         return quantity - last, consumed
+
+    def _prevent(
+        self, book: BookSide, price: int, maker: Resting, taker_id: int, quantity: int, mode: Prevention
+    ) -> int:
+        """Two orders of one owner do not trade; returns what the taker loses of its ``quantity``."""
+        there = maker.leaves + maker.hidden
+        both = min(there, quantity)
+        match mode:
+            case Prevention.EXPIRE_TAKER:
+                maker_loses, taker_loses = 0, quantity
+            case Prevention.EXPIRE_MAKER:
+                maker_loses, taker_loses = there, 0
+            case Prevention.EXPIRE_BOTH:
+                maker_loses, taker_loses = there, quantity
+            case _:
+                maker_loses, taker_loses = both, both
+        self._events.append(
+            Prevented(
+                price=price,
+                quantity=both,
+                maker_id=maker.order_id,
+                taker_id=taker_id,
+                maker_loses=maker_loses,
+                taker_loses=taker_loses,
+            )
+        )
+        book.reduce(maker, maker_loses)
+        if not maker.leaves:
+            del self.resting[maker.order_id]
+        return taker_loses
 
     def _match(self, book: BookSide, price: int, quantity: int, maker_id: int, taker_id: int) -> None:
         if quantity:

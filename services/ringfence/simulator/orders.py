@@ -48,6 +48,8 @@ class Prevention(StrEnum):
     EXPIRE_BOTH = "EXPIRE_BOTH"
     DECREMENT = "DECREMENT"
     """Of both what would have traded: the smaller one ends, the larger one goes on with the rest."""
+    TRANSFER = "TRANSFER"
+    """The same where both are of one account, and here no two accounts belong together."""
     NONE = "NONE"
     """Nothing: they trade."""
 
@@ -123,6 +125,8 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
     prevention: Prevention = Prevention.EXPIRE_MAKER
     prevented: int = 0
     """What will not execute because it would have met another order of its owner."""
+    prevented_match: int = -1
+    """Where that happened last."""
     list_id: int = -1
     partner: int = 0
     """The other order of its pair; 0 = none (any more)."""
@@ -150,6 +154,19 @@ class VenueOrder(msgspec.Struct, kw_only=True, gc=False):
         )
 
 
+class PreventedMatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an order has lost because it met another of its owner."""
+
+    match_id: int
+    """The same for both."""
+    counter_id: int
+    """The other order."""
+    price: int
+    quantity: int
+    """What would have traded."""
+    lost: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something happened to a client's order, as it stood right after."""
 
@@ -160,8 +177,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     execution: Execution | None
     cancel_id: str
     """Client id of the cancel request, where one was the cause."""
-    prevented: int
-    """Of TRADE_PREVENTION: what it took off the order."""
+    prevented: PreventedMatch | None
+    """Of TRADE_PREVENTION."""
     execution_id: int
     ts: int
 

@@ -20,6 +20,7 @@ class Instrument:
         "impact",
         "last_price",
         "listing",
+        "prevented_id",
         "publisher",
         "trade_id",
         "waiting",
@@ -30,7 +31,7 @@ class Instrument:
         self.engine = MatchingEngine()
         self.feed = Feed(market)
         self.publisher = Publisher(listing.instrument.symbol, self.engine, first_id, start_ns)
-        self.trade_id = first_id
+        self.trade_id = self.prevented_id = first_id
         self.history = History()
         self.last_price = 0
         self.halted = False

@@ -19,7 +19,6 @@ from ringfence.simulator.matching import (
     MARKET_ID,
     Cancel,
     Canceled,
-    Decremented,
     Event,
     Expired,
     Matched,
@@ -33,6 +32,7 @@ from ringfence.simulator.matching import (
 from ringfence.simulator.orders import (
     AccountChange,
     Execution,
+    PreventedMatch,
     PublicTrade,
     Reason,
     Refusal,
@@ -372,9 +372,7 @@ class Venue(Register):
                 case Expired():
                     self._close(instrument, event.order_id, Status.EXPIRED, "EXPIRED", touched)
                 case Prevented():
-                    self._prevented(instrument, event.order_id, self._orders[event.order_id].left, touched)
-                case Decremented():
-                    self._prevented(instrument, event.order_id, event.quantity, touched)
+                    self._prevented(instrument, event, touched)
                 case Rested() | WouldTake():
                     pass  # `_check` refuses a maker that would take, so here nothing is left to do
         for account, assets in touched.items():
@@ -454,18 +452,35 @@ class Venue(Register):
         self.counts.fills += 1
         self._report("TRADE", order, execution)
 
-    def _prevented(self, instrument: Instrument, order_id: int, quantity: int, touched: dict[str, set[str]]) -> None:
-        """So much of an order will not execute, as it would have met another of its owner; without a rest it ends."""
-        order = self._orders[order_id]
-        order.prevented += quantity
+    def _prevented(self, instrument: Instrument, event: Prevented, touched: dict[str, set[str]]) -> None:
+        instrument.prevented_id += 1
+        maker, taker = event.maker_id, event.taker_id
+        for order_id, counter_id, lost in ((maker, taker, event.maker_loses), (taker, maker, event.taker_loses)):
+            if lost:
+                match = PreventedMatch(
+                    match_id=instrument.prevented_id,
+                    counter_id=counter_id,
+                    price=event.price,
+                    quantity=event.quantity,
+                    lost=lost,
+                )
+                self._take_off(instrument, self._orders[order_id], match, touched)
+
+    def _take_off(
+        self, instrument: Instrument, order: VenueOrder, match: PreventedMatch, touched: dict[str, set[str]]
+    ) -> None:
+        """So much of an order will not execute; without a rest it ends."""
+        order.prevented += match.lost
+        order.prevented_match = match.match_id
         if not order.left:
-            self._close(instrument, order_id, Status.EXPIRED_IN_MATCH, "TRADE_PREVENTION", touched, prevented=quantity)
+            status = Status.EXPIRED_IN_MATCH
+            self._close(instrument, order.order_id, status, "TRADE_PREVENTION", touched, prevented=match)
             return
         order.updated = self.now_ns
         asset = instrument.given(order.side)
         self._release(order, asset, self._still_needs(order))
         touched.setdefault(order.account, set()).add(asset)
-        self._report("TRADE_PREVENTION", order, prevented=quantity)
+        self._report("TRADE_PREVENTION", order, prevented=match)
 
     def _still_needs(self, order: VenueOrder) -> int:
         left = order.left
@@ -489,7 +504,7 @@ class Venue(Register):
         kind: str,
         touched: dict[str, set[str]],
         cancel_id: str = "",
-        prevented: int = 0,
+        prevented: PreventedMatch | None = None,
     ) -> None:
         order = self._orders[order_id]
         asset = instrument.given(order.side)
@@ -506,7 +521,7 @@ class Venue(Register):
         order: VenueOrder,
         execution: Execution | None = None,
         cancel_id: str = "",
-        prevented: int = 0,
+        prevented: PreventedMatch | None = None,
     ) -> None:
         self._execution_id += 1
         self._events.append(

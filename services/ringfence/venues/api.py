@@ -57,6 +57,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: TimeInForce
     price: int
     quantity: int
+    """Without what was prevented."""
     filled: int
     state: OrderState
     ts_venue: int
@@ -65,6 +66,8 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     display: int = 0
     group: str = ""
     """The venue's id of its order list; empty for an order on its own."""
+    prevented: int = 0
+    """What self-trade prevention has taken off; the venue's own quantity includes it."""
 
 
 class TradeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +132,7 @@ class TradingVenue(Protocol):
         """
 
     async def amend(self, symbol: str, client_order_id: str, quantity: int) -> AmendOutcome:
-        """Lower an order's total quantity; it keeps its place."""
+        """Lower an order's total quantity as the venue counts it, with what was prevented; it keeps its place."""
 
     async def cancel(self, symbol: str, client_order_id: str) -> CancelOutcome: ...
 

@@ -194,7 +194,14 @@ def test_an_amended_order_says_what_it_is_now() -> None:
 def test_an_order_of_which_self_trade_prevention_takes_a_part_says_what_is_left() -> None:
     """From now on: a later change tells the venue's own total, which still has that part in it."""
     told = {"X": "PARTIALLY_FILLED", "q": "0.50000000", "p": "0.20000000", "A": "0.30000000", "B": "0.10000000"}
-    left = Updated(client_order_id="a", ts=NOW, quantity=parse("0.2"), price=parse("0.2"), ts_venue=5_000_000)
+    left = Updated(
+        client_order_id="a",
+        ts=NOW,
+        quantity=parse("0.2"),
+        price=parse("0.2"),
+        ts_venue=5_000_000,
+        prevented=parse("0.3"),
+    )
     assert report(x="TRADE_PREVENTION", **told) == stream.OrderMessage("LTCBTC", left)
     assert report(x="REPLACED", **told) == stream.OrderMessage("LTCBTC", left)
     del told["A"]

@@ -287,11 +287,7 @@ def _amend(api: Api, account: str, query: Params, now_ns: int) -> Any:
     result = api.venue.amend(order, params.money(query, "newQty"), now_ns)
     if isinstance(result, Refusal):
         raise errors.of(result)
-    return {
-        "transactTime": encode.ms(result.updated),
-        "executionId": result.order_id,
-        "amendedOrder": encode.queried(result),
-    }
+    return encode.amended(result)
 
 
 def _pair(api: Api, account: str, query: Params, now_ns: int) -> Any:

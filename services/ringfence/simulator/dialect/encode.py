@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ringfence.model.money import SCALE
+from ringfence.model.money import SCALE, notional
 from ringfence.model.orders import OrderType, Side
 from ringfence.simulator.accounts import Balance
 from ringfence.simulator.catalog import Listing
@@ -12,6 +12,7 @@ from ringfence.simulator.orders import (
     BestQuote,
     DepthUpdate,
     Execution,
+    PreventedMatch,
     Prevention,
     PublicTrade,
     Report,
@@ -20,6 +21,8 @@ from ringfence.simulator.orders import (
 
 Document = dict[str, Any]
 STP = Prevention.EXPIRE_MAKER.value
+NO_GROUP = -1
+"""The trade group of an account that is in none."""
 _TYPES = [kind.value for kind in OrderType]
 
 
@@ -208,12 +211,43 @@ def queried(order: VenueOrder) -> Document:
     }
 
 
+def amended(order: VenueOrder) -> Document:
+    """Answer to a reduction: the names of its quantities are its own."""
+    return {
+        "transactTime": ms(order.updated),
+        "executionId": order.order_id,
+        "amendedOrder": {
+            "symbol": order.symbol,
+            "orderId": order.order_id,
+            "orderListId": order.list_id,
+            "origClientOrderId": order.client_order_id,
+            "clientOrderId": order.client_order_id,
+            "price": decimal(order.price),
+            "qty": decimal(order.quantity),
+            "executedQty": decimal(order.filled),
+            "preventedQty": decimal(order.prevented),
+            "quoteOrderQty": decimal(order.quote_quantity),
+            "cumulativeQuoteQty": decimal(order.amount),
+            "status": order.status.value,
+            "timeInForce": order.time_in_force.value,
+            "type": order.type.value,
+            "side": order.side.value,
+            "workingTime": ms(order.created),
+            "selfTradePreventionMode": _prevention(order),
+        },
+    }
+
+
 def _order(order: VenueOrder) -> Document:
     return {
         "price": decimal(order.price),
         "origQty": decimal(order.quantity),
         "executedQty": decimal(order.filled),
-        **({"preventedQuantity": decimal(order.prevented)} if order.prevented else {}),
+        **(
+            {"preventedQuantity": decimal(order.prevented), "preventedMatchId": order.prevented_match}
+            if order.prevented
+            else {}
+        ),
         "origQuoteOrderQty": decimal(order.quote_quantity),
         "cummulativeQuoteQty": decimal(order.amount),
         "status": order.status.value,
@@ -369,7 +403,21 @@ def execution_report(report: Report) -> Document:
         "W": ms(order.created),
         "V": _prevention(order),
         **({"A": decimal(order.prevented)} if order.prevented else {}),
-        **({"B": decimal(report.prevented)} if report.prevented else {}),
+        **({} if report.prevented is None else _prevented_match(order, report.prevented)),
+    }
+
+
+def _prevented_match(order: VenueOrder, match: PreventedMatch) -> Document:
+    """What a report says of it; ``l``, ``L`` and ``Y`` stay 0, as nothing has traded."""
+    return {
+        "v": match.match_id,
+        "B": decimal(match.lost),
+        "u": NO_GROUP,
+        "U": match.counter_id,
+        "Cs": order.symbol,
+        "pl": decimal(match.quantity),
+        "pL": decimal(match.price),
+        "pY": decimal(notional(match.price, match.quantity)),
     }
 
 

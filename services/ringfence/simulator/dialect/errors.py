@@ -63,7 +63,7 @@ def illegal(name: str, rule: str) -> ApiError:
 INTERVAL: Final = (-1120, "Invalid interval.")
 UNSUPPORTED: Final = (-2010, "Unsupported order combination.")
 ICEBERG_TOO_MUCH: Final = (-2010, "IcebergQty exceeds QTY.")
-PREVENTION: Final = (-2010, "This symbol does not allow the specified self-trade prevention mode.")
+PREVENTION: Final = (-1013, "This symbol does not allow the specified self-trade prevention mode.")
 TROUBLE: Final = {
     -1000: "An unknown error occurred while processing the request.",
     -1001: "Internal error; unable to process your request. Please try again.",

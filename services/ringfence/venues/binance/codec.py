@@ -372,7 +372,7 @@ def _report(order: _Order) -> OrderReport:
     kind = OrderType(order.type) if order.type in OrderType.__members__ else None
     if state is None or kind is None:
         raise ProtocolError(f"order {order.order_id}: status {order.status!r} or type {order.type!r} is not known")
-    in_force = order.time_in_force
+    in_force, prevented = order.time_in_force, _money(order.prevented_quantity)
     return OrderReport(
         client_order_id=order.client_order_id,
         venue_order_id=str(order.order_id),
@@ -381,7 +381,7 @@ def _report(order: _Order) -> OrderReport:
         type=kind,
         time_in_force=TimeInForce(in_force) if in_force in TimeInForce.__members__ else TimeInForce.GTC,
         price=_money(order.price),
-        quantity=_money(order.orig_qty) - _money(order.prevented_quantity),
+        quantity=_money(order.orig_qty) - prevented,
         filled=_money(order.executed_qty),
         state=state,
         ts_venue=(order.update_time or order.time) * MS_NS,
@@ -389,6 +389,7 @@ def _report(order: _Order) -> OrderReport:
         trailing_bps=order.trailing_delta,
         display=_money(order.iceberg_qty),
         group="" if order.order_list_id < 0 else str(order.order_list_id),
+        prevented=prevented,
     )
 
 

@@ -329,11 +329,13 @@ def _order_event(report: _Report, ts: int) -> OrderEvent | None:
 
 def _update(report: _Report, ours: str, ts: int, ts_venue: int) -> OrderEvent:
     try:
-        quantity = scaled(report.order_quantity) - scaled(report.prevented or "0")
+        total, prevented = scaled(report.order_quantity), scaled(report.prevented or "0")
         price = scaled(report.order_price)
     except ValueError as error:
         raise ProtocolError(f"change of order {report.order_id}: {error}") from None
-    return orders.Updated(client_order_id=ours, ts=ts, quantity=quantity, price=price, ts_venue=ts_venue)
+    return orders.Updated(
+        client_order_id=ours, ts=ts, quantity=total - prevented, price=price, ts_venue=ts_venue, prevented=prevented
+    )
 
 
 def _fill(report: _Report, ours: str, ts: int, ts_venue: int) -> OrderEvent:
