@@ -2,23 +2,17 @@
 
 from typing import Any
 
-import msgspec
 import pytest
+from managerrig import LOT, MONO, PRICE, SECOND, STOP, SYMBOL, TARGET, VALIDITY, WALL, Rig, denials, report
 
-from gatebench import ordinary
-from ringfence.execution.changes import Changes
-from ringfence.execution.gate import Gate
-from ringfence.execution.grants import allocate
-from ringfence.execution.ids import prefix
 from ringfence.execution.outcomes import CLOCK_ERROR_NS
-from ringfence.execution.outputs import Amend, Cancel, Output, Pair, Query, Refuse, Replace
+from ringfence.execution.outputs import Cancel, Pair, Query, Refuse, Replace
 from ringfence.execution.reconcile import entries
 from ringfence.execution.stopping import protective
 from ringfence.model.money import parse as money
 from ringfence.model.orders import (
     Accepted,
     Canceled,
-    Denied,
     Expired,
     FillBusted,
     FillCorrected,
@@ -28,138 +22,9 @@ from ringfence.model.orders import (
     Side,
     TimeInForce,
     Triggered,
-    Updated,
 )
-from ringfence.model.records import Entry
-from ringfence.runtime.config import Allocation, Track
 from ringfence.venues import api
-from ringfence.wire.messages import (
-    CancelIntent,
-    FeedStatus,
-    Intent,
-    MassCancelIntent,
-    PairIntent,
-    Quote,
-    ReduceIntent,
-    ReplaceIntent,
-)
-
-WALL, MONO = 1_700_000_000_000_000_000, 5_000_000_000_000
-SECOND = 1_000_000_000
-VALIDITY = 5 * SECOND
-SYMBOL = "BTCUSDT"
-LOT = money("0.1")
-PRICE = money("50000")
-STOP = money("49000")
-TARGET = money("51000")
-RULES = ordinary.rules(SYMBOL)
-LIMITS = msgspec.structs.replace(ordinary.LIMITS, order_collar_bps=money("500"))
-
-
-class Rig:
-    def __init__(self, journal: list[Entry] | None = None) -> None:
-        self.gate = Gate(ordinary.active_guard(WALL), (SYMBOL,))
-        market = self.gate.markets[SYMBOL]
-        market.instrument = RULES
-        market.quote(Quote(SYMBOL, 1, WALL, PRICE, LOT, PRICE + money("0.01"), LOT), MONO)
-        market.status(FeedStatus(SYMBOL, WALL, True, ""), MONO)
-        self.manager = Changes(self.gate, prefix("n", "s"), "USDT", VALIDITY)
-        self.journal: list[Entry] = []
-        for entry in journal or []:
-            self.manager.replay(entry)
-        self.manager.fence += 1
-        track = Track(name="stable", revision="abc123", stage="Live", weight=100, grant="g", key="k")
-        allocation = Allocation(epoch=1, tracks=(track,), limits=LIMITS)
-        allocate(self.gate.tracks, self.gate.account, allocation, {"g": LIMITS}, paper=False)
-        self.numbers = 0
-
-    def keep(self, outputs: list[Output]) -> list[Output]:
-        self.journal += entries(outputs)
-        return outputs
-
-    def intent(self, side: Side, kind: OrderType = OrderType.LIMIT, price: int = PRICE, **more: Any) -> Intent:
-        self.numbers += 1
-        fields: dict[str, Any] = {
-            "track": "stable",
-            "symbol": SYMBOL,
-            "time_in_force": TimeInForce.GTC,
-            "quantity": LOT,
-            "reduce_only": False,
-            "ts_decided": WALL,
-        } | more
-        return Intent(intent_id=f"i{self.numbers}", side=side, type=kind, price=price, **fields)
-
-    def place(self, intent: Intent) -> str:
-        """Client id of an order that the venue has."""
-        outputs = self.keep(self.manager.intent(intent, "k", WALL, MONO))
-        assert not _denials(outputs), outputs
-        return self.accept(list(self.manager.orders)[-1])
-
-    def accept(self, name: str) -> str:
-        self.keep(self.manager.submitted(name, api.Accepted(f"v-{name}"), WALL, MONO))
-        return name
-
-    def hold(self, quantity: int = LOT) -> None:
-        """A position, bought."""
-        name = self.place(self.intent(Side.BUY, quantity=quantity))
-        self.fill(name, quantity, "buy")
-
-    def fill(self, name: str, quantity: int, trade_id: str) -> None:
-        event = Filled(client_order_id=name, ts=WALL, trade_id=trade_id, price=PRICE, quantity=quantity,
-                       commission=0, commission_asset="USDT", maker=True)  # fmt: skip
-        self.keep(self.manager.event(SYMBOL, event))
-
-    def pair(self) -> tuple[list[Output], list[str]]:
-        first = self.intent(Side.SELL, OrderType.LIMIT_MAKER, TARGET, reduce_only=True)
-        second = self.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP, reduce_only=True)
-        outputs = self.keep(self.manager.pair_intent(PairIntent(first, second), "k", WALL, MONO))
-        return outputs, list(self.manager.orders)[-2:]
-
-    def replace(self, target: str, quantity: int = LOT, price: int = PRICE - money("10")) -> list[Output]:
-        self.numbers += 1
-        wanted = ReplaceIntent(f"i{self.numbers}", target, "stable", quantity, price, 0, WALL)
-        return self.keep(self.manager.replace_intent(wanted, "k", WALL, MONO))
-
-    def slot(self) -> tuple[int, int, int]:
-        slot = self.gate.tracks["stable"].slots[SYMBOL]
-        return slot.position, slot.buys, slot.sells
-
-    def state(self, name: str) -> str:
-        return str(self.manager.orders[name].state)
-
-    def same_after_replay(self) -> None:
-        """The journal alone gives the same orders, exposure and books."""
-        other = Rig(self.journal)
-        for name, order in self.manager.orders.items():
-            if order.state is not OrderState.DENIED:
-                found = other.manager.orders[name]
-                assert all(getattr(order, field) == getattr(found, field) for field in type(order).__slots__)
-        assert other.manager.live.keys() == self.manager.live.keys()
-        assert other.manager.books == self.manager.books
-        if "stable" in other.gate.tracks and SYMBOL in other.gate.tracks["stable"].slots:
-            assert other.slot() == self.slot()
-
-
-def _denials(outputs: list[Output]) -> list[str]:
-    return [reason for o in entries(outputs) if isinstance(o.event, Denied) for reason in o.event.reasons]
-
-
-def report(rig: Rig, name: str, state: OrderState, quantity: int = LOT, filled: int = 0) -> api.OrderReport:
-    order = rig.manager.orders[name]
-    return api.OrderReport(
-        client_order_id=name,
-        venue_order_id=f"v-{name}",
-        symbol=SYMBOL,
-        side=order.side,
-        type=order.type,
-        time_in_force=TimeInForce.GTC,
-        price=order.price,
-        quantity=quantity,
-        filled=filled,
-        state=state,
-        ts_venue=WALL,
-    )
-
+from ringfence.wire.messages import CancelIntent, MassCancelIntent, PairIntent, ReduceIntent, ReplaceIntent
 
 # --- conditional orders at the gate
 
@@ -187,7 +52,7 @@ def test_fields_that_do_not_go_together_are_refused_with_their_reason(
     rig = Rig()
     rig.hold()
     intent = rig.intent(Side.SELL, kind, **({"price": 0} | fields))
-    assert any(reason.startswith(code) for reason in _denials(rig.manager.intent(intent, "k", WALL, MONO)))
+    assert any(reason.startswith(code) for reason in denials(rig.manager.intent(intent, "k", WALL, MONO)))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +82,7 @@ def test_independent_exits_are_summed() -> None:
     rig.hold()
     rig.place(rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP, reduce_only=True))
     again = rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP - money("1"), reduce_only=True)
-    assert any(r.startswith("REDUCE_ONLY_WOULD_OPEN") for r in _denials(rig.manager.intent(again, "k", WALL, MONO)))
+    assert any(r.startswith("REDUCE_ONLY_WOULD_OPEN") for r in denials(rig.manager.intent(again, "k", WALL, MONO)))
 
 
 def test_a_waiting_stop_meets_no_order_of_ours_until_it_is_triggered() -> None:
@@ -262,7 +127,7 @@ def test_a_pair_of_which_one_leg_is_refused_is_not_sent() -> None:
     assert [type(e.event).__name__ for e in entries(outputs)] == ["Initialized", "Denied"] * 2
     assert rig.slot() == (LOT, 0, 0)
     third = rig.intent(Side.SELL, OrderType.STOP_LOSS, 0, stop_price=STOP, reduce_only=True, quantity=LOT // 2)
-    told = _denials(rig.manager.pair_intent(PairIntent(first, third), "k", WALL, MONO))
+    told = denials(rig.manager.pair_intent(PairIntent(first, third), "k", WALL, MONO))
     assert any(reason.startswith("PAIR_INVALID") for reason in told)
 
 
@@ -321,7 +186,7 @@ def test_a_replacement_is_checked_as_if_the_old_order_were_gone() -> None:
     rig = Rig()
     rig.gate.tracks["stable"].caps.position = money("15001")
     rig.place(rig.intent(Side.BUY, quantity=3 * LOT))
-    refused = _denials(rig.replace("i1", 4 * LOT))
+    refused = denials(rig.replace("i1", 4 * LOT))
     assert any(reason.startswith("POSITION_EXCEEDED") for reason in refused)
     assert rig.slot() == (0, 3 * LOT, 0)
     assert isinstance(rig.replace("i1", 3 * LOT)[-1], Replace)
@@ -366,7 +231,7 @@ def test_a_replacement_of_what_does_not_work_any_more_is_refused_at_once() -> No
     rig = Rig()
     old = rig.place(rig.intent(Side.BUY))
     rig.fill(old, LOT, "all")
-    (refused,) = _denials(rig.replace("i1"))
+    (refused,) = denials(rig.replace("i1"))
     assert refused == "REPLACE_NOTHING_WORKING replaces=i1 state=FILLED"
     assert rig.replace("gone") == [Refuse("stable", f"i{rig.numbers}", ("REPLACE_NOTHING_WORKING replaces=gone",))]
     assert rig.manager.refusals == {"REPLACE_NOTHING_WORKING": 2}
@@ -389,7 +254,7 @@ def test_the_gates_refusals_of_pairs_and_replacements_are_counted_like_any_and_r
     assert (track.checked - counted, track.failed) == (6, 3)
     assert isinstance(rig.replace(target)[-1], Replace)
     assert (track.checked - counted, track.failed) == (7, 3)
-    assert _denials(rig.replace(target))[0].startswith("REPLACE_TOO_EARLY")
+    assert denials(rig.replace(target))[0].startswith("REPLACE_TOO_EARLY")
     assert isinstance(rig.replace("gone")[0], Refuse)
     assert (track.checked - counted, track.failed) == (7, 3)
 
@@ -438,137 +303,6 @@ def test_a_process_that_died_in_a_replacement_asks_for_both() -> None:
     other.keep(other.manager.recovered(WALL, MONO))
     assert {o.client_order_id for o in other.manager.tick(WALL, MONO) if isinstance(o, Query)} == {old, new}
     assert other.slot() == rig.slot()
-
-
-# --- reductions
-
-
-@pytest.mark.parametrize(
-    ("outcome", "state", "leaves"),
-    [
-        (api.Accepted(""), "ACCEPTED", LOT // 2),
-        (api.Refused(-2038, "no"), "ACCEPTED", LOT),
-        (api.NotSent("no room"), "ACCEPTED", LOT),
-        (api.Unknown("timeout"), "PENDING_UPDATE", LOT),
-    ],
-)
-def test_a_reduction_counts_once_it_is_proven(outcome: api.AmendOutcome, state: str, leaves: int) -> None:
-    """Until then the old quantity may execute."""
-    rig = Rig()
-    name = rig.place(rig.intent(Side.BUY))
-    outputs = rig.keep(rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "k", WALL, MONO))
-    assert outputs[-1] == Amend(SYMBOL, name, LOT // 2)
-    assert (rig.state(name), rig.slot()) == ("PENDING_UPDATE", (0, LOT, 0))
-    rig.keep(rig.manager.amended(name, outcome, WALL, MONO))
-    assert (rig.state(name), rig.slot()) == (state, (0, leaves, 0))
-    rig.same_after_replay()
-
-
-@pytest.mark.parametrize(("quantity", "early", "state"), [
-    (LOT // 2, True, "ACCEPTED"), (LOT, True, "PENDING_UPDATE"), (LOT, False, "ACCEPTED"),
-])  # fmt: skip
-def test_an_unknown_reduction_is_settled_by_the_orders_own_report(quantity: int, early: bool, state: str) -> None:
-    """The new quantity proves it at once; the old one only when the request can no longer arrive."""
-    rig = Rig()
-    name = rig.place(rig.intent(Side.BUY))
-    rig.keep(rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "k", WALL, MONO))
-    rig.keep(rig.manager.amended(name, api.Unknown("timeout"), WALL, MONO))
-    asked = MONO if early else MONO + VALIDITY + CLOCK_ERROR_NS + SECOND
-    rig.keep(rig.manager.queried(name, report(rig, name, OrderState.ACCEPTED, quantity), asked, WALL, asked))
-    assert rig.state(name) == state
-    assert rig.slot() == (0, quantity, 0)
-    rig.same_after_replay()
-
-
-TAKEN = LOT // 10
-"""What self-trade prevention takes off, once."""
-
-
-def prevented(name: str, times: int, total: int = LOT) -> Updated:
-    """The venue's word after so many times."""
-    lost = times * TAKEN
-    return Updated(client_order_id=name, ts=WALL, quantity=total - lost, price=PRICE, prevented=lost)
-
-
-def test_a_reduction_asks_for_the_venues_own_total() -> None:
-    """Which still has in it what was prevented: else as much again would go."""
-    rig = Rig()
-    name = rig.place(rig.intent(Side.BUY))
-    rig.keep(rig.manager.event(SYMBOL, prevented(name, 1)))
-    outputs = rig.keep(rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "k", WALL, MONO))
-    assert outputs[-1] == Amend(SYMBOL, name, LOT // 2 + TAKEN)
-    rig.keep(rig.manager.amended(name, api.Accepted(""), WALL, MONO))
-    rig.keep(rig.manager.event(SYMBOL, prevented(name, 1, LOT // 2 + TAKEN)))
-    assert (rig.state(name), rig.slot()) == ("ACCEPTED", (0, LOT // 2, 0))
-    assert rig.manager.anomalies == {"UNASKED_UPDATE": 1}
-    rig.same_after_replay()
-
-
-@pytest.mark.parametrize("told", [("prevented", "reduced"), ("reduced", "prevented")])
-@pytest.mark.parametrize("answered_after", [0, 1, 2])
-def test_prevention_during_a_reduction_is_not_its_answer(told: tuple[str, ...], answered_after: int) -> None:
-    """Whichever the venue does first, and whenever the answer arrives: both have happened, once."""
-    rig = Rig()
-    name = rig.place(rig.intent(Side.BUY))
-    rig.keep(rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "k", WALL, MONO))
-    first = told == ("prevented", "reduced")
-    words = {"prevented": prevented(name, 1, LOT if first else LOT // 2), "reduced": prevented(name, first, LOT // 2)}
-    for number in range(3):
-        if number == answered_after:
-            rig.keep(rig.manager.amended(name, api.Accepted(""), WALL, MONO))
-        if number < 2:
-            rig.keep(rig.manager.event(SYMBOL, words[told[number]]))
-        if told[: number + 1] == ("prevented",) and answered_after:
-            assert (rig.state(name), rig.slot()) == ("PENDING_UPDATE", (0, LOT - TAKEN, 0))
-    assert (rig.state(name), rig.slot()) == ("ACCEPTED", (0, LOT // 2 - TAKEN, 0))
-    rig.same_after_replay()
-
-
-def test_prevention_during_a_replacement_is_not_its_answer() -> None:
-    rig = Rig()
-    old = rig.place(rig.intent(Side.BUY))
-    rig.replace("i1")
-    rig.keep(rig.manager.event(SYMBOL, prevented(old, 1)))
-    assert rig.state(old) == "PENDING_UPDATE"
-
-
-@pytest.mark.parametrize(("total", "late", "state"), [
-    (LOT // 2, False, "ACCEPTED"), (LOT, False, "PENDING_UPDATE"), (LOT, True, "ACCEPTED"),
-])  # fmt: skip
-def test_an_unknown_reduction_of_an_order_of_which_a_part_was_prevented_is_settled(
-    total: int, late: bool, state: str
-) -> None:
-    """By the venue's own total, which prevention leaves as it is."""
-    rig = Rig()
-    name = rig.place(rig.intent(Side.BUY))
-    rig.keep(rig.manager.reduce_intent(ReduceIntent("i1", "stable", LOT // 2, WALL), "k", WALL, MONO))
-    rig.keep(rig.manager.amended(name, api.Unknown("timeout"), WALL, MONO))
-    asked = MONO + late * (VALIDITY + CLOCK_ERROR_NS + SECOND)
-    found = msgspec.structs.replace(report(rig, name, OrderState.ACCEPTED, total - TAKEN), prevented=TAKEN)
-    rig.keep(rig.manager.queried(name, found, asked, WALL, asked))
-    assert rig.state(name) == state
-    if total == LOT // 2:
-        assert rig.slot() == (0, LOT // 2 - TAKEN, 0)
-    rig.same_after_replay()
-
-
-def test_a_reduction_that_makes_no_sense_is_refused_with_its_values() -> None:
-    rig = Rig()
-    name = rig.place(rig.intent(Side.BUY))
-    for quantity in (LOT, 2 * LOT, 0):
-        outputs = rig.manager.reduce_intent(ReduceIntent("i1", "stable", quantity, WALL), "k", WALL, MONO)
-        assert [type(e.event).__name__ for e in entries(outputs)] == ["ModifyRejected"]
-        assert len(outputs) == 1
-    assert rig.state(name) == "ACCEPTED"
-
-
-def test_an_order_that_somebody_made_smaller_at_the_venue_is_smaller_here() -> None:
-    """By hand, for instance: an anomaly that is seen, and the exposure is the true one."""
-    rig = Rig()
-    name = rig.place(rig.intent(Side.BUY))
-    rig.keep(rig.manager.event(SYMBOL, Updated(client_order_id=name, ts=WALL, quantity=LOT // 2, price=PRICE)))
-    assert rig.slot() == (0, LOT // 2, 0)
-    assert rig.manager.anomalies == {"UNASKED_UPDATE": 1}
 
 
 # --- many, and strangers
