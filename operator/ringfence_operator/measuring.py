@@ -72,7 +72,19 @@ def next_s(turn: Turn, decided: Decision) -> float:
 
 
 async def _begun(world: World, system: TradingSystem, state: State, seen: Seen) -> Seen:
-    """The Evaluation of the present step, made if it is not there; and begun, if nothing was written into it."""
+    """The Evaluation of the present step, as status has it: made if it is not there, and begun if it was not."""
+    seen = await _made(world, system, state, seen)
+    wanted, rising = records.evaluation_object(system.metadata.name, evaluation_name(state)), state.rising
+    raw = next((one for one in seen.evaluations if one["metadata"]["name"] == wanted), None)
+    if raw is not None and rising is not None and not (raw.get("status") or {}).get("startedAt"):
+        begun = records.evaluation_status(EvaluationState(started=rising.since), None, "nothing measured yet")
+        seen = await _put(world, seen, raw, begun)
+    return seen
+
+
+async def _made(world: World, system: TradingSystem, state: State, seen: Seen) -> Seen:
+    """With the Evaluation of the state's step. When that began is not written before the state is: a pass that is cut
+    off in between is followed by one that decides the same a little later."""
     name, rising = evaluation_name(state), state.rising
     wanted = records.evaluation_object(system.metadata.name, name)
     raw = next((one for one in seen.evaluations if one["metadata"]["name"] == wanted), None)
@@ -84,16 +96,14 @@ async def _begun(world: World, system: TradingSystem, state: State, seen: Seen) 
         except AlreadyExists:
             raw = await world.client.get(resources.EVALUATION, wanted, system.metadata.namespace)
         seen = replace(seen, evaluations=(*seen.evaluations, raw))
-    if raw is not None and rising is not None and not (raw.get("status") or {}).get("startedAt"):
-        begun = records.evaluation_status(EvaluationState(started=rising.since), None, "nothing measured yet")
-        seen = await _put(world, seen, raw, begun)
     return seen
 
 
 async def _written(world: World, turn: Turn, seen: Seen, name: str, state: EvaluationState) -> Seen:
     raw = next(one for one in seen.evaluations if one["metadata"]["name"] == name)
     said = analysis.assess(turn.present.metrics, state, turn.now)
-    return await _put(world, seen, raw, records.evaluation_status(state, said.verdict, said.message))
+    outcome = str((raw.get("status") or {}).get("outcome", ""))  # a revision that failed on paper is measured on
+    return await _put(world, seen, raw, records.evaluation_status(state, said.verdict, said.message, outcome))
 
 
 async def _put(world: World, seen: Seen, raw: Manifest, status: dict[str, object]) -> Seen:
@@ -120,17 +130,22 @@ async def begin_next(world: World, system: TradingSystem, decided: Decision, see
     """The Evaluation that was decided on, so that the status can name it by its UID."""
     if not decided.evaluation:
         return seen
-    return await _begun(world, system, decided.state, seen)
+    return await _made(world, system, decided.state, seen)
 
 
-async def close(world: World, system: TradingSystem, decided: Decision, seen: Seen) -> None:
-    """Write how a stage ended, and drop evidence that nobody needs any more. Both may wait for the next pass."""
+async def end(world: World, system: TradingSystem, decided: Decision, seen: Seen) -> Seen:
+    """Write how a stage ended: once the state says so, and before anything else may cut the pass off."""
     outcomes = {records.evaluation_object(system.metadata.name, one.name): one.outcome for one in decided.ended}
-    keep = records.evaluation_object(system.metadata.name, decided.evaluation)
     for raw in seen.evaluations:
         name, status = raw["metadata"]["name"], raw.get("status") or {}
         if name in outcomes and status.get("outcome") != outcomes[name]:
-            await write_status(world.client, raw, {**status, "outcome": outcomes[name]}, as_found=True)
+            seen = await _put(world, seen, raw, {**status, "outcome": outcomes[name]})
+    return seen
+
+
+async def tidy(world: World, system: TradingSystem, decided: Decision, seen: Seen) -> None:
+    """Drop evidence that nobody needs any more. May wait for the next pass."""
+    keep = records.evaluation_object(system.metadata.name, decided.evaluation)
     for raw in records.over_and_old(seen.evaluations, keep):
         metadata = raw["metadata"]
         try:

@@ -31,7 +31,7 @@ from ringfence_operator.rollout.evidence import MetricState
 from ringfence_operator.rollout.health import Problem, over_quota
 from ringfence_operator.rollout.machine import decide
 from ringfence_operator.rollout.platform import PlatformDecision
-from ringfence_operator.rollout.state import Condition, Decision, State
+from ringfence_operator.rollout.state import Condition, Decision, Event, State
 from ringfence_operator.rollout.turn import Turn
 from ringfence_operator.settings import FIELD_MANAGER
 from ringfence_operator.world import Key, World
@@ -71,18 +71,22 @@ async def reconcile(world: World, key: Key) -> float | None:
         spec=spec, seen=interpret.observed_after(system, seen, observation, decided), now=now, state=decided.state
     )
     metrics = turn.assessment.metrics if spec.stages and decided.state.progress is not None else ()
-    if _moved(state, decided.state) or upgrade.events:
+    untold = (*decided.events, *upgrade.events)
+    if _moved(state, decided) or upgrade.events:
         # before it is acted on: a pass that is cut off here is finished by the next one, and not decided anew
         status = interpret.status(system, seen, decided, metrics, upgrade)
         stored = await write_status(world.client, seen.system, status, as_found=True)
-        seen = replace(seen, system=stored or seen.system)
+        seen = await measuring.end(world, system, decided, replace(seen, system=stored or seen.system))
+        await write_events(world.client, seen.system, untold, now)
+        untold = ()
     outcome = Outcome()
     if not any(problem.reason == "SecretBroken" for problem in observation.missing):
         await _apply(world, system, seen, decided, upgrade, now, outcome)
     decided = _after(decided, outcome, now)
-    await _report(world, system, seen, decided, upgrade, metrics, observation.conditions, now)
+    untold = (*untold, *conditions.transitions(observation.conditions, decided.conditions))
+    await _report(world, system, seen, decided, upgrade, metrics, untold, now)
     await measuring.answer(world, seen, decided, now)
-    await measuring.close(world, system, decided, seen)
+    await measuring.tidy(world, system, decided, seen)
     world.metrics.rollouts.passed(key, state, decided, metrics, upgrade.state.phase, now)
     if outcome.errors:
         raise outcome.errors[0][1]
@@ -97,14 +101,16 @@ def _upgraded(world: World, system: TradingSystem, seen: Seen, now: datetime) ->
     return platform.decide(upgrading.state_of(system), found, now, world.settings.platform_proof_s)
 
 
-def _moved(before: State, after: State) -> bool:
-    """Was anything decided that is acted on?"""
-    return before.stable is not None and (before.stable, before.candidate, before.shadow, before.handovers) != (
+def _moved(before: State, decided: Decision) -> bool:
+    """Was anything decided that is acted on, or told?"""
+    after = decided.state
+    same = (before.stable, before.candidate, before.shadow, before.handovers) == (
         after.stable,
         after.candidate,
         after.shadow,
         after.handovers,
     )
+    return before.stable is not None and (not same or bool(decided.ended or decided.events))
 
 
 def _parsed(found: Manifest) -> TradingSystem | Problem:
@@ -209,13 +215,12 @@ async def _report(
     decided: Decision,
     upgrade: PlatformDecision,
     metrics: tuple[MetricState, ...],
-    before: tuple[Condition, ...],
+    events: tuple[Event, ...],
     now: datetime,
 ) -> None:
-    """The one status write of the pass. Events follow it, so a pass that was cut off tells nothing twice."""
+    """What the pass has come to. Events follow it, so a pass that was cut off tells nothing twice."""
     status = interpret.status(system, seen, decided, metrics, upgrade)
     await write_status(world.client, seen.system, status, as_found=True)
-    events = (*decided.events, *upgrade.events, *conditions.transitions(before, decided.conditions))
     await write_events(world.client, seen.system, events, now)
 
 

@@ -171,7 +171,9 @@ class World:
         if self.state.progress is not None and rising is not None:
             name = evaluation_name(self.state)
             self.entered.setdefault(name, self.now)
-            known = self.evaluations.setdefault(name, EvaluationState(started=rising.since))
+            known = self.evaluations.get(name, EvaluationState())
+            if known.started is None:
+                known = self.evaluations[name] = EvaluationState(started=rising.since)
             if self._dies():
                 return
             turn = Turn(spec=self.spec, seen=seen, now=now, state=self.state)
@@ -185,6 +187,10 @@ class World:
         decided = decide(self.spec, self.state, seen, now)
         if self._dies():
             return  # decided, and lost
+        if decided.evaluation:
+            self.evaluations.setdefault(decided.evaluation, EvaluationState())
+        if self._dies():
+            return  # the next step's Evaluation is there, and the step was not taken
         self._keep(seen, decided)
         if self._dies():
             return  # written, and what follows it lost: the next pass has to do it

@@ -199,7 +199,7 @@ def _wanted(turn: Turn) -> Turn:
         if wanted == state.shadow.revision:
             return moves.stop_baking(turn.closed("RolledBack"), None, f"the spec names {wanted} again")
         # the bake goes on; the newer revision waits for its end, unless that will not come by waiting
-        return _wanted(moves.finish(turn)) if _stuck(turn) else turn
+        return _wanted(moves.cut_short(turn)) if _stuck(turn) else turn
     if state.progress is None and turn.stable.weight > 0 and turn.stable.weight == turn.top.weight:
         # the candidate's books may still hold what another revision left
         return turn if state.handovers else moves.begin(turn, "candidate")

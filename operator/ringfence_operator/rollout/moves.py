@@ -186,6 +186,17 @@ def finish(turn: Turn) -> Turn:
     return turn.told("BakeEnded", f"revision {track.revision} is {turn.top.title} and has finished its bake")
 
 
+def cut_short(turn: Turn) -> Turn:
+    """A bake that waiting would not end makes way for a newer revision. What it did not show, it has not earned: no way
+    back without stages."""
+    track = turn.rising
+    turn = turn.closed("Superseded").kept(shadow=None, progress=None, clock=None)
+    told = (
+        f"revision {track.revision} stays {turn.top.title} without the end of its bake: {turn.seen.revision} is wanted"
+    )
+    return turn.told("BakeCutShort", told, warning=True)
+
+
 def unearned(turn: Turn, revision: str) -> Turn:
     """A revision that failed has no way back without stages."""
     return turn.kept(earned=tuple(earned for earned in turn.state.earned if earned.revision != revision))

@@ -355,6 +355,17 @@ def test_no_data_for_long_asks_for_a_person_and_never_moves() -> None:
     assert {c.type: c.reason for c in found.conditions}["Stalled"] == "NoDataTimeout"
 
 
+def test_a_bake_that_was_not_measured_to_its_end_earns_no_way_back() -> None:
+    """A newer revision does not wait for what will not come; the one that was not shown to be good needs its stages,
+    should it ever come back."""
+    quiet = replace(BAKING, progress=Progress(baking=True, silent_since=T0 - timedelta(hours=2)))
+    found = decide(SPEC, quiet, look(quiet, Verdict.NO_DATA, revision="newer"), T0)
+    assert found.state.stable is not None
+    assert (found.state.stable.revision, found.state.shadow) == ("new", None)
+    assert "new" not in {earned.revision for earned in found.state.earned}
+    assert [ended.outcome for ended in found.ended] == ["Superseded"]
+
+
 def test_careful_defaults_hold_where_there_is_real_money() -> None:
     """A week on paper, 5 % and 25 %, a bake of two days; a person before the first money and before all of it."""
     document = yaml.safe_load(SAMPLE.read_text())
