@@ -92,7 +92,7 @@ async def make_switch(client: KubeClient, name: str, **spec: Any) -> None:
 
 
 async def make_gate_pod(client: KubeClient, system: str) -> str:
-    """A pod that no node ever runs; what counts is that it says it holds a gate."""
+    """A pod that no node ever runs; what counts is that it says it holds a gate, and that its container runs."""
     name = f"{system}-sim-execution-0"
     worn = labels.workload_labels(system, "execution", "sim") | {labels.GATE: "true"}
     await client.create(
@@ -107,6 +107,10 @@ async def make_gate_pod(client: KubeClient, system: str) -> str:
             },
         }
     )
+    runs = {"name": "main", "image": "example.com/none:1", "imageID": "", "ready": True, "restartCount": 0}
+    runs["state"] = {"running": {"startedAt": "2026-11-21T12:00:00Z"}}
+    status = {"status": {"phase": "Running", "containerStatuses": [runs]}}
+    await client.patch(resources.POD, name, NAMESPACE, status, subresource="status")
     return name
 
 
