@@ -276,6 +276,23 @@ async def test_an_announced_end_makes_nothing_unknown(tmp_path: Path, why: str) 
 
 
 @pytest.mark.asyncio
+async def test_rotated_credentials_are_noticed_on_a_stream_that_is_never_silent(tmp_path: Path) -> None:
+    async with connected(tmp_path) as fixture:
+
+        async def talk() -> None:
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    await fixture.server.say({"event": {"e": "externalLockUpdate", "E": 1}})
+                    await asyncio.sleep(0.05)
+
+        talking = asyncio.create_task(talk())
+        (fixture.credentials / "api-key").write_text("NEWKEY")
+        await fixture.listener.until_it_is(connected=False)
+        talking.cancel()
+        assert "rotated" in fixture.listener.streams[-1][1]
+
+
+@pytest.mark.asyncio
 async def test_an_announced_end_waits_for_no_answer_for_long(tmp_path: Path) -> None:
     """A venue that says no more leaves the outcome unknown, and a new connection is opened."""
     async with connected(tmp_path) as fixture:

@@ -123,6 +123,8 @@ class Execution:
         self.aftermath = Aftermath(manager, reconciler)
         self.cancel_proof, self.flatten = self.aftermath.proof, self.aftermath.flatten
         self.balances: dict[str, api.VenueBalance] = {}
+        self._account_told = True
+        """Whether what the venue has told of balances has been published: at the next tick, not with each order."""
         self.heard: dict[str, int] = {}
         """When each track's strategy was last heard, UTC nanoseconds."""
         self.agenda = Agenda()
@@ -248,7 +250,7 @@ class Execution:
     def on_balances(self, balances: dict[str, api.VenueBalance]) -> None:
         self.balances |= balances
         self.gate.hold(self.balances)
-        self.publish_account()
+        self._account_told = False
 
     def on_stream(self, connected: bool, reason: str) -> None:
         self.stream_up = connected
@@ -268,6 +270,7 @@ class Execution:
         return "" if found is None else found.revision
 
     def publish_account(self) -> None:
+        self._account_told = True
         held = tuple(Balance(asset, b.free, b.locked) for asset, b in sorted(self.balances.items()))
         self.publisher.send(AccountState(self.config.service, self.clock.wall_ns(), held))
 
@@ -408,6 +411,8 @@ class Execution:
             if self.guard.changed != self._changed:  # an engine has tightened it
                 self._guard_changed()
             self._follow_stops()
+            if not self._account_told:
+                self.publish_account()
             if turn % SLOW_EVERY == 0:
                 check_lease()
                 self.evidence.expect(self.gate.tracks)

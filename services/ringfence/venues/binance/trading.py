@@ -358,18 +358,19 @@ class BinanceTrading:
     ) -> str:
         """Deliver events and answers to the end of the connection; returns why it ended."""
         while True:
-            try:
-                received = await socket.receive(timeout=CREDENTIALS_CHECK_S)
-            except TimeoutError:
-                self._credentials.current(self._clock.monotonic_ns())
-                if self._credentials.generation != generation:
-                    return "credentials were rotated: subscribing with the new ones"
-                continue
-            if received.type is not aiohttp.WSMsgType.TEXT:
-                return f"private stream closed by the venue ({socket.close_code})"
-            ended = self._deliver(received.data, ws_api, listener)
-            if ended is not None:
-                return ended
+            with contextlib.suppress(TimeoutError):
+                # one time-out for all that comes in a second: one for each message costs more than reading it
+                async with asyncio.timeout(CREDENTIALS_CHECK_S):
+                    while True:
+                        received = await socket.receive()
+                        if received.type is not aiohttp.WSMsgType.TEXT:
+                            return f"private stream closed by the venue ({socket.close_code})"
+                        ended = self._deliver(received.data, ws_api, listener)
+                        if ended is not None:
+                            return ended
+            self._credentials.current(self._clock.monotonic_ns())
+            if self._credentials.generation != generation:
+                return "credentials were rotated: subscribing with the new ones"
 
     async def _last_answers(
         self, socket: aiohttp.ClientWebSocketResponse, ws_api: WsApi, listener: TradingListener
