@@ -19,7 +19,7 @@ from ringfence.execution.gate import Gate
 from ringfence.execution.grants import allocate
 from ringfence.execution.ids import prefix
 from ringfence.execution.losses import DAY_NS, SECOND_NS
-from ringfence.execution.outputs import Output, Pair, Replace
+from ringfence.execution.outputs import Output, Pair, Refuse, Replace
 from ringfence.execution.reconcile import Reconciler
 from ringfence.execution.state import FOREIGN
 from ringfence.model.approved import Approved
@@ -38,12 +38,13 @@ from ringfence.model.orders import (
 )
 from ringfence.model.records import Entry
 from ringfence.runtime.config import Allocation, Limits, Track
+from ringfence.runtime.guard import Guard
 from ringfence.venues import api
 from ringfence.wire.messages import BookTop, FeedStatus, Intent, PairIntent, Quote, ReplaceIntent
 
 MIDNIGHT = 19_676 * DAY_NS
 TICK, LOT = SCALE, SCALE // 10
-SYMBOLS = ("AUSD", "BUSD")
+SYMBOLS = ("AUSD", "BUSD", "CUSD")
 TRACKS = ("stable", "candidate")
 CAPITAL = 10_000 * SCALE
 EXPOSURE = ("POSITION_", "GROSS_", "LOSS_", "DRAWDOWN_", "OUTCOME_UNKNOWN", "GRANT_", "TRADING_REDUCE_ONLY")
@@ -121,6 +122,13 @@ class Account:
     peak: Fraction = Fraction(0)
 
 
+def refused(outputs: list[Output]) -> list[str]:
+    """Why something was; also of refusals so many that they are not journaled."""
+    events = [out.event for out in outputs if isinstance(out, Entry)]
+    denied = [reason for event in events if isinstance(event, Denied) for reason in event.reasons]
+    return [*denied, *(reason for out in outputs if isinstance(out, Refuse) for reason in out.reasons)]
+
+
 class AskedTwice(Gate):
     """What is cleared without a closer look must pass each check for itself."""
 
@@ -137,7 +145,7 @@ class Trading(RuleBasedStateMachine):
     def start(self, current: Limits, granted: Limits) -> None:
         self.wall, self.mono, self.numbers, self.epoch = MIDNIGHT, 5_000 * SECOND_NS, 0, 0
         guard = ordinary.active_guard(self.wall)
-        self.gate = AskedTwice(guard, SYMBOLS)
+        self.gate = self.make_gate(guard)
         self.manager = Changes(self.gate, prefix("n", "s"), "USD", 0)
         self.manager.fence, self.manager.capital = 1, CAPITAL
         self.reconciler = Reconciler(self.manager, guard)
@@ -146,10 +154,15 @@ class Trading(RuleBasedStateMachine):
         self.foreign: dict[tuple[str, Side], int] = {}
         self.accounts: dict[str, Account] = {}
         self.current, self.granted, self.weights = current, granted, {"stable": 100, "candidate": 25}
+        self.giving_way = ""
+        """The order that the one being judged would take the place of."""
         for symbol in SYMBOLS:
             self.gate.markets[symbol].instrument = ordinary.coarse_rules(symbol)
             self.quote(symbol, 100)
         self.allocate()
+
+    def make_gate(self, guard: Guard) -> Gate:
+        return AskedTwice(guard, SYMBOLS)
 
     def allocate(self) -> None:
         self.epoch += 1
@@ -220,8 +233,7 @@ class Trading(RuleBasedStateMachine):
             out.order if isinstance(out, Replace) else out for out in outputs if isinstance(out, Approved | Replace)
         ]
         if not sent:
-            events = [out.event for out in outputs if isinstance(out, Entry)]
-            reasons = [reason for event in events if isinstance(event, Denied) for reason in event.reasons]
+            reasons = refused(outputs)
             opposite = self.position(track, symbol) * -side.sign
             if self.leaves(track, symbol, side) + quantity <= opposite:
                 assert not [reason for reason in reasons if reason.startswith(EXPOSURE)], reasons
@@ -290,7 +302,9 @@ class Trading(RuleBasedStateMachine):
         intent = self.manager.orders[name].intent_id
         wanted = ReplaceIntent(f"i{self.numbers}", intent, old.track, quantity * LOT, price * SCALE, 0, self.wall)
         before = self.worst(old.track, old.symbol)
+        self.giving_way = name
         outputs = self.manager.replace_intent(wanted, old.track, self.wall, self.mono)
+        self.giving_way = ""
         sent = [out for out in outputs if isinstance(out, Replace)]
         assert not (sent and old.partner), "a leg cannot be replaced without its pair"
         if sent:
@@ -319,11 +333,10 @@ class Trading(RuleBasedStateMachine):
         ]
         before, reducing = self.worst(track, symbol), self.leaves(track, symbol, side) + amount <= abs(held)
         outputs = self.manager.pair_intent(PairIntent(*legs), track, self.wall, self.mono)
-        events = [out.event for out in outputs if isinstance(out, Entry)]
-        refused = [reason for event in events if isinstance(event, Denied) for reason in event.reasons]
-        assert not (reducing and [reason for reason in refused if reason.startswith(EXPOSURE)]), refused
+        reasons = refused(outputs)
+        assert not (reducing and [reason for reason in reasons if reason.startswith(EXPOSURE)]), reasons
         sent = [out for out in outputs if isinstance(out, Pair)]
-        assert bool(sent) is not bool(refused)
+        assert bool(sent) is not bool(reasons)
         assert reducing or not sent, "a pair that could open a position"
         for made in sent:
             first, second = made.first.client_order_id, made.second.client_order_id

@@ -3,11 +3,11 @@
 Checks run from cheap to dear and all failed ones are returned, each as ``CATEGORY_CONDITION key=value``. The
 worst case of a position counts every order that may still execute: working, in flight, being cancelled, unknown.
 
-Two words that differ. An order is *reducing* if it only takes from what its track holds, all other orders of that
-side counted: it can never open a position. It passes ReduceOnly, a missing grant, a reached loss limit and an
-unknown outcome, is held to the account's order limits instead of the track's share of them, and gets three times
-the collar. An order is *not larger* if the worst case after it is no larger than before (it may turn a position
-around): that skips the position and gross limits.
+An order is *reducing* if it only takes from what its track holds, all other orders of that side counted: it can
+never open a position. It passes ReduceOnly, a missing grant, a reached loss limit and an unknown outcome, is held to
+the account's order limits instead of the track's share of them, and gets three times the collar. Any other is held to
+every limit by the worst case after it, also where that is no larger than before: above a limit, which a price or a
+tighter limit may lead to, only reducing orders pass.
 """
 
 from collections.abc import Mapping
