@@ -149,7 +149,6 @@ class Order:
     """An order as folded from its events. Quantities and prices are scaled by 1e-8."""
 
     __slots__ = (
-        "anomalies",
         "before_pending",
         "busted",
         "client_order_id",
@@ -207,10 +206,9 @@ class Order:
         """Sum of price times quantity over the fills, scaled by 1e-8."""
         self.fills: dict[str, Filled] = {}
         """By trade id, as they stand now: corrected, and without the busted ones."""
-        self.busted: set[str] = set()
+        self.busted: frozenset[str] = frozenset()
         self.corrected: dict[str, FillCorrected] = {}
         self.unknown = False
-        self.anomalies: list[str] = []
 
     @property
     def leaves(self) -> int:
@@ -230,13 +228,7 @@ class Order:
         return self.type not in CONDITIONAL or waiting in {S.TRIGGERED, S.PARTIALLY_FILLED}
 
     def apply(self, event: OrderEvent) -> str | None:
-        """Fold one event. Returns what was irregular about it (also kept in ``anomalies``), or None."""
-        anomaly = self._apply(event)
-        if anomaly is not None:
-            self.anomalies.append(anomaly)
-        return anomaly
-
-    def _apply(self, event: OrderEvent) -> str | None:
+        """Fold one event. Returns what was irregular about it, or None."""
         match event:
             case Initialized():
                 return f"DUPLICATE_INITIALIZED {event.client_order_id}"
@@ -360,7 +352,7 @@ class Order:
     def _bust(self, event: FillBusted) -> str | None:
         if event.trade_id in self.busted:
             return None
-        self.busted.add(event.trade_id)
+        self.busted |= {event.trade_id}
         fill = self.fills.pop(event.trade_id, None)
         if fill is None:
             return f"BUST_BEFORE_FILL trade_id={event.trade_id}"

@@ -44,9 +44,9 @@ class Comparison:
         self._venue = venue
         self._gate = gate
         self._halted = False
-        self._waiting: list[OrderUpdate] = []
-        """Events that came before the instruments were known."""
         self._copy: DropCopy | None = None
+        self.begun = asyncio.Event()
+        """The instruments are known: the gate's events can be folded, and should be read, from now on."""
         self._calendar = Calendar(config.time_zone)
         self._began = 0
         """When the present day began, UTC nanoseconds."""
@@ -60,13 +60,10 @@ class Comparison:
     # --- the gate's events
 
     def on_update(self, update: OrderUpdate) -> None:
-        if self._copy is None:
-            self._waiting.append(update)
-        else:
+        if self._copy is not None:
             self._copy.update(update)
 
     def on_restart(self, _gate: str, _reason: str) -> None:
-        self._waiting.clear()
         if self._copy is not None:
             self._copy.restart()
 
@@ -100,9 +97,7 @@ class Comparison:
         config = self._config
         instruments = await self._venue.instruments(config.symbols)
         self._copy = DropCopy(instruments, config.currency, config.looks, self._calendar)
-        for update in self._waiting:
-            self._copy.update(update)
-        self._waiting.clear()
+        self.begun.set()
 
     async def _look(self) -> None:
         """One look. Without all of the gate's events there is nothing to compare with, and that is told elsewhere."""

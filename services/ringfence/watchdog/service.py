@@ -58,11 +58,17 @@ async def watchdog(host: Host) -> AsyncIterator[None]:
             ("acting", dog.acting()),
             ("deleting", dog.deleting()),
             ("comparing", comparison.run()),
-            ("events", events.run()),
+            ("events", _following(comparison, events)),
             ("alerts", alerts.run()),
         ):
             host.spawn(work, name)
         yield
+
+
+async def _following(comparison: Comparison, events: feed.EventFeed) -> None:
+    """Not before they can be folded: a venue that does not answer for hours must not pile them up here."""
+    await comparison.begun.wait()
+    await events.run()
 
 
 def _keys() -> KeyPair:
