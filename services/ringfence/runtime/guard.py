@@ -131,7 +131,8 @@ class Guard:
         self._stopped = False
         self._pushed: dict[str, int] = {}
         """Generation that the operator told us of, by uid, until we have seen it ourselves."""
-        self._dead: OrderedDict[str, None] = OrderedDict()
+        self._dead: OrderedDict[str, int] = OrderedDict()
+        """Generation that each deleted switch had last, by uid. News of a later one is proof that it lives."""
         self._document = ("", 0)
         self._mirror_epoch = -1
         self._pairs: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -176,6 +177,9 @@ class Guard:
             there.add(self._see(found))
         for name in [name for name in self.switches if name not in there]:
             self._vanish(name)
+        for uid in self._pushed.keys() - {switch.uid for switch in self.switches.values()}:
+            del self._pushed[uid]  # deleted before we ever saw it
+            self._keep_deleted(uid, uid, self.sources.pop(f"push/{uid}"))
         self._own_switch()
         self._settle(now)
 
@@ -196,9 +200,11 @@ class Guard:
     def _see(self, found: Mapping[str, Any]) -> str:
         name, uid, generation = _identity(found)
         known = self.switches.get(name)
-        if uid in self._dead or (known is not None and known.uid == uid and generation < known.generation):
+        last = known.generation - 1 if known is not None and known.uid == uid else self._dead.get(uid, -1)
+        if generation <= last:
             self.ignored_old += 1
             return name
+        self._dead.pop(uid, None)
         if known is not None and known.uid != uid:
             self._vanish(name)  # the same name again is another object: the old one was deleted unseen
         covered = covers(found, self._system, self._labels) or not uid
@@ -214,8 +220,7 @@ class Guard:
         self._source(
             f"switch/{name}", severity, f"KillSwitch {name}", reason, scope, keeps_protective(found.get("spec"))
         )
-        gone = self.latches.get(f"deleted/{name}")
-        if gone is not None and gone.uid == uid:
+        for gone in [latch for latch in self.latches.values() if uid and latch.uid == uid]:
             del self.latches[gone.name]  # it lives: a list from the past had left it out
         if generation >= self._pushed.get(uid, 0):
             self._pushed.pop(uid, None)
@@ -234,22 +239,25 @@ class Guard:
         pushed = self.sources.pop(f"push/{switch.uid}", Source(Severity.NONE, ""))
         source = self.sources.pop(f"switch/{name}", Source(Severity.NONE, ""))
         severest = max(source, pushed, key=lambda found: found.severity)
-        severity = severest.severity
-        self._dead[switch.uid] = None
+        if switch.uid:
+            self._dead[switch.uid] = switch.generation
         if len(self._dead) > DEAD_MAX:
             self._dead.popitem(last=False)
-        if severity > Severity.NONE:
-            reason = f"KillSwitch {name} was deleted while it stopped this system"
-            self._latch(
-                Latch(
-                    name=f"deleted/{name}",
-                    severity=severity.word,
-                    reason=reason,
-                    scope=severest.scope,
-                    protective=_protective(severest.protective),
-                    uid=switch.uid,
-                )
+        if severest.severity > Severity.NONE:
+            self._keep_deleted(name, switch.uid, severest)
+
+    def _keep_deleted(self, name: str, uid: str, source: Source) -> None:
+        """A deletion is no release."""
+        self._latch(
+            Latch(
+                name=f"deleted/{name}",
+                severity=source.severity.word,
+                reason=f"KillSwitch {name} was deleted while it stopped this system",
+                scope=source.scope,
+                protective=_protective(source.protective),
+                uid=uid,
             )
+        )
 
     def _own_switch(self) -> None:
         if self._system in self.switches:
@@ -276,30 +284,30 @@ class Guard:
             return
         if request.source == "operator" and request.uid:
             known = next((s for s in self.switches.values() if s.uid == request.uid), None)
-            if request.uid in self._dead or (known is not None and known.generation >= request.generation):
+            seen = known.generation if known is not None else self._dead.get(request.uid, -1)
+            if seen >= request.generation:
                 self.ignored_old += 1
                 return
-            held = self.sources.get(f"push/{request.uid}", Source(Severity.NONE, ""))
-            if severity > held.severity or scope != held.scope:
-                whole = scope if held.severity is Severity.NONE or scope == held.scope else EVERYTHING
-                self.sources[f"push/{request.uid}"] = Source(
-                    max(severity, held.severity),
-                    f"pushed by the operator: {reason}",
-                    whole,
-                    request.protective != "Cancel",
-                )
+            held = self.sources.get(f"push/{request.uid}", Source(Severity.NONE, "", scope))
+            keeps = held.protective and request.protective != "Cancel"
+            if severity > held.severity or scope != held.scope or keeps is not held.protective:
+                whole = scope if scope == held.scope else EVERYTHING
+                told = f"pushed by the operator: {reason}"
+                self.sources[f"push/{request.uid}"] = Source(max(severity, held.severity), told, whole, keeps)
             self._pushed[request.uid] = max(request.generation, self._pushed.get(request.uid, 0))
         else:
             name = f"direct/{scope}" if scope.partial else "direct"
-            before = self.latches.get(name)
-            if before is None or Severity.parse(before.severity, Severity.CANCEL) < severity:
+            before = self.latches.get(name, Latch(name=name, severity=Severity.NONE.word, reason=""))
+            held_to, kept = Severity.parse(before.severity, Severity.CANCEL), before.protective != "Cancel"
+            keeps = kept and request.protective != "Cancel"
+            if severity > held_to or keeps is not kept:
                 self._latch(
                     Latch(
                         name=name,
-                        severity=severity.word,
+                        severity=max(severity, held_to).word,
                         reason=f"direct kill by {reason}",
                         scope=scope,
-                        protective=request.protective,
+                        protective=_protective(keeps),
                     )
                 )
         self._settle(now)

@@ -148,6 +148,61 @@ def test_deleting_an_engaged_switch_latches() -> None:
     assert guard.state == "Starting"
 
 
+@pytest.mark.parametrize("how", ["watch", "push"])
+def test_a_switch_that_a_late_list_had_left_out_stops_all_the_same(how: str) -> None:
+    """The Lease's list shows it before the watch's list arrives, which was made before it was: it is not dead."""
+    guard = active()
+    desk = {"matchLabels": {"desk": "crypto"}}
+    guard.switch_seen(switch("desk", 1, "u2", desk), NOW)
+    guard.switches_listed([switch()], NOW)
+    assert guard.state == "Active"
+    if how == "watch":
+        guard.switch_seen(switch("desk", 2, "u2", desk, engaged=True), NOW)
+    else:
+        guard.pushed(direct(source="operator", uid="u2", generation=2), NOW)
+    assert guard.state == "Cancel"
+    guard.switch_seen(switch("desk", 3, "u2", desk), NOW)
+    assert guard.state == "Starting", "its release is one"
+
+
+def test_a_late_list_does_not_keep_a_switch_that_lives_from_being_released() -> None:
+    guard = active()
+    desk = {"matchLabels": {"desk": "crypto"}}
+    guard.switch_seen(switch("desk", 1, "u2", desk, engaged=True), NOW)
+    guard.switches_listed([switch()], NOW)
+    guard.switch_seen(switch("desk", 1, "u2", desk, engaged=True), NOW)
+    assert guard.state == "Cancel", "what is told of it now may be as old as the list"
+    guard.switch_seen(switch("desk", 2, "u2", desk), NOW)
+    assert (guard.state, guard.latches) == ("Starting", {})
+
+
+def test_a_switch_that_was_pushed_and_deleted_before_it_was_seen_is_latched() -> None:
+    """Else a restart would forget it, and nobody could release it. If it lives after all, it counts by itself."""
+    guard = active()
+    guard.pushed(direct(source="operator", uid="u7", generation=1), NOW)
+    guard.switches_listed([switch()], NOW)
+    assert guard.state == "Cancel"
+    assert [(latch.severity, latch.uid) for latch in guard.latches.values()] == [("Cancel", "u7")]
+    lives = starting()
+    lives.restore(guard.latches.values(), NOW)
+    for one in (guard, lives):
+        one.switch_seen(switch("desk", 1, "u7", {"matchLabels": {"desk": "crypto"}}, engaged=True), NOW)
+        assert (one.latches, one.severity) == ({}, Severity.CANCEL)
+
+
+def test_an_unreadable_switch_that_went_away_halts_again_when_it_is_back() -> None:
+    """It has no uid by which it could be told from another."""
+    guard = active()
+    broken = {"metadata": {"name": "broken"}, "spec": {}}
+    guard.switch_seen(broken, NOW)
+    guard.switches_listed([switch()], NOW)
+    guard.switch_seen(switch(generation=2, engaged=True), NOW)
+    guard.switch_seen(switch(generation=3), NOW)
+    assert guard.latches == {}
+    guard.switch_seen(broken, NOW)
+    assert guard.sources["switch/broken"].severity is Severity.HALT
+
+
 def test_deletions_are_seen_in_lists_and_as_recreations() -> None:
     """Absence from the watch's list is a deletion; another uid under the same name too."""
     other = switch("desk", 1, "u2", {"matchLabels": {"desk": "crypto"}}, engaged=True)
@@ -186,6 +241,21 @@ def test_a_direct_kill_is_latched_until_the_switch_is_cycled() -> None:
     guard.switch_seen(switch(generation=5), NOW)
     assert guard.state == "Starting"
     assert guard.releases == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"source": "operator", "uid": "u1", "generation": 2}])
+def test_a_second_push_may_take_protective_orders_too_and_a_third_brings_none_back(more: dict[str, Any]) -> None:
+    """As severe as the first, it is tighter all the same; and a push only ever tightens."""
+    guard = active()
+    guard.pushed(direct(**more), NOW)
+    assert guard.keeps_protective
+    guard.pushed(direct("Halt", protective="Cancel", **more), NOW)
+    assert (guard.keeps_protective, guard.severity) == (False, Severity.CANCEL)
+    changed = guard.changed
+    guard.pushed(direct(protective="Keep", **more), NOW)
+    assert (guard.keeps_protective, guard.changed) == (False, changed)
+    guard.pushed(direct("Flatten", protective="Keep", **more), NOW)
+    assert (guard.keeps_protective, guard.severity) == (False, Severity.FLATTEN)
 
 
 def test_a_direct_kill_while_engaged_ends_with_that_release() -> None:
