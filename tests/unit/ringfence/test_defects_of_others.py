@@ -16,7 +16,7 @@ from ringfence.execution.ids import prefix
 from ringfence.execution.reconcile import Reconciler
 from ringfence.model.approved import Approved
 from ringfence.model.instrument import Instrument
-from ringfence.model.money import MoneyError
+from ringfence.model.money import SCALE, MoneyError
 from ringfence.model.money import parse as money
 from ringfence.model.orders import Accepted, Denied, Filled, OrderType, Side, TimeInForce
 from ringfence.model.positions import Position
@@ -68,6 +68,9 @@ class Desk:
                 notional_min=money("5"),
             )
             self.price(symbol, BID, ASK)
+        self.limit(**changed)
+
+    def limit(self, **changed: Any) -> None:
         limits = msgspec.structs.replace(LIMITS, **changed)
         track = Track(name="stable", revision="r", stage="Live", weight=100, grant="g", key="k")
         allocation = Allocation(epoch=1, tracks=(track,), limits=limits)
@@ -238,17 +241,53 @@ def test_wins_and_losses_make_one_sum_and_drawdown_has_a_limit_of_its_own() -> N
 # --- limits that others have, and some that only their settings have
 
 
-def test_every_limit_that_others_name_exists_here() -> None:
-    """Order, position, gross, open positions, concentration, losses by day, week and month, drawdown, streaks,
-    stop distance, slippage, leverage, sessions, blackouts, a list of what may be traded, and a balance floor."""
-    wanted = {
-        *("order_quantity_max", "order_value_max", "order_slippage_bps", "order_stop_distance_bps", "rules_types"),
-        *("position_per_instrument", "position_gross", "position_open_positions", "position_leverage"),
-        *("position_concentration_percent", "loss_day", "loss_week", "loss_month", "loss_drawdown_reduce_percent"),
-        *("breakers_consecutive_losses", "breakers_repeated_executions", "rules_sessions", "rules_blackouts"),
-        *("rules_restricted", "account_balance_floor", "market_volatility_halt_bps"),
-    }
-    assert wanted <= set(Limits.__struct_fields__)
+PERCENT = 3 * SCALE
+CONFIGURED: list[tuple[str, Any, str]] = [
+    ("order_quantity_max", money("1"), "ORDER_QUANTITY_EXCEEDED"),
+    ("order_value_max", money("100"), "ORDER_VALUE_EXCEEDED"),
+    ("order_slippage_bps", money("40"), "SLIPPAGE_EXCEEDED"),
+    ("order_messages_per_second", 0, "RATE_TRACK_EXCEEDED"),
+    ("order_working_orders", 0, "WORKING_ORDERS_EXCEEDED"),
+    ("position_per_instrument", money("200"), "POSITION_EXCEEDED"),
+    ("position_gross", money("200"), "GROSS_EXCEEDED"),
+    ("position_net", money("200"), "NET_EXCEEDED"),
+    ("position_open_positions", 1, "OPEN_POSITIONS_EXCEEDED"),
+    ("position_leverage", SCALE // 50, "LEVERAGE_EXCEEDED"),
+    ("position_concentration_percent", PERCENT, "CONCENTRATION_EXCEEDED"),
+    ("position_sector_percent", PERCENT, "SECTOR_EXCEEDED"),
+    ("position_correlation", money("0.7"), "CORRELATION_EXCEEDED"),
+    ("position_value_at_risk_percent", SCALE // 1000, "VALUE_AT_RISK_EXCEEDED"),
+    ("loss_day", money("1"), "LOSS_DAY_REACHED"),
+    ("loss_week", money("1"), "LOSS_WEEK_REACHED"),
+    ("loss_month", money("1"), "LOSS_MONTH_REACHED"),
+    ("loss_drawdown_reduce_percent", SCALE // 1000, "DRAWDOWN_REDUCE"),
+    ("market_volatility_halt_bps", money("1"), "VOLATILITY_HALT"),
+    ("account_balance_floor", money("9900"), "BALANCE_BELOW_FLOOR"),
+    ("rules_types", ("LIMIT",), "ORDER_TYPE_NOT_ALLOWED"),
+    ("rules_restricted", ("ETHUSDT",), "INSTRUMENT_RESTRICTED"),
+    ("rules_sessions", (), "SESSION_CLOSED"),
+    ("rules_blackouts", ((0, 4_000_000_000),), "BLACKOUT"),
+]
+"""Field, value, and what refuses a market order for three of another instrument while one is held, at a loss."""
+
+
+@pytest.mark.parametrize(("field", "value", "code"), CONFIGURED)
+def test_each_limit_that_others_keep_in_a_file_refuses_here(field: str, value: Any, code: str) -> None:
+    """Others read them at the start, validate them, and ask none of them of an order. Without the limit it passes."""
+    for changed in ({}, {field: value}):
+        desk = Desk(position_open_positions=5)
+        desk.trade(Side.BUY, "1", ASK)
+        desk.gate.hold({"USDT": VenueBalance(money("10000"), 0)})
+        for symbol, other in ((SYMBOL, "ETHUSDT"), ("ETHUSDT", SYMBOL)):
+            desk.gate.markets[symbol].correlations = {other: money("0.9")}
+            desk.gate.markets[symbol].volatility = money("0.02")
+        desk.price(SYMBOL, money("98"), money("99"))
+        desk.price("ETHUSDT", BID - money("1"), ASK)
+        desk.price("ETHUSDT", BID, ASK)
+        desk.limit(**{"position_open_positions": 5} | changed)
+        desk.manager.evaluate(WALL)
+        codes = desk.ask(Side.BUY, "3", symbol="ETHUSDT")[1]
+        assert codes == [] if not changed else code in codes
 
 
 def test_a_discrepancy_halts_and_is_never_only_logged() -> None:
