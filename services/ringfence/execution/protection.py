@@ -190,10 +190,13 @@ class Protection:
 
     def _losses(self) -> Iterator[Reading]:
         account = self._gate.account
-        limit = account.caps.loss
-        known = not self._gate.loss_unknown
+        limit, most_share = account.caps.loss, account.loss_caps.day_share
+        share = self._manager.ledger.owner("").loss_share("day")
+        known, by_share = not self._gate.loss_unknown, 0 < most_share <= share
         evidence = f"loss={text(account.loss)} limit={text(limit)}"
-        yield Reading("loss-day", known and 0 < limit <= account.loss, evidence)
+        if by_share:
+            evidence = f"percent={percent(share)} limit_percent={percent(most_share)}"
+        yield Reading("loss-day", known and (by_share or 0 < limit <= account.loss), evidence)
         for track in (account, *self._own()):
             name, revision = ("", "") if track is account else (track.name, track.revision)
             halt = track.loss_caps.drawdown_halt

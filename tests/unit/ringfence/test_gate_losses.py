@@ -200,6 +200,7 @@ def repeated_executions(rig: Losing) -> None:
 
 CASES: list[tuple[str, Callable[[Losing], None], dict[str, Any], str, str]] = [
     ("loss-day", a_days_loss, {"loss_day": money("300")}, "TRADING_REDUCE_ONLY", "TRADING_REDUCE_ONLY"),
+    ("loss-day", a_days_loss, {"loss_day_percent": money("3")}, "TRADING_REDUCE_ONLY", "TRADING_REDUCE_ONLY"),
     ("drawdown", a_drawdown, {"loss_drawdown_halt_percent": money("10")}, "TRADING_HALTED", "TRADING_HALTED"),
     ("position", a_fill_too_many, {"position_per_instrument": money("50001")}, "TRADING_HALTED", "TRADING_HALTED"),
     ("rejects", rejects, {}, "TRADING_HALTED", "TRADING_HALTED"),
