@@ -13,11 +13,32 @@ import traceback
 import urllib.request
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 SYMBOL: Final = "BTCUSDT"
 SECOND: Final = "ETHUSDT"
 TICK: Final = Decimal("0.01")
+
+
+class Prevented(NamedTuple):
+    """What self-trade prevention does to an order: whether it ends it, and what it takes off."""
+
+    ended: bool
+    quantity: Decimal
+
+
+BID, SOLD, NOTHING = Decimal(30), Decimal("0.004"), Decimal(0)
+REST: Final = Decimal(-1)
+"""All that has not executed."""
+SELF_TRADES: Final = {
+    "NONE": (Prevented(False, NOTHING), Prevented(False, NOTHING)),
+    "EXPIRE_TAKER": (Prevented(False, NOTHING), Prevented(True, SOLD)),
+    "EXPIRE_MAKER": (Prevented(True, REST), Prevented(False, NOTHING)),
+    "EXPIRE_BOTH": (Prevented(True, REST), Prevented(True, SOLD)),
+    "DECREMENT": (Prevented(False, SOLD), Prevented(True, SOLD)),
+    "TRANSFER": (Prevented(False, SOLD), Prevented(True, SOLD)),
+}
+"""By mode: the bid that is sold into, and what is sold."""
 SCENARIOS: Final = (
     "ping",
     "clock_offset",
@@ -39,6 +60,7 @@ SCENARIOS: Final = (
     "market_by_quote",
     "partial_fill",
     "order_over_socket",
+    *(f"self_trade {mode}" for mode in SELF_TRADES),
     "test_order",
     "order_by_client_id",
     "open_orders",
@@ -195,8 +217,22 @@ class BookCheck:
         expect(self.equal >= seconds / 2, f"only {self.equal} of {self.seen} updates could be compared")
 
 
+class Told(NamedTuple):
+    """An order as the venue tells it when asked."""
+
+    status: str
+    quantity: Decimal
+    executed: Decimal
+    prevented: Decimal
+
+    @property
+    def loss(self) -> Prevented:
+        rest = self.prevented and self.prevented == self.quantity - self.executed and self.quantity == BID
+        return Prevented(self.status == "EXPIRED_IN_MATCH", REST if rest else self.prevented)
+
+
 class Suite:
-    """Scenarios of one client: a coroutine for each name."""
+    """Scenarios of one client: a coroutine for each name; what follows a space in the name is its argument."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -210,13 +246,43 @@ class Suite:
     async def after(self) -> None:
         """Runs after each scenario; raises for what the scenario itself cannot see."""
 
+    async def place(self, side: str, price: Decimal, quantity: Decimal, tif: str, mode: str) -> Any:
+        """A limit order with this mode of self-trade prevention; its id."""
+        raise NotImplementedError
+
+    async def told(self, order_id: Any) -> Told:
+        raise NotImplementedError
+
+    async def end(self, order_id: Any) -> None:
+        """Cancel it."""
+        raise NotImplementedError
+
+    async def self_trade(self, mode: str) -> None:
+        """We take all that is offered at the best price, and sell into what is left of our own bid there."""
+        for _ in range(10):  # the price may step away between the question and the orders
+            price = self.bench.best()[1]
+            bid = await self.place("BUY", price, BID, "GTC", mode)
+            before = await self.told(bid)
+            sold = await self.place("SELL", price, SOLD, "IOC", mode)
+            maker, taker = await self.told(bid), await self.told(sold)
+            try:
+                await self.end(bid)
+            except Exception as error:  # it has ended: by prevention, or taken by the market
+                expect("Unknown order" in str(error), f"cancel: {error}")
+            ours = maker.executed - before.executed == taker.executed == (SOLD if mode == "NONE" else NOTHING)
+            if before.status == "PARTIALLY_FILLED" and ours:
+                same((maker.loss, taker.loss), SELF_TRADES[mode], f"what is prevented of {maker} and {taker}")
+                return
+        expect(False, "our two orders never met")
+
 
 async def _one(suite: Suite, name: str) -> str:
     """Why the scenario failed; empty when it passed."""
     limit_s = SCENARIO_S + (suite.bench.book_s if name == "book_in_sync" else 0)
     try:
         async with asyncio.timeout(limit_s):
-            await getattr(suite, name)()
+            work, *arguments = name.split()
+            await getattr(suite, work)(*arguments)
             await suite.after()
     except ScenarioError as error:
         return str(error)

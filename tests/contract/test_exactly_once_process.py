@@ -22,3 +22,4 @@ async def test_kills_of_the_program_lose_and_repeat_nothing(
         await episode.close()
         assert episode.verdict() == [], f"seed {seed}"
         assert episode.figures["fills"] > 0, episode.figures
+        assert episode.figures["restated"] > 0, episode.figures

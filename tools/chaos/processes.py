@@ -7,6 +7,7 @@ from typing import Final
 
 from chaos.compare import OurBooks, VenueBooks, differences
 from gatebench.bench import CLOCK, QUANTITY, SYMBOL, WAIT_S, Bench
+from ringfence.model.money import text
 from ringfence.model.orders import OrderType, Side, TimeInForce
 from ringfence.model.records import Entry
 from ringfence.runtime.journal import Journal
@@ -34,6 +35,8 @@ class ProcessEpisode:
         self.rng = Random(seed)  # sim-ok: as above
         self.names: list[str] = []
         self.figures: dict[str, int] = {}
+        self.restated = 0
+        """Trades of ours that the venue has taken back or restated."""
         self.closed_ns = 0
         """When the kill had been answered."""
 
@@ -55,23 +58,46 @@ class ProcessEpisode:
         if rng.random() < 0.4:
             bench.pusher.send(CancelIntent(rng.choice(self.names), "stable", CLOCK.wall_ns()))
 
+    def restate(self) -> None:
+        """The venue takes a trade of ours back, or says something else of it; never of the only one, as that would look
+        as if it had lost the account. It may refuse, where what the trade brought is spent."""
+        gateway, rng = self.bench.simulator.gateway, self.rng
+        gateway.advance()
+        trades = list(gateway.venue.executions(TEST_CREDENTIAL.account))
+        trade = rng.choice(trades)
+        quantity = trade.quantity * rng.choice((0, 50, 100)) // 100 // RULES.lot * RULES.lot
+        if not quantity and len(trades) == 1:
+            return
+        price = trade.price + rng.choice((-1, 1)) * rng.randint(1, 5_000) * RULES.tick
+        fault = Fault(
+            kind="correct" if quantity else "bust",
+            symbol=SYMBOL,
+            trade_id=trade.trade_id,
+            price=text(price),
+            quantity=text(quantity),
+        )
+        self.restated += gateway.fault(fault) is None
+
     async def play(self, kills: int) -> None:
-        """Trade through faults, and be killed in the middle of it."""
+        """Trade through faults, and be killed in the middle of it: the last time with a restatement not yet found."""
         bench, rng = self.bench, self.rng
         first = bench.intent(Side.BUY, 0, market=True)  # so that there is always something to lose
         await bench.until(lambda: bench.state_of(first) == "FILLED")
-        for _ in range(kills):
+        for number in range(1, kills + 1):
             for _ in range(rng.randint(1, 4)):
                 bench.simulator.gateway.fault(rng.choice(FAULTS))
                 for _ in range(rng.randint(1, 4)):
                     self.want()
                 await asyncio.sleep(rng.choice((0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.4))))
+            if number == kills:
+                self.restate()
             await bench.stop(signal.SIGKILL)
             await bench.start()
             await bench.active()
         for _ in range(6):
             self.want()
         await asyncio.sleep(rng.uniform(0, 0.05))
+        self.restate()
 
     async def close(self) -> None:
         """The kill by the direct endpoint, intents against it, and the end of all that works."""
@@ -111,5 +137,10 @@ class ProcessEpisode:
             for one in asked
             if one.kind == "order" and one.arrived_ns > self.closed_ns
         ]
-        self.figures = {"orders": len(books.orders), "fills": len(books.executions), "requests": len(asked)}
+        self.figures = {
+            "orders": len(books.orders),
+            "fills": len(books.executions),
+            "requests": len(asked),
+            "restated": self.restated,
+        }
         return differences(books, OurBooks(entries, RULES), None, RULES) + late

@@ -25,7 +25,7 @@ from binance_common.errors import (
 )
 from binance_sdk_spot.spot import Spot
 from binance_sdk_spot.websocket_streams.models import DiffBookDepthUpdateSpeedEnum
-from common import OFFENCES_MAX, SYMBOL, BookCheck, Suite, expect, main, refused, same, until
+from common import OFFENCES_MAX, SYMBOL, BookCheck, Suite, Told, expect, main, refused, same, until
 
 MISFITS_MAX = 100
 
@@ -265,6 +265,17 @@ class Scenarios(Suite):
             same((await connection.order_cancel(**one)).data().result.status, "CANCELED", "cancel")
             refusal = (await connection.order_cancel(**one)).data()["error"]
             same((refusal["code"], refusal["msg"]), (-2011, "Unknown order sent."), "a second cancel")
+
+    async def place(self, side: str, price: Decimal, quantity: Decimal, tif: str, mode: str) -> Any:
+        return (await self._limit(side, price, str(quantity), tif, self_trade_prevention_mode=mode)).order_id
+
+    async def told(self, order_id: Any) -> Told:
+        found = await self._ask(self.rest.get_order, symbol=SYMBOL, order_id=order_id)
+        amounts = (Decimal(one or 0) for one in (found.orig_qty, found.executed_qty, found.prevented_quantity))
+        return Told(found.status, *amounts)
+
+    async def end(self, order_id: Any) -> None:
+        await self._ask(self.rest.delete_order, symbol=SYMBOL, order_id=order_id)
 
     async def test_order(self) -> None:
         before = len(await self._ask(self.rest.all_orders, symbol=SYMBOL))

@@ -9,7 +9,7 @@ from typing import Any
 
 import ccxt
 from ccxt.pro import binance
-from common import OFFENCES_MAX, SYMBOL, BookCheck, Suite, expect, main, refused, same, until
+from common import OFFENCES_MAX, SYMBOL, BookCheck, Suite, Told, expect, main, refused, same, until
 
 MARKET = "BTC/USDT"
 AMOUNT = 0.01
@@ -193,6 +193,18 @@ class Scenarios(Suite):
             cancelled = await client.cancel_order_ws(order["id"], MARKET)
             same((cancelled["id"], cancelled["status"]), (order["id"], "canceled"), "cancel")
             await refused(lambda: client.cancel_order_ws(order["id"], MARKET), ccxt.OrderNotFound, "-2011")
+
+    async def place(self, side: str, price: Decimal, quantity: Decimal, tif: str, mode: str) -> Any:
+        asked = {"timeInForce": tif, "selfTradePreventionMode": mode}
+        return (await self._limit(side.lower(), price, float(quantity), **asked))["id"]
+
+    async def told(self, order_id: Any) -> Told:
+        found = (await self.client.fetch_order(order_id, MARKET))["info"]
+        amounts = (Decimal(found.get(name, 0)) for name in ("origQty", "executedQty", "preventedQuantity"))
+        return Told(found["status"], *amounts)
+
+    async def end(self, order_id: Any) -> None:
+        await self._cancel({"id": order_id})
 
     async def test_order(self) -> None:
         before = len(await self.client.fetch_orders(MARKET))

@@ -10,7 +10,7 @@ from typing import Any
 from binance import AsyncClient, BinanceSocketManager, DepthCacheManager
 from binance.exceptions import BinanceAPIException
 from binance.helpers import round_step_size
-from common import OFFENCES_MAX, SYMBOL, BookCheck, Suite, expect, main, refused, same
+from common import OFFENCES_MAX, SYMBOL, BookCheck, Suite, Told, expect, main, refused, same
 
 
 class Scenarios(Suite):
@@ -177,6 +177,17 @@ class Scenarios(Suite):
         same((await self.client.ws_get_order(**asked))["orderId"], order["orderId"], "order")
         same((await self.client.ws_cancel_order(**asked))["status"], "CANCELED", "cancel")
         await self._refused(self.client.ws_cancel_order, -2011, "Unknown order sent.", **asked)
+
+    async def place(self, side: str, price: Decimal, quantity: Decimal, tif: str, mode: str) -> Any:
+        return (await self._limit(side, price, quantity, tif, selfTradePreventionMode=mode))["orderId"]
+
+    async def told(self, order_id: Any) -> Told:
+        found = await self.client.get_order(symbol=SYMBOL, orderId=order_id)
+        amounts = (Decimal(found.get(name, 0)) for name in ("origQty", "executedQty", "preventedQuantity"))
+        return Told(found["status"], *amounts)
+
+    async def end(self, order_id: Any) -> None:
+        await self._cancel({"orderId": order_id})
 
     async def test_order(self) -> None:
         before = len(await self.client.get_all_orders(symbol=SYMBOL))
