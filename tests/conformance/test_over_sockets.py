@@ -5,6 +5,7 @@ protocol: the words on the wire are those that the rows were given in virtual ti
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
@@ -17,6 +18,7 @@ from ringfence.model.orders import Updated
 from ringfence.simulator.orders import Prevention
 from ringfence.venues.binance.codec import order_report
 from ringfence.venues.binance.stream import OrderMessage, private_message
+from ringfence.venues.binance.trading import SUBSCRIBE_WEIGHT
 
 pytestmark = pytest.mark.asyncio
 
@@ -45,6 +47,28 @@ async def client() -> AsyncIterator[Client]:
 async def test_every_raw_row_is_answered_so_over_a_socket(client: Client) -> None:
     desk = cast("Desk", Wire(client))
     assert {what: await script(desk) for what, _, script in RAW} == {what: expected for what, expected, _ in RAW}
+
+
+async def weight(client: Client) -> int:
+    await client.call("GET", "ping", signed=False)
+    return int(client.headers["X-MBX-USED-WEIGHT-1M"])
+
+
+async def test_a_private_stream_weighs_its_connection_and_its_subscription(client: Client) -> None:
+    """As our adapter counts it."""
+    before = await weight(client)
+    async with user_stream(client):
+        assert await weight(client) - before == SUBSCRIBE_WEIGHT + 1  # and the question itself
+
+
+async def test_who_has_used_up_the_weight_gets_no_connection(client: Client) -> None:
+    while (await client.call("GET", "depth", {"symbol": "BTCUSDT", "limit": 5000}, signed=False))[0] == 200:
+        pass
+    while (await client.call("GET", "ping", signed=False))[0] == 200:
+        pass
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+        async with user_stream(client):
+            pass
 
 
 MODES = (

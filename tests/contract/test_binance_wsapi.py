@@ -293,6 +293,16 @@ async def test_rotated_credentials_are_noticed_on_a_stream_that_is_never_silent(
 
 
 @pytest.mark.asyncio
+async def test_a_rate_limit_whose_end_has_passed_on_the_way_binds_all_the_same(tmp_path: Path) -> None:
+    """Whoever goes on at once is banned: as long as where the venue names no end."""
+    async with connected(tmp_path) as fixture:
+        fixture.server.answer = error(429, -1003, "Too much", data={"serverTime": 3_000, "retryAfter": 1_000})
+        assert isinstance(await fixture.venue.cancel("BTCUSDT", "x"), Refused)
+        assert isinstance(await fixture.venue.cancel("BTCUSDT", "x"), NotSent)
+    assert len(fixture.server.asked) == 1
+
+
+@pytest.mark.asyncio
 async def test_an_announced_end_waits_for_no_answer_for_long(tmp_path: Path) -> None:
     """A venue that says no more leaves the outcome unknown, and a new connection is opened."""
     async with connected(tmp_path) as fixture:

@@ -16,6 +16,8 @@ from ringfence.simulator.dialect.errors import ApiError
 from ringfence.simulator.dialect.streams import Connection, Hub
 from ringfence.simulator.gateway import Gateway
 
+CONNECT_WEIGHT: Final = 2
+SUBSCRIBE_WEIGHT: Final = 2
 IN_FLIGHT_MAX: Final = 1_000
 """Requests of one connection that wait for their answer."""
 
@@ -36,12 +38,16 @@ class WsApiServer:
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/ws-api/v3", self.serve)]
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        address = request.remote or ""
+        try:
+            self._gateway.api.limiter.weigh(address, CONNECT_WEIGHT, self._gateway.advance() / 1e9)
+        except ApiError as error:
+            return web.json_response(error.document, status=error.status)
         socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
         connection = Connection(socket)
         self._hub.connections.add(connection)
-        address = request.remote or ""
         waiting: set[asyncio.Task[None]] = set()
 
         async def receive(data: bytes) -> None:
@@ -95,7 +101,7 @@ class WsApiServer:
             return _complaint(ApiError(*errors.UNKNOWN_METHOD))
         now_ns = self._gateway.advance()
         try:
-            self._gateway.api.limiter.weigh(call.address, 2, now_ns / 1e9)
+            self._gateway.api.limiter.weigh(call.address, SUBSCRIBE_WEIGHT, now_ns / 1e9)
             owner = self._gateway.api.authenticate(call, now_ns)
         except ApiError as error:
             return _complaint(error)

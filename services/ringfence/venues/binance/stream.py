@@ -288,7 +288,7 @@ def _retry_after_s(error: bytes) -> int | None:
         wait = decoded(_LIMITED, error).data
     except ProtocolError:
         return None
-    return -((wait.server_time - wait.retry_after) // 1000)
+    return max(0, -((wait.server_time - wait.retry_after) // 1000))
 
 
 def _order_message(report: _Report, ts: int) -> PrivateMessage:

@@ -50,7 +50,8 @@ QUERY_PATIENCE_NS: Final = 10_000_000_000
 PAGES_MAX: Final = 200
 SUBSCRIBE: Final = "userDataStream.subscribe.signature"
 """What turns a connection of the WebSocket API into our private stream."""
-SUBSCRIBE_WEIGHT: Final = 2
+SUBSCRIBE_WEIGHT: Final = 4
+"""To open a connection costs 2, to subscribe on it as much again."""
 MESSAGE_BYTES_MAX: Final = 1 << 20
 
 T = TypeVar("T")

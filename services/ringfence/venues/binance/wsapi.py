@@ -54,6 +54,8 @@ class WsApi:
                 await self._write(message)
                 return await answer
         finally:
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen, also where the write itself has failed before
             late.cancel()
             self._late.discard(number)
             del self._waiting[number]
