@@ -19,6 +19,7 @@ from rights.actions import (
     system,
 )
 from rights.people import GATE, OPERATOR, SPACE, Document, Done, Server
+from rights.stages import stages_that_cannot_work
 from ringfence_operator import api
 
 GARBAGE: Final = "system:serviceaccount:kube-system:generic-garbage-collector"
@@ -479,6 +480,7 @@ ATTEMPTS: Final = (
     *loosening(),
     *leaving(),
     *approving(),
+    *stages_that_cannot_work(),
     *owned_objects(),
     *kill_maps_and_kinds(),
 )

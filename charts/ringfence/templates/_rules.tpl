@@ -80,8 +80,8 @@
 {{- define "ringfence.rules.policies" -}}
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
-  resourceNames: [killswitch.ringfence.dev, kill-configmap.ringfence.dev, limits.ringfence.dev, covered.ringfence.dev, status.ringfence.dev,
-    promotions.ringfence.dev, evidence.ringfence.dev, owned.ringfence.dev, scale.ringfence.dev, crds.ringfence.dev]
+  resourceNames: [killswitch.ringfence.dev, kill-configmap.ringfence.dev, limits.ringfence.dev, rollout.ringfence.dev, covered.ringfence.dev,
+    status.ringfence.dev, promotions.ringfence.dev, evidence.ringfence.dev, owned.ringfence.dev, scale.ringfence.dev, crds.ringfence.dev]
   verbs: [get]
 {{- end -}}
 {{- define "ringfence.rules.people.viewer" -}}

@@ -64,6 +64,15 @@ LibraryMetric = Literal[
 """Metrics that need no query: their queries come with the operator, their rules from `rollout.library`."""
 _LIBRARY: Final = "[" + ", ".join(f"'{name}'" for name in LibraryMetric.__args__) + "]"  # type: ignore[attr-defined]
 
+COMPARED: Final = ("arrival-slippage", "markout-10s")
+"""Of the library: what is judged against stable."""
+COMPARES: Final = (
+    "(has(m.compare) || (!has(m.query) && m.name in ["
+    + ", ".join(f"'{name}'" for name in COMPARED)
+    + "])) && !m.?dryRun.orValue(false)"
+)
+"""CEL: whether a metric ``m`` is judged against stable."""
+
 
 class ThresholdRange(Spec):
     """What a value must be within, ends included. At least one end."""
@@ -206,6 +215,11 @@ class StageSpec(Spec):
                 at=".weight",
             ),
             rule("self.stage != 'Paper' || !has(self.approval)", "nobody approves Paper", at=".approval"),
+            rule(
+                f"self.stage != 'Live' || !has(self.analysis) || !self.analysis.metrics.exists(m, {COMPARES})",
+                "in stage Live nothing is compared with stable: the revision that bakes is stable",
+                at=".analysis",
+            ),
         )
     )
 

@@ -404,6 +404,9 @@ class TradingSystemStatus(Status):
     """The revision before stable, which goes on deciding on paper until the bake ends: what a rollback goes to."""
     rollout: RolloutStatus | None = None
     """How far the revision on its way is, and what it waits for."""
+    min_notional: Amount | None = None
+    """Smallest order value that its venue takes, in spec.currency, as a gate last told: stages whose orders would be
+    too small for it are refused when they are written."""
     platform: PlatformStatus | None = None
     """Which image of the platform runs."""
     services: Annotated[tuple[Service, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = ()

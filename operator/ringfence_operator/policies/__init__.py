@@ -5,6 +5,7 @@
 | killswitch | engaging needs patch only; letting go and softening need the verb release, Flatten flatten |
 | kill-configmap | of `<system>-kill-switch`, people own data.engage; clearing it needs the verb release |
 | limits | loosening limits, capital, goal, venues, topology, changing stages: raise-limits; kill labels: release |
+| rollout | stages that compare with a stable that does not trade, or are too small for the venue, are not written |
 | covered | a system does not leave the reach of an active switch that selects it, by relabelling or deletion |
 | status | the operator writes status, a gate its own line of a kill switch |
 | promotions | a Promotion is made by a person with the verb promote on that system, in the own name |
@@ -18,13 +19,14 @@ Must not do I/O. `POLICIES` is the table of contents; the operator refuses to re
 
 from typing import Final
 
-from ringfence_operator.policies import configmap, covered, crds, killswitch, limits, owned, promotion, status
+from ringfence_operator.policies import configmap, covered, crds, killswitch, limits, owned, promotion, rollout, status
 from ringfence_operator.policies.model import Manifest, Operator, Policy, binding, manifest
 
 POLICIES: Final[tuple[Policy, ...]] = (
     killswitch.POLICY,
     configmap.POLICY,
     limits.POLICY,
+    rollout.POLICY,
     covered.POLICY,
     status.POLICY,
     promotion.POLICY,

@@ -53,7 +53,7 @@ def uncomparable(spec: TradingSystemSpec) -> Problem | None:
     """A comparison that people ask for, with a stable that does not trade."""
     for stage in spec.rollout.stages:
         for metric in stage.analysis.metrics if stage.analysis else ():
-            if isinstance(_metric(metric).rule, NonInferior):
+            if (made := _metric(metric)).judged and isinstance(made.rule, NonInferior):
                 told = (
                     f"metric {metric.name} of stage {stage.stage} is compared with a stable revision, and none trades:"
                     " leave it out until the first revision is Live"

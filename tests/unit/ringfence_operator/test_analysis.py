@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from ringfence_operator.api.rollout import COMPARED
 from ringfence_operator.rollout import analysis, library
 from ringfence_operator.rollout.analysis import Done
 from ringfence_operator.rollout.evidence import (
@@ -283,7 +284,7 @@ class TestLibrary:
     def test_comparisons_are_left_out_where_there_is_nothing_to_compare_with(self) -> None:
         with_stable = {spec.name for spec in library.defaults(Stage.CANARY, compared=True)}
         without = {spec.name for spec in library.defaults(Stage.CANARY, compared=False)}
-        assert with_stable - without == {"arrival-slippage", "markout-10s"}
+        assert with_stable - without == set(COMPARED)
 
     @pytest.mark.parametrize("stage", Stage)
     def test_every_stage_watches_the_counts_that_must_be_zero(self, stage: Stage) -> None:
