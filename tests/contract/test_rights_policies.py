@@ -255,7 +255,7 @@ def test_the_operator_works_under_the_policies_and_not_without(
     with operating(server, tmp_path, unused_tcp_port) as log:
         readiness(unused_tcp_port, 200)
         server.make(system("held"))
-        assert switch_made(server, "held", 15)
+        assert switch_made(server, "held", 30)
         assert told(server, "held", "Reconciling", 20)
         assert "denied request" not in log.read_text()
     server.must("delete", "validatingadmissionpolicybinding", missing.full_name)
