@@ -28,12 +28,13 @@ SYSTEM_COLUMNS = [
     "GOAL",
     "TRADING",
     "READY",
+    "REASON",
     "REVISION",
     "AGE",
     "VERDICT",
     "NEXT",
     "WAITS",
-    "REASON",
+    "MESSAGE",
 ]
 SWITCH_COLUMNS = ["NAME", "ENGAGED", "ACTION", "GATES", "ORDERS", "STATE", "REASON", "BY", "AGE"]
 
@@ -258,8 +259,8 @@ class TestWhatPeopleSee:
         assert patch(server, "tsys/shown", {"status": status.dump()}, "--subresource=status") == ""
         lines = server.kubectl("get", "tsys", "shown", "-n", NAMESPACE, "-o", "wide").splitlines()
         assert lines[0].split() == SYSTEM_COLUMNS
-        assert lines[1].split()[:7] == ["shown", "Canary", "25", "Live", "Active", "False", "7f3a9c12"]
-        assert lines[1].endswith("StrategyCrashes")
+        assert lines[1].split()[:7] == ["shown", "Canary", "25", "Live", "Active", "False", "StrategyCrashes"]
+        assert lines[1].endswith("It stops.")
         assert api.TradingSystem.parse(read(server, "tsys/shown")).status == status
 
     def test_columns_of_a_switch(self, server: Server) -> None:

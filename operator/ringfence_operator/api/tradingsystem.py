@@ -436,10 +436,10 @@ KIND: Final = Kind(
         condition_column("Reason", "Ready", "reason", "Why it is or is not ready."),
         Column("Revision", ".status.revision", "string", "The strategy revision that the spec asks for."),
         AGE,
-        condition_column("Message", "Ready", "message", "What to do about it.", priority=1),
         Column("Verdict", ".status.rollout.verdict", "string", "What its measurements say.", priority=1),
         Column("Next", ".status.rollout.next", "string", "The next step.", priority=1),
         Column("Waits", ".status.rollout.waitsFor", "string", "What the next step waits for.", priority=1),
+        condition_column("Message", "Ready", "message", "What to do about it.", priority=1),
     ),
     rules=(
         rule(
