@@ -47,6 +47,7 @@ from ringfence_operator.rollout.state import (
     Stop,
     WorkloadSeen,
 )
+from ringfence_operator.rollout.waiting import amount
 from ringfence_operator.settings import Settings
 
 BINANCE_FEE_BPS: Final = "10"
@@ -138,7 +139,7 @@ def observation(
         handovers=progress.handovers_seen(state, seen),
         starved=progress.starved(state, seen),
         looser=_looser(system, seen, state),
-        min_notional=None if (least := progress.min_notional(system, seen)) is None else scaled(least),
+        min_notional=progress.min_notional(system, seen),
         hold=upgrade.hold if upgrade is not None else "",
         upgrade_failed=upgrade.failure if upgrade is not None else "",
     )
@@ -503,7 +504,7 @@ def status(
         rollout=records.rollout_status(state, decided.outlook, metrics, progress.evaluation(system, state, seen))
         if staged
         else None,
-        min_notional=progress.min_notional(system, seen),
+        min_notional=None if (least := progress.min_notional(system, seen)) is None else amount(least),
         platform=upgrading.status(upgrade.state) if upgrade is not None else system.status.platform,
         services=tuple(_service(system, seen, workload) for workload in workloads_seen(system, seen)),
     ).dump()

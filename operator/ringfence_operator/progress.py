@@ -88,11 +88,12 @@ def starved(state: State, seen: Seen) -> bool | None:
     return any(track.name == config.CANDIDATE and bool(track.starved) for track in report.tracks)
 
 
-def min_notional(system: TradingSystem, seen: Seen) -> str | None:
+def min_notional(system: TradingSystem, seen: Seen) -> int | None:
     """Smallest order value that a venue takes, as its gates read its rules, the largest where they differ; where none
     answers, as they last told."""
-    said = [report.min_notional for report in seen.reports if report.min_notional]
-    return max(said, key=scaled) if said else system.status.min_notional
+    said = [scaled(report.min_notional) for report in seen.reports if report.min_notional]
+    known = system.status.min_notional
+    return max(said) if said else None if known is None else scaled(known)
 
 
 def subject(system: TradingSystem, state: State, now: datetime) -> Subject | None:

@@ -53,7 +53,7 @@ async def reconcile(world: World, key: Key) -> float | None:
         world.metrics.rollouts.gone(key)
         world.alerts.show(f"platform of {namespace}/{name}", ())
         return None  # its children go by their owner references; what outlives it is not ours to remove
-    system = _parsed(found)
+    system = records.parsed(found)
     if isinstance(system, Problem):
         await _report_unreadable(world, found, system)
         return world.settings.resync_s
@@ -111,20 +111,6 @@ def _moved(before: State, decided: Decision) -> bool:
         after.handovers,
     )
     return before.stable is not None and (not same or bool(decided.ended or decided.events))
-
-
-def _parsed(found: Manifest) -> TradingSystem | Problem:
-    """The object as a model. A status that cannot be read is as good as none: the safest stage follows from that."""
-    try:
-        return TradingSystem.parse(found)
-    except ValidationError as error:
-        log.warning("not readable at first", system=found["metadata"]["name"], errors=error.error_count())
-    try:
-        return TradingSystem.parse({key: value for key, value in found.items() if key != "status"})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Problem("SpecInvalid", f"{where}: {first['msg']}", needs_somebody=True)
 
 
 async def _observe(world: World, found: Manifest, system: TradingSystem) -> Seen:

@@ -21,6 +21,7 @@ from ringfence_operator.desired.labels import system_labels
 from ringfence_operator.desired.plan import API_VERSION
 from ringfence_operator.rollout import staging
 from ringfence_operator.rollout.evidence import EvaluationState, Look, Measurement, MetricState, Verdict
+from ringfence_operator.rollout.health import Problem
 from ringfence_operator.rollout.state import (
     Earned,
     EvaluationSeen,
@@ -61,6 +62,28 @@ def _precise(moment: datetime) -> str:
 
 
 # --- status
+
+_STATE: Final = frozenset({"stable", "candidate", "shadow", "rollout"})
+"""Of status: what `state_of` reads."""
+
+
+def parsed(found: Manifest) -> TradingSystem | Problem:
+    """The object as a model, or why its spec is none. What status only tells people is left out where it cannot be
+    read, as when another version wrote it; a state that cannot be read is as good as none: the safest stage follows."""
+    try:
+        return TradingSystem.parse(found)
+    except ValidationError as error:
+        places = [one["loc"] for one in error.errors(include_url=False, include_input=False)]
+    unread = {str(place[1]) if len(place) > 1 else "stable" for place in places if place[0] == "status"}
+    told = (
+        {} if unread & _STATE else {key: one for key, one in (found.get("status") or {}).items() if key not in unread}
+    )
+    try:
+        return TradingSystem.parse({**found, "status": told})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Problem("SpecInvalid", f"{where}: {first['msg']}", needs_somebody=True)
 
 
 def state_of(system: TradingSystem) -> State:

@@ -100,8 +100,8 @@ def too_small(turn: Turn, step: StageSpec) -> Problem | None:
     if value >= LEAST_ORDERS * least:
         return None
     told = (
-        f"{step.title} allows orders of {_amount(value)} (limits.order.valueMax x {step.weight}%), and the venue takes"
-        f" none below {_amount(least)}: at least {LEAST_ORDERS} times that is needed, {_amount(LEAST_ORDERS * least)}"
+        f"{step.title} allows orders of {amount(value)} (limits.order.valueMax x {step.weight}%), and the venue takes"
+        f" none below {amount(least)}: at least {LEAST_ORDERS} times that is needed, {amount(LEAST_ORDERS * least)}"
     )
     return Problem("CanaryTooSmall", told, needs_somebody=True)
 
@@ -181,6 +181,7 @@ def _span(left_s: int) -> str:
     return str(timedelta(seconds=left_s))
 
 
-def _amount(scaled: int) -> str:
+def amount(scaled: int) -> str:
+    """As people write it, of units of 1e-8."""
     whole, part = divmod(scaled, SCALE)
     return f"{whole}.{part:08d}".rstrip("0").rstrip(".")

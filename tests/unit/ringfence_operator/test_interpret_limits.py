@@ -19,8 +19,10 @@ from ringfence_operator.cluster.observe import Seen
 from ringfence_operator.desired import config as documents
 from ringfence_operator.desired.labels import short_hash
 from ringfence_operator.limits import gate_limits
+from ringfence_operator.rollout.machine import decide
 from ringfence_operator.rollout.state import Stage, TrackState
 
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SPEC = Path(__file__).parents[2] / "golden" / "inputs" / "simulated-live.yaml"
 EMPTY = Seen(system={}, live={}, pods=(), switches=(), secrets={}, pod_monitors=False)
 
@@ -33,9 +35,7 @@ def system(value_max: str, grant: str) -> TradingSystem:
     raw: dict[str, Any] = next(iter(yaml.safe_load_all(SPEC.read_text())))
     raw["metadata"] |= {"namespace": "trading", "uid": "1", "generation": 1}
     raw["spec"]["limits"]["order"]["valueMax"] = value_max
-    stable = TrackState(
-        revision="r", stage=Stage.LIVE, weight=100, grant=grant, since=datetime(2026, 11, 21, tzinfo=UTC)
-    )
+    stable = TrackState(revision="r", stage=Stage.LIVE, weight=100, grant=grant, since=NOW)
     told = records.track_status(stable)
     raw["status"] = {"stable": told.dump() if told is not None else {}}
     return TradingSystem.parse(raw)
@@ -51,9 +51,16 @@ def granted(value_max: str) -> tuple[str, Seen]:
 
 
 def test_the_smallest_order_is_the_largest_that_any_gate_tells() -> None:
-    assert progress.min_notional(EMPTY) is None
-    assert progress.min_notional(replace(EMPTY, reports=(tells(""),))) is None, "rules not known yet"
-    assert progress.min_notional(replace(EMPTY, reports=(tells("5"), tells("10"), tells("")))) == parse("10")
+    """And where none answers, what status kept of it: stages are judged by that at apply."""
+    fresh = system("100", "g")
+    several = replace(EMPTY, reports=(tells("5"), tells("10"), tells("")))
+    assert progress.min_notional(fresh, EMPTY) is None
+    assert progress.min_notional(fresh, replace(EMPTY, reports=(tells(""),))) is None, "rules not known yet"
+    assert progress.min_notional(fresh, several) == parse("10")
+    kept = fresh.model_copy(update={"status": fresh.status.model_copy(update={"min_notional": "7.5"})})
+    assert progress.min_notional(kept, EMPTY) == parse("7.5")
+    decided = decide(interpret.rollout_spec(fresh), records.state_of(fresh), interpret.observation(fresh, several), NOW)
+    assert interpret.status(fresh, several, decided)["minNotional"] == "10"
 
 
 def test_limits_that_are_looser_than_the_grant_are_told_by_name() -> None:

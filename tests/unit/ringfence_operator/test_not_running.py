@@ -98,3 +98,21 @@ RUNS: Final = replace(STUCK, unschedulable="", container=Container(running=True,
 def test_only_the_process_that_runs_says_that_it_trades(pod: Pod, line: dict[str, Any], trading: str) -> None:
     """A gate that was killed leaves a line that says Active, and session time must not count on it."""
     assert told(seen(pod, **line))["trading"] == trading
+
+
+def test_a_word_of_another_version_does_not_send_a_live_system_back_to_paper() -> None:
+    """What status only tells people is left out where it cannot be read; a state that cannot be read is none."""
+    track = {"revision": "7f3a9c12", "stage": "Live", "weight": 100, "since": "2026-11-01T10:00:00Z"}
+    raw = next(iter(yaml.safe_load_all(SPEC.read_text())))
+    raw["metadata"] |= {"namespace": "trading", "uid": "1", "generation": 1}
+    status = {"trading": "Dreaming", "stable": track | {"limitsRevision": "g"}}
+    known, broken = (
+        records.parsed(raw | {"status": status}),
+        records.parsed(raw | {"status": status | {"stable": track}}),
+    )
+    assert isinstance(known, TradingSystem)
+    assert isinstance(broken, TradingSystem)
+    stable = records.state_of(known).stable
+    assert (stable and stable.weight, known.status.trading) == (100, None)
+    assert records.state_of(broken).stable is None
+    assert not isinstance(records.parsed({**raw, "spec": {}}), TradingSystem)
