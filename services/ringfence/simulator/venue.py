@@ -10,9 +10,10 @@ import copy
 import msgspec
 
 from ringfence.model.money import bps_of, notional
-from ringfence.model.orders import CONDITIONAL, UNPRICED, OrderType, Side, TimeInForce
+from ringfence.model.orders import CONDITIONAL, UNPRICED, Side
 from ringfence.model.triggers import Trigger
 from ringfence.simulator.accounts import MARKET, Ledger, Leg
+from ringfence.simulator.admission import locked, ordered, refusal
 from ringfence.simulator.catalog import Listing
 from ringfence.simulator.market import Market
 from ringfence.simulator.matching import (
@@ -26,7 +27,6 @@ from ringfence.simulator.matching import (
     Reduce,
     Rested,
     WouldTake,
-    counted_as,
     placing,
 )
 from ringfence.simulator.orders import (
@@ -108,11 +108,11 @@ class Venue(Register):
         instrument = self.instruments.get(request.symbol)
         if instrument is None:
             return self._refused(Refusal(Reason.UNKNOWN_SYMBOL, request.symbol))
-        quantity = self._quantity(instrument, account, request)
-        refusal = self._check(instrument, account, request, quantity)
-        if refusal is not None:
-            return self._refused(refusal)
-        asset, amount = self._needs(instrument, account, request, quantity)
+        quantity = ordered(instrument, account, request)
+        refused = self._check(instrument, account, request, quantity)
+        if refused is not None:
+            return self._refused(refused)
+        asset, amount = locked(instrument, account, request, quantity)
         if not self.ledger.reserve(account, asset, amount):
             return self._refused(Refusal(Reason.INSUFFICIENT_BALANCE, asset))
         order = self._record(account, request, quantity, amount, self.now_ns)
@@ -129,10 +129,10 @@ class Venue(Register):
         if instrument is None:
             return self._refused(Refusal(Reason.UNKNOWN_SYMBOL, first.symbol))
         for request in (first, second):
-            refusal = self._check(instrument, account, request, request.quantity)
-            if refusal is not None:
-                return self._refused(refusal)
-        asset, amount = self._needs(instrument, account, first, first.quantity)
+            refused = self._check(instrument, account, request, request.quantity)
+            if refused is not None:
+                return self._refused(refused)
+        asset, amount = locked(instrument, account, first, first.quantity)
         if not self.ledger.reserve(account, asset, amount):
             return self._refused(Refusal(Reason.INSUFFICIENT_BALANCE, asset))
         one, two = (
@@ -189,7 +189,7 @@ class Venue(Register):
             order.working, order.updated = True, ts
             touched: dict[str, set[str]] = {}
             self._end_partner(instrument, order, touched)
-            asset, needed = self._needs(instrument, order.account, order.released(), order.quantity)
+            asset, needed = locked(instrument, order.account, order.released(), order.quantity)
             missing = needed - order.reserved
             if missing > 0 and not self.ledger.reserve(order.account, asset, missing):
                 self._close(instrument, order.order_id, Status.EXPIRED, "EXPIRED", touched)
@@ -219,7 +219,7 @@ class Venue(Register):
         instrument = self.instruments.get(request.symbol)
         if instrument is None:
             return Refusal(Reason.UNKNOWN_SYMBOL, request.symbol)
-        return self._check(instrument, account, request, self._quantity(instrument, account, request))
+        return self._check(instrument, account, request, ordered(instrument, account, request))
 
     def cancel(self, order: VenueOrder, now_ns: int, cancel_id: str) -> VenueOrder | Refusal:
         self.advance(now_ns)
@@ -279,78 +279,13 @@ class Venue(Register):
         balances = {asset: copy.copy(self.ledger.balance(was.account, asset)) for asset in (rules.base, rules.quote)}
         self._events.append(AccountChange(account=was.account, balances=balances, ts=self.now_ns))
 
-    def _quantity(self, instrument: Instrument, account: str, request: Request) -> int:
-        if not request.quote_quantity:
-            return request.quantity
-        rules = instrument.listing.instrument
-        owner = counted_as(account, request.prevention)
-        return instrument.engine.quantity_for(request.side, request.quote_quantity, rules.lot, owner)
-
     def _check(self, instrument: Instrument, account: str, request: Request, quantity: int) -> Refusal | None:
-        """The rules in the order in which they are tested; the first that fails is the answer."""
-        if instrument.halted:
-            return Refusal(Reason.MARKET_CLOSED)
-        listing, market = instrument.listing, request.type in UNPRICED
-        reference = instrument.reference
-        if request.type is OrderType.MARKET and not instrument.engine.against(request.side).best():
-            return Refusal(Reason.NO_LIQUIDITY)
-        if request.display and request.time_in_force is not TimeInForce.GTC:
-            return Refusal(Reason.UNSUPPORTED)
-        stop = request.stop_price
-        if stop and request.type in CONDITIONAL and not request.trailing_bps:
-            if (broken := listing.price_filter(stop)) is not None:
-                return Refusal(Reason.FILTER, broken)
-            if Trigger(request.side, request.type, stop, 0).reached(reference):
-                return Refusal(Reason.TRIGGERED)
-        broken = (
-            (None if market else listing.price_filter(request.price))
-            or (None if market else listing.percent_filter(request.side, request.price, reference))
-            or listing.quantity_filter(quantity)
-            or (listing.market_quantity_filter(quantity) if request.type is OrderType.MARKET else None)
-            or listing.notional_filter(notional((stop or reference) if market else request.price, quantity))
-            or listing.iceberg_filter(quantity, request.display)
-            or listing.trailing_filter(request.trailing_bps)
-            or self._counted(listing, account, request, quantity)
-        )
-        if broken is not None:
-            return Refusal(Reason.FILTER, broken)
-        known = self._by_client_id.get((account, request.symbol, request.client_order_id))
-        if known is not None and known.open:
-            return Refusal(Reason.DUPLICATE_ID)
-        against = instrument.engine.against(request.side)
-        if request.type is OrderType.LIMIT_MAKER and against.reaches(against.best(), request.price):
-            return Refusal(Reason.WOULD_TAKE)
-        return None
+        holds = self.ledger.balance(account, instrument.listing.instrument.base).total
+        return refusal(instrument, request, quantity, self.open_orders(account, request.symbol), holds)
 
-    def _counted(self, listing: Listing, account: str, request: Request, quantity: int) -> str | None:
-        """Name of the rule on all that an account has open or holds which this order would break."""
-        rules, opened = listing.instrument, self.open_orders(account, request.symbol)
-        if len(opened) >= listing.orders_max:
-            return "MAX_NUM_ORDERS"
-        algos = sum(order.type in CONDITIONAL for order in opened)
-        if request.type in CONDITIONAL and algos >= listing.algo_orders_max:
-            return "MAX_NUM_ALGO_ORDERS"
-        if listing.position_max and request.side is Side.BUY:
-            bought = sum(order.left for order in opened if order.side is Side.BUY)
-            if self.ledger.balance(account, rules.base).total + bought + quantity > listing.position_max:
-                return "MAX_POSITION"
-        return None
-
-    def _needs(self, instrument: Instrument, account: str, request: Request, quantity: int) -> tuple[str, int]:
-        """What an order locks: a market buy what it will pay now, anything else its worst case."""
-        rules = instrument.listing.instrument
-        if request.side is Side.SELL:
-            return rules.base, quantity
-        if request.type is OrderType.MARKET:
-            owner = counted_as(account, request.prevention)
-            return rules.quote, instrument.engine.cost(request.side, quantity, 0, owner)[1]
-        if request.type in UNPRICED:
-            return rules.quote, notional(request.stop_price or instrument.reference, quantity)
-        return rules.quote, notional(request.price, quantity)
-
-    def _refused(self, refusal: Refusal) -> Refusal:
+    def _refused(self, told: Refusal) -> Refusal:
         self.counts.refused += 1
-        return refusal
+        return told
 
     def _run(
         self,
