@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import initialize, invariant, rule
 from test_gate_machine import CAPITAL, DUST, LOT, SYMBOLS, TRACKS, AskedTwice, Trading, lots, picks, prices, symbols
 
 from ringfence.execution.losses import DAY_NS, LATCH_AFTER
@@ -23,7 +23,7 @@ from ringfence.execution.outputs import Amend, Cancel
 from ringfence.execution.portfolio import UNKNOWN
 from ringfence.execution.state import FOREIGN
 from ringfence.model.money import SCALE
-from ringfence.model.orders import Canceled, FillCorrected, Side
+from ringfence.model.orders import Canceled, FillCorrected, OrderType, Side, TimeInForce
 from ringfence.runtime.config import COUNTED_LIMITS, FLOORS, SCALED_LIMITS, Limits
 from ringfence.runtime.guard import Guard
 from ringfence.venues import api
@@ -119,6 +119,7 @@ class Naive(Trading):
     def start(self, current: Limits, granted: Limits, sigmas: list[int] | None = None) -> None:
         self.looks = {name: Look() for name in ("", *TRACKS)}
         self.held: int | None = None
+        self.turn = 0
         super().start(current, granted)
         self.gate.hold({"USD": api.VenueBalance(CAPITAL, 0)})
         self.held = CAPITAL
@@ -127,6 +128,9 @@ class Naive(Trading):
         self.past(SYMBOLS[0], SYMBOLS[1], 90)
         self.past(SYMBOLS[0], SYMBOLS[2], 60)
         self.past(SYMBOLS[1], SYMBOLS[2], -30)
+        for name in TRACKS:
+            for symbol in SYMBOLS:
+                self.gate.tracks[name].slot(self.gate.markets[symbol])
         self.evaluate(0)
 
     def make_gate(self, guard: Guard) -> Both:
@@ -219,6 +223,21 @@ class Naive(Trading):
                 left = {code for code, excess in self.refusals(again) if excess > 1 and not code.startswith("LOSS_")}
                 self.giving_way = ""
                 assert reducing or left <= UNKNOWN | KEPT, (left, again)
+
+    @invariant()
+    def asked_after_everything(self) -> None:
+        """Of each track, instrument and side in turn: a plain order, as the gate clears at once where it can."""
+        if not hasattr(self, "gate"):
+            return
+        self.turn += 1
+        track, symbol = TRACKS[self.turn % 2], SYMBOLS[self.turn // 2 % len(SYMBOLS)]
+        side, market = list(Side)[self.turn // 6 % 2], self.gate.markets[symbol]
+        price = market.bid if side is Side.BUY else market.ask
+        quantity = (1, 4, 15)[self.turn // 12 % 3] * LOT
+        plain = OrderType.LIMIT, TimeInForce.GTC
+        self.gate.check(
+            Intent("asked", track, symbol, side, *plain, quantity, price, False, self.wall), self.wall, self.mono
+        )
 
     # --- what was lost
 
