@@ -80,6 +80,10 @@ def deaf(at: Directed, path: str, _method: str) -> None:
     at.fault("lose_events", count=1_000)
 
 
+def untroubled(_at: Directed, _path: str, _method: str) -> None:
+    pass
+
+
 SPOILED: Final[dict[str, Spoil]] = {
     "lost before it arrived": fate("request lost"),
     "lost acknowledgement": fate("answer lost"),
@@ -157,5 +161,29 @@ def expected(operation: str, how: str, wire: Wire) -> str:
     return f"{found} | ledgers equal"
 
 
+def partly(how: str, spoil: Spoil, found: str) -> tuple[str, str, Run]:
+    """A replacement of which the cancel is done, and then the new order cannot be paid."""
+
+    async def script(at: Directed) -> str:
+        await at.resting("a")
+        at.history.clear()
+        at.spend()
+        spoil(at, *OPERATIONS["replace"][2:])
+        return await at.settled(*await replace(at))
+
+    return (
+        f"replace in part: {how}",
+        f"PENDING_UPDATE > CANCELED; SUBMITTED > {found} | ledgers equal",
+        directed(script),
+    )
+
+
+UNSETTLED: Final = f"SUBMITTED? > CANCELED{WAITS}"
+PARTLY: Final = (
+    partly("answered", untroubled, "REJECTED"),
+    *(partly(how, SPOILED[how], UNSETTLED) for how in ("lost acknowledgement", "504 after acceptance", DEAF)),
+)
+
+
 def cases() -> list[Case]:
-    return numbered("U", (row(operation, how) for operation in OPERATIONS for how in SPOILED))
+    return numbered("U", [*(row(operation, how) for operation in OPERATIONS for how in SPOILED), *PARTLY])

@@ -13,12 +13,13 @@ from chaos.compare import STATES
 from chaos.episode import ACCOUNT, PROFILE, RULES, Episode
 from chaos.plan import Plan
 from chaos.process import KEY, SYMBOL, Process, furnish
-from ringfence.model.money import parse
+from ringfence.model.money import SCALE, parse
 from ringfence.model.orders import CLOSED, IN_FLIGHT, Order, OrderType, Side, TimeInForce
 from ringfence.runtime.clock import ManualClock
 from ringfence.simulator.catalog import LISTED
 from ringfence.simulator.faults import Fault
 from ringfence.simulator.generated import generated
+from ringfence.simulator.orders import Request, VenueOrder
 from ringfence.simulator.server import TEST_CREDENTIAL
 from ringfence.simulator.venue import Venue
 from ringfence.wire.kill import Severity
@@ -173,6 +174,19 @@ class Directed(Episode):
         """A bought position of 2,000 lots."""
         self.ask("held", away=-2_000, lots=2000)
         await self.until(lambda: self.state("held") == "FILLED", "a position")
+
+    def spend(self) -> None:
+        """Somebody else of the account orders with all that is free of the quote asset."""
+        now = self.clock.wall_ns()
+        free, price = self.venue.ledger.balance(ACCOUNT, "USDT").free, self.venue.instruments[SYMBOL].publisher.best.bid
+        price -= 200_000 * RULES.tick
+        quantity = free * SCALE // price // RULES.lot * RULES.lot
+        request = Request(symbol=SYMBOL, client_order_id="web_all", side=Side.BUY, type=OrderType.LIMIT,
+                          time_in_force=TimeInForce.GTC, price=price, quantity=quantity)  # fmt: skip
+        placed = self.venue.place(ACCOUNT, request, now)
+        if not isinstance(placed, VenueOrder):
+            raise TypeError(str(placed))
+        self.gateway.advance()
 
     # --- what can be seen
 

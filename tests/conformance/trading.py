@@ -145,6 +145,15 @@ def _replace(*, fill: bool, untouched: bool, bad: bool = False) -> Callable[[Des
     return script
 
 
+async def _replace_partly(desk: Desk) -> str:
+    """The old order is gone when the venue finds that the new one cannot be paid."""
+    old, new = desk.order(), desk.order(quantity="140")
+    for order in (old, desk.order(quantity="140")):
+        await desk.submit(order)
+    halves = await desk.adapter.replace(old.client_order_id, new, lambda _: None, untouched=False)
+    return f"{', '.join(map(word, halves))}: {await desk.stands(old)}"
+
+
 async def _replace_missing(desk: Desk) -> str:
     halves = await desk.adapter.replace("nobody", desk.order(), lambda _: None, untouched=False)
     return ", ".join(map(word, halves))
@@ -271,6 +280,7 @@ CHANGES: Final[tuple[tuple[str, str, Run], ...]] = (
      at_desk(_replace(fill=True, untouched=True))),
     ("replace by what breaks a filter", "Refused -1013 PRICE_FILTER, Refused -1013 PRICE_FILTER: ACCEPTED 0",
      at_desk(_replace(fill=False, untouched=False, bad=True))),
+    ("replace by what cannot be paid", "Accepted, Refused -2010: CANCELED 0", at_desk(_replace_partly)),
     ("replace what is not there", "Refused -2011, NotSent", at_desk(_replace_missing, wires=REST_ALONE)),
     ("amend to less", "Accepted: ACCEPTED of 0.03", at_desk(_amend("0.03"))),
     ("amend to more", "Refused -2038: ACCEPTED of 0.05", at_desk(_amend("0.06"))),
