@@ -25,6 +25,7 @@ from ringfence.model.orders import Accepted, Canceled, Filled, Side
 from ringfence.model.orders import Denied as DeniedEvent
 from ringfence.runtime.clock import SystemClock
 from ringfence.runtime.journal import Journal
+from ringfence.simulator.faults import Fault
 from ringfence.simulator.server import TEST_CREDENTIAL
 from ringfence.wire.codec import decode_page
 from ringfence.wire.kill import KillAnswer
@@ -60,6 +61,23 @@ async def test_what_taking_cost_is_exported_beside_what_the_gate_had_estimated(l
     assert total("estimated") > 0, "taking is never free"
     more = total("actual_cost") - total("actual_gain") - total("estimated")
     assert more == pytest.approx(total("above") - total("below"), abs=1e-6)
+
+
+@pytest.mark.asyncio
+async def test_what_the_venue_counts_of_our_requests_is_exported(live: Bench) -> None:
+    """How much of the rate limit is used up, and which requests failed, were lost or stayed here."""
+
+    async def count(name: str) -> float:
+        return float((await live.metrics()).partition(f"\nringfence_gate_venue_{name} ")[2].partition("\n")[0])
+
+    before = await count("requests_total")
+    live.simulator.gateway.fault(Fault(kind="http_status", status=503, name="order.place"))
+    name = live.intent(Side.BUY, 0, market=True)
+    await live.until(lambda: live.state_of(name) == "CANCELED")
+    assert await count("requests_total") > before
+    assert await count("failures_total") > 1, "its own, and the answers that there is no such order"
+    assert await count("weight_used") > 0
+    assert {await count(f"{kind}_total") for kind in ("limited", "lost", "not_written")} == {0}
 
 
 @pytest.mark.asyncio

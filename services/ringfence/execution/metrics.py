@@ -18,6 +18,7 @@ from ringfence.execution.stopping import holdings
 from ringfence.execution.store import Store
 from ringfence.execution.usage import usages
 from ringfence.model.money import SCALE
+from ringfence.venues.binance.client import ClientMetrics
 
 STATES: Final = ("Starting", "Active", "ReduceOnly", "Halted", "Cancel", "Flatten")
 P: Final = "ringfence_gate_"
@@ -38,6 +39,21 @@ def checkpoints(made: Checkpoints, store: Store) -> Iterable[Metric]:
     yield _counter("checkpoint_failures", "Checkpoints that could not be made", made.failures)
     behind = store.journal.sequence - store.checkpointed
     yield _gauge("checkpoint_behind_entries", "Entries that a start would read", behind)
+
+
+_REQUESTS: Final = (
+    ("requests", "Requests to the venue, by either way"),
+    ("failures", "Answers of the venue that were not 2xx"),
+    ("limited", "Those of them that were about the rate of requests, or the venue's firewall"),
+    ("lost", "Requests that left and were not answered"),
+    ("not_written", "Requests that never left: no room in the rate limit in time, vetoed at the socket, no connection"),
+)
+
+
+def requests(made: ClientMetrics, used_weight: int) -> Iterable[Metric]:
+    for name, text in _REQUESTS:
+        yield _counter(f"venue_{name}", text, getattr(made, name))
+    yield _gauge("venue_weight_used", "Request weight used in this window of the venue, as far as known", used_weight)
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -184,6 +184,8 @@ class Gated:
         install(host, app, loop, self.session)
         install_tracks(host, lambda: report(app, self.keeper, self.pod))
         host.collect(lambda: metrics.families(app, loop, leader, app.status))
+        if isinstance(venue := app.venue, BinanceTrading):
+            host.collect(lambda: metrics.requests(venue.metrics, venue.used_weight()))
         host.collect(app.alerts.families)
         host.collect(lambda: track_families(app, self.keeper))
         self.checkpoints = Checkpoints(app.store)

@@ -41,7 +41,6 @@ class BinanceCancelOnly:
         self._venue_clock = VenueClock()
         self._synced_ns = 0
         self._client = Client(venue, clock, self._venue_clock, CredentialFiles(credentials))
-        self.metrics = self._client.metrics
 
     async def open(self) -> None:
         self._client.open()
