@@ -74,7 +74,7 @@ class Server:
                 await self.came.wait()
 
     async def rest(self, request: web.Request) -> web.Response:
-        if request.path == "/api/v3/order":
+        if request.path.startswith("/api/v3/order"):
             self.heads.append(f"{request.method} {request.path}")
         now_ms = SystemClock().wall_ns() // 1_000_000
         return web.json_response({"serverTime": now_ms, "orderId": 29})
