@@ -5,13 +5,15 @@ Nothing here writes a status, and nothing skips a step: what is approved is exac
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ringfence.kube import resources
 from ringfence.kube.client import KubeClient, Manifest
-from ringfence.kube.errors import NotFound
+from ringfence.kube.errors import AlreadyExists, NotFound
 from ringfence_cli import facts
 from ringfence_cli.stop import NoSuchSystem
+
+_APPROVED: Final = ("action", "system", "revision", "stage", "evaluation", "limitsRevision")
 
 
 class NothingToApprove(Exception):  # noqa: N818 - a sentence for the person
@@ -97,9 +99,25 @@ async def read(client: KubeClient, system: str, namespace: str) -> Manifest:
 
 
 async def approve(client: KubeClient, system: str, namespace: str, found: Offer, reason: str) -> Manifest:
-    """In our own name; the API server compares it with whom it takes us for."""
-    by = await facts.whoami(client)
-    return await client.create(promotion(system, namespace, found, by=by, reason=reason))
+    """In our own name; the API server compares it with whom it takes us for. One that was made before and may still be
+    used is the answer; one that has expired or was refused gets a successor."""
+    wanted = promotion(system, namespace, found, by=await facts.whoami(client), reason=reason)
+    name, number = wanted["metadata"]["name"], 1
+    while True:
+        try:
+            return await client.create(wanted)
+        except AlreadyExists:
+            before = await client.get(resources.PROMOTION, wanted["metadata"]["name"], namespace)
+        if holds(before, wanted):
+            return before
+        number += 1
+        wanted["metadata"]["name"] = f"{name}-{number}"
+
+
+def holds(before: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether an earlier approval is of the same, and not yet answered for good. Pure."""
+    over = (before.get("status") or {}).get("state") in {"Used", "Expired", "Refused"}
+    return not over and all(before["spec"].get(key) == wanted["spec"][key] for key in _APPROVED)
 
 
 async def steer(client: KubeClient, system: str, namespace: str, change: str) -> str:

@@ -80,12 +80,12 @@ def adopts(state: State, seen: Seen) -> bool | None:
     return known[0] if known else None
 
 
-def starved(state: State, seen: Seen) -> bool | None:
-    """Has the candidate weight and gets nothing?"""
+def starved(state: State, seen: Seen) -> str | None:
+    """By which limit the candidate, which has weight, gets nothing; empty where it gets something."""
     candidate, report = state.candidate, report_of(seen, paper=False)
     if candidate is None or candidate.weight == 0 or report is None:
         return None
-    return any(track.name == config.CANDIDATE and bool(track.starved) for track in report.tracks)
+    return next((track.starved for track in report.tracks if track.name == config.CANDIDATE), "")
 
 
 def min_notional(system: TradingSystem, seen: Seen) -> int | None:

@@ -74,7 +74,7 @@ def parsed(found: Manifest) -> TradingSystem | Problem:
         return TradingSystem.parse(found)
     except ValidationError as error:
         places = [one["loc"] for one in error.errors(include_url=False, include_input=False)]
-    unread = {str(place[1]) if len(place) > 1 else "stable" for place in places if place[0] == "status"}
+    unread = {str(place[1]) for place in places if place[0] == "status" and len(place) > 1}
     told = (
         {} if unread & _STATE else {key: one for key, one in (found.get("status") or {}).items() if key not in unread}
     )

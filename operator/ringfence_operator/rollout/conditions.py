@@ -38,7 +38,8 @@ class RolloutSaid:
     problem: Problem | None = None
     """What will not get well by waiting."""
     failure: Failure | None = None
-    starved: bool = False
+    starved: str = ""
+    """Which limit the others use up."""
     looser: tuple[str, ...] = ()
     """Limits of the spec that nobody has granted."""
 
@@ -205,8 +206,7 @@ def _exposed(seen: Observation) -> tuple[str, ConditionStatus, str, str]:
 
 def _starved(said: RolloutSaid) -> tuple[str, ConditionStatus, str, str]:
     if said.starved:
-        told = "the candidate has weight and gets nothing: the other track uses all of a limit"
-        return "CandidateStarved", "True", "LimitUsedUp", told
+        return "CandidateStarved", "True", "LimitUsedUp", f"the candidate has weight and gets nothing: {said.starved}"
     return "CandidateStarved", "False", "NotStarved", "no candidate is kept from trading by the other track"
 
 

@@ -57,7 +57,7 @@ def decide(spec: RolloutSpec, state: State, seen: Observation, now: datetime) ->
         moving=turn.state.progress is not None and not turn.failed,
         problem=problem,
         failure=turn.state.failure,
-        starved=bool(seen.starved) and turn.state.candidate is not None,
+        starved=(seen.starved or "") if turn.state.candidate is not None else "",
         looser=seen.looser if turn.stable.weight > 0 and turn.stable.grant != seen.grant else (),
     )
     found = conditions.judge(turn.stable, why, seen, turn.now, said)

@@ -304,8 +304,8 @@ class Observation:
     """Whether the candidate's strategy has on_adopt; None = not known."""
     handovers: tuple[HandoverSeen, ...] = ()
     """Of `State.handovers`; one that is not here was not heard of yet."""
-    starved: bool | None = None
-    """The candidate has weight and gets nothing, because the others use all of the limit."""
+    starved: str | None = None
+    """Why the candidate, which has weight, gets nothing: which limit the others use up. Empty: it gets something."""
     min_notional: int | None = None
     """Smallest order value that the venue takes, the largest over instruments, scaled by 1e-8; None = not known."""
     hold: str = ""

@@ -355,6 +355,13 @@ def test_no_data_for_long_asks_for_a_person_and_never_moves() -> None:
     assert {c.type: c.reason for c in found.conditions}["Stalled"] == "NoDataTimeout"
 
 
+def test_a_candidate_that_gets_nothing_is_told_by_which_limit() -> None:
+    found = decide(SPEC, CANARY, look(CANARY, starved="Gross: the others take up 100 of 100"), T0)
+    starved = next(c for c in found.conditions if c.type == "CandidateStarved")
+    assert (starved.status, starved.reason) == ("True", "LimitUsedUp")
+    assert starved.message.endswith("Gross: the others take up 100 of 100")
+
+
 def test_a_bake_that_was_not_measured_to_its_end_earns_no_way_back() -> None:
     """A newer revision does not wait for what will not come; the one that was not shown to be good needs its stages,
     should it ever come back."""
