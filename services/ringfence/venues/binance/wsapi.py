@@ -23,7 +23,7 @@ class WsApi:
         self._write = write
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._late: set[str] = set()
-        """Numbers of those that have waited for too long."""
+        """Numbers of those that have waited for too long: until the answer, also where nobody waits for it any more."""
         self._asked = 0
 
     @property
@@ -47,7 +47,7 @@ class WsApi:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Reply] = loop.create_future()
         self._waiting[number] = answer
-        late = loop.call_later(LATE_S, self._late.add, number)
+        late = loop.call_later(LATE_S, self._is_late, number)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 before_write()
@@ -57,14 +57,19 @@ class WsApi:
             if answer.done() and not answer.cancelled():
                 answer.exception()  # seen, also where the write itself has failed before
             late.cancel()
-            self._late.discard(number)
             del self._waiting[number]
 
     def answered(self, reply: Reply) -> None:
-        """An answer that nobody waits for any more is dropped: its request counts as lost."""
+        """An answer that nobody waits for any more is dropped: its request counts as lost. But it is owed no more."""
+        self._late.discard(reply.id)
         answer = self._waiting.get(reply.id)
         if answer is not None and not answer.done():
             answer.set_result(reply)
+
+    def _is_late(self, number: str) -> None:
+        answer = self._waiting.get(number)
+        if answer is not None and not answer.done():
+            self._late.add(number)
 
     def end(self) -> None:
         """The connection is gone: what was under way may or may not have been done."""
