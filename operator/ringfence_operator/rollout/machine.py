@@ -209,7 +209,7 @@ def _wanted(turn: Turn) -> Turn:
 def _restored(turn: Turn) -> Turn:
     """The revision before, when the one that baked has stopped. Not while trading is halted: no weight rises then."""
     back = turn.state.shadow is not None and turn.state.progress is None and turn.stable.weight == 0
-    return moves.restore(turn) if back and not turn.stopped and not turn.held_by_clock else turn
+    return moves.restore(turn) if back and not turn.stopped else turn
 
 
 def _stuck(turn: Turn) -> bool:

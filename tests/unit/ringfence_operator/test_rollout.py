@@ -355,6 +355,33 @@ def test_no_data_for_long_asks_for_a_person_and_never_moves() -> None:
     assert {c.type: c.reason for c in found.conditions}["Stalled"] == "NoDataTimeout"
 
 
+def test_a_goal_that_is_lowered_ends_a_promotion_on_its_way_without_leaving_a_position() -> None:
+    """Both have all weight taken; what the candidate held is still booked over, then closed, or closed where it is if
+    that is refused. Nothing goes back to the revision before: the goal does not allow it either."""
+    asked = Handover(id="h1", purpose=Purpose.PROMOTE, source="candidate", target="stable", mode=Mode.ADOPT, since=T0)
+    state, spec = replace(BAKING, handovers=(asked,)), replace(SPEC, goal=Stage.PAPER)
+    found = decide(spec, state, look(state), T0).state
+    assert (found.stable and found.stable.weight, found.candidate, found.shadow) == (0, None, None)
+    assert [(h.source, h.mode) for h in found.handovers] == [("candidate", Mode.ADOPT), ("stable", Mode.FLATTEN)]
+    no = (HandoverSeen(id="h1", state="Refused", message="no on_adopt"),)
+    closed = decide(spec, found, look(found, handovers=no), T0).state
+    assert {(h.source, h.mode) for h in closed.handovers} == {("candidate", Mode.FLATTEN), ("stable", Mode.FLATTEN)}
+    assert closed.stable == found.stable
+
+
+def test_a_goal_that_is_lowered_leaves_a_good_approval_unused() -> None:
+    found = decide(replace(SPEC, goal=Stage.PAPER), CANARY, look(CANARY, promotions=(approval(Stage.LIVE),)), T0)
+    assert [(track and track.weight) for track in (found.state.stable, found.state.candidate)] == [0, 0]
+    assert "Used" not in {result.state for result in found.promotions}
+
+
+def test_a_failure_demotes_also_while_paused_and_killed() -> None:
+    held = replace(SPEC, paused=True)
+    stop = Stop(severity="Cancel", reason="x")
+    found = decide(held, CANARY, look(CANARY, Verdict.FAILED, stop=stop), T0).state
+    assert (found.stable, found.candidate and found.candidate.weight) == (OLD, 0)
+
+
 def test_a_candidate_that_gets_nothing_is_told_by_which_limit() -> None:
     found = decide(SPEC, CANARY, look(CANARY, starved="Gross: the others take up 100 of 100"), T0)
     starved = next(c for c in found.conditions if c.type == "CandidateStarved")
