@@ -27,7 +27,8 @@ RATE: Final = int(os.environ.get("RINGFENCE_LOAD_RATE", "300"))
 SECONDS: Final = float(os.environ.get("RINGFENCE_LOAD_SECONDS", "15"))
 GROWTH_MB: Final = 60.0
 """What a service may grow by in this time: it remembers 20,000 closed orders, and then no more."""
-LAST_MS: Final = 2_000
+LAST_NS: Final = 2_000_000_000
+"""Without an order for this long before it closed, a gate was not under load."""
 TOO_MANY_ORDERS: Final = -1015
 CPU: Final = "process_cpu_seconds_total"
 AMPLE: Final = 100_000
@@ -158,6 +159,24 @@ def engaged(system: System) -> dict[str, Any]:
     return wait_for("a closed gate without orders", closed, 30)
 
 
+def killed_under_load(system: System, parties: Parties, books: "Books") -> dict[str, Any]:
+    """Engage while orders are on their way, and settle the books; returns execution's line.
+
+    On a starved machine a gate may just be holding for a reason of its own: then the load goes on, and is killed again.
+    """
+
+    def met() -> dict[str, Any] | None:
+        goes_on(parties)
+        line = engaged(system)
+        books.settle()
+        if max(request["arrived_ns"] for request in books.orders) > nanoseconds(line["closedAt"]) - LAST_NS:
+            return line
+        system.release()
+        return None
+
+    return wait_for("a kill that meets orders on their way", met, 120)
+
+
 def test_load_lost_connections_and_a_kill_lose_and_double_nothing(system: System) -> None:
     parties = trading(system)
     memory, cpu, accepted = [parties.memory_mb()], parties.each(CPU), parties.accepted()
@@ -181,9 +200,8 @@ def test_load_lost_connections_and_a_kill_lose_and_double_nothing(system: System
         wait_for(f"what {fault} does", felt, 30)
         goes_on(parties)
         memory.append(parties.memory_mb())
-    line = engaged(system)
+    line = killed_under_load(system, parties, books)
     closed_ns = nanoseconds(line["closedAt"])
-    books.settle()
     assert counter(parties.page("execution"), "ringfence_gate_checkpoint_failures_total") == 0
     acks = [ns / 1e6 for ns in books.journal.acknowledged_ns]
     print(f"\nasked {RATE}/s, accepted {rate:.0f}/s, fills {len(books.journal.fills)}, refused {books.journal.denied}")
@@ -194,7 +212,6 @@ def test_load_lost_connections_and_a_kill_lose_and_double_nothing(system: System
         held = " ".join(f"{one[name]:6.1f}" for one in memory)
         print(f"{name:12} {held} MB; {cpu[name]:.3f} ms of a processor for each order")
     assert [] == late(books.orders, closed_ns)
-    assert last_ms > -LAST_MS, "nothing was on its way when the gate closed"
     assert books.journal.fills, "books in which nothing moved prove little"
     assert books.journal.unknown, "no answer was lost"
     assert all(memory[-1][name] - memory[0][name] < GROWTH_MB for name in SERVICES)
