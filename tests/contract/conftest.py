@@ -1,9 +1,11 @@
 """What contract tests share: helm, and a real API server (etcd and kube-apiserver on loopback, without root)."""
 
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -59,15 +61,18 @@ async def space(
 def await_established() -> Callable[[Callable[..., str], list[str]], None]:
     """Waits until CRDs are served, given what runs kubectl.
 
-    Not `kubectl wait --for=condition=`: asked before the server has written the first condition, it fails at once.
+    Asked before the server has written the first condition, `kubectl wait` fails at once, and so does a JSONPath.
     """
-    path = 'jsonpath={.status.conditions[?(@.type=="Established")].status}'
 
     def wait(kubectl: Callable[..., str], names: list[str]) -> None:
         until = time.monotonic() + 60
         for name in names:
-            while kubectl("get", name, "-o", path) != "True":
+            while not established(json.loads(kubectl("get", name, "-o", "json"))):
                 assert time.monotonic() < until, f"{name} was not established within 60 s"
                 time.sleep(0.1)
+
+    def established(crd: dict[str, Any]) -> bool:
+        conditions = crd.get("status", {}).get("conditions") or []
+        return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
     return wait
