@@ -21,10 +21,10 @@ from ringfence.model.money import parse, text
 from ringfence.simulator.catalog import LISTED
 from ringfence.wire.codec import EVENTS_LIMIT, EVENTS_PATH, decode_page
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420), pytest.mark.xdist_group("e2e")]
 SYMBOL: Final = "BTCUSDT"
 RATE: Final = int(os.environ.get("RINGFENCE_LOAD_RATE", "300"))
 SECONDS: Final = float(os.environ.get("RINGFENCE_LOAD_SECONDS", "15"))
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400 + SECONDS), pytest.mark.xdist_group("e2e")]
 GROWTH_MB: Final = 60.0
 """What a service may grow by in this time: it remembers 20,000 closed orders, and then no more."""
 LAST_NS: Final = 2_000_000_000
