@@ -31,6 +31,7 @@ LAST_NS: Final = 2_000_000_000
 """Without an order for this long before it closed, a gate was not under load."""
 TOO_MANY_ORDERS: Final = -1015
 CPU: Final = "process_cpu_seconds_total"
+CHECKPOINTING: Final = "ringfence.execution.checkpointing"
 AMPLE: Final = 100_000
 """Orders in ten seconds that no load here reaches."""
 SERVICES: Final = ("execution", "simulator", "portfolio", "marketdata", "strategy", "paper", "watchdog")
@@ -203,6 +204,8 @@ def test_load_lost_connections_and_a_kill_lose_and_double_nothing(system: System
     line = killed_under_load(system, parties, books)
     closed_ns = nanoseconds(line["closedAt"])
     assert counter(parties.page("execution"), "ringfence_gate_checkpoint_failures_total") == 0
+    for _ in range(2):  # by the image's own Python, from the journal and then from the first
+        system.kubectl("exec", f"{system.name}-sim-execution-0", "--", "/usr/bin/python3", "-m", CHECKPOINTING)
     acks = [ns / 1e6 for ns in books.journal.acknowledged_ns]
     print(f"\nasked {RATE}/s, accepted {rate:.0f}/s, fills {len(books.journal.fills)}, refused {books.journal.denied}")
     print(f"gate to acknowledgement p50 {quantile(acks, 0.5):.1f} ms, p99 {quantile(acks, 0.99):.1f} ms")

@@ -1,10 +1,12 @@
 """A checkpoint and the rest of the journal lead to what the whole journal leads to, wherever the checkpoint is."""
 
 import random
+import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import msgspec
@@ -23,6 +25,7 @@ from ringfence.runtime.clock import ManualClock
 from ringfence.runtime.journal import Journal, Mark, Record
 
 WALL = 1_800_000_000_000_000_000
+FOREIGN = b"cos\nsystem\n(S'true'\ntR."
 PLAIN = int | str | bytes | float | None | Enum
 Records = list[tuple[int, Record]]
 
@@ -151,7 +154,13 @@ def from_the_future(path: Path) -> None:
     checkpoint.write(path.parent, mark, found.state)
 
 
-@pytest.mark.parametrize("spoil", [damaged, of_other_code, of_another_journal, from_the_future])
+def of_other_classes(path: Path) -> None:
+    found = msgspec.msgpack.decode(path.read_bytes()[12:], type=checkpoint.Checkpoint)
+    body = msgspec.msgpack.encode(msgspec.structs.replace(found, state=FOREIGN))
+    path.write_bytes(checkpoint.MAGIC + zlib.crc32(body).to_bytes(4, "little") + body)
+
+
+@pytest.mark.parametrize("spoil", [damaged, of_other_code, of_another_journal, from_the_future, of_other_classes])
 def test_a_checkpoint_that_cannot_be_trusted_is_told_and_not_used(spoil: Callable[[Path], None]) -> None:
     def look(directory: Path) -> None:
         expected = started(directory)
@@ -167,7 +176,38 @@ def test_a_checkpoint_that_cannot_be_trusted_is_told_and_not_used(spoil: Callabl
 def test_nothing_but_our_own_classes_is_made_from_a_checkpoint() -> None:
     made = fresh()
     with pytest.raises(Exception, match="has no place in a checkpoint"):
-        checkpoint.restore(b"cos\nsystem\n(S'true'\ntR.", made.manager, made.reconciler, made.handovers, WALL)
+        checkpoint.restore(FOREIGN, made.manager, made.reconciler, made.handovers, WALL)
+
+
+def enumerations(sort: type[Enum]) -> Iterator[type[Enum]]:
+    for one in sort.__subclasses__():
+        yield from enumerations(one)
+        if one.__module__.startswith("ringfence."):
+            yield one
+
+
+def test_members_of_enumerations_are_kept_whatever_python_makes_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python 3.11.2 pickles them, nothing would read them again, and a gate would not start a second time."""
+    for sort in enumerations(Enum):
+        monkeypatch.setattr(sort, "__reduce_ex__", lambda member, _protocol: (getattr, (type(member), member.name)))
+
+    def look(directory: Path) -> None:
+        expected = started(directory)
+        reached = make(CONFIG, directory, ManualClock())
+        assert make(CONFIG, directory, ManualClock()) == reached
+        assert started(directory) == (expected[0], 0, reached)
+        assert opened(directory)[1] == ""
+
+    recorded(4, look)
+
+
+def test_what_could_not_be_read_again_replaces_nothing(tmp_path: Path) -> None:
+    before = b"the one before"
+    (tmp_path / checkpoint.FILE).write_bytes(before)
+    mark = Mark(created=1, position=1, sequence=1, before=b"", index=[], index_every=1, since_index=0)
+    with pytest.raises(UnpicklingError, match="has no place in a checkpoint"):
+        checkpoint.write(tmp_path, mark, FOREIGN)
+    assert (tmp_path / checkpoint.FILE).read_bytes() == before
 
 
 def opened(directory: Path) -> tuple[Journal, str]:

@@ -8,7 +8,8 @@ since. It replaces nothing: the journal keeps all its records, for its readers a
 checkpoint (damaged, of another journal, or made by other code), which reads it all.
 
 The state is a pickle, as it is a graph of plain objects that refer to each other. Only classes of this platform and a
-few containers are ever loaded from it, and only by the very code that wrote it.
+few containers are ever loaded from it, and only by the very code that wrote it. One that could not be loaded again
+replaces nothing, and one that cannot be loaded is read past: a gate always starts.
 """
 
 import functools
@@ -17,6 +18,7 @@ import io
 import os
 import pickle
 import zlib
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,8 +84,8 @@ def code() -> str:
 
 def capture(manager: Changes, reconciler: Reconciler, handovers: Handovers, noted: Noted) -> bytes:
     """The state of engines that have replayed a journal, and have done nothing else."""
-    gate = manager.gate
-    return pickle.dumps(
+    gate, written = manager.gate, io.BytesIO()
+    _Plain(written, protocol=5).dump(
         {
             "manager": {name: getattr(manager, name) for name in MANAGER},
             "markets": gate.markets,
@@ -93,9 +95,25 @@ def capture(manager: Changes, reconciler: Reconciler, handovers: Handovers, note
             "reconciler": {name: getattr(reconciler, name) for name in RECONCILER},
             "handovers": {name: getattr(handovers, name) for name in HANDOVERS},
             "noted": noted,
-        },
-        protocol=5,
+        }
     )
+    return written.getvalue()
+
+
+def begin(
+    directory: Path, journal: Journal, manager: Changes, reconciler: Reconciler, handovers: Handovers, wall: int
+) -> tuple[Mark | None, Noted, str]:
+    """Put engines that have seen nothing yet where the checkpoint is, if there is one that can be used.
+
+    Returns where the replay goes on, what the notes said until there, and why it has to begin at the beginning.
+    """
+    found, why = read(directory, journal)
+    if found is None:
+        return None, Noted(), why
+    try:
+        return found.mark, restore(found.state, manager, reconciler, handovers, wall), ""
+    except pickle.UnpicklingError as error:  # before anything was restored
+        return None, Noted(), f"{FILE} is not what this gate writes: {error}"
 
 
 def restore(state: bytes, manager: Changes, reconciler: Reconciler, handovers: Handovers, wall: int) -> Noted:
@@ -118,6 +136,13 @@ def restore(state: bytes, manager: Changes, reconciler: Reconciler, handovers: H
     return noted
 
 
+class _Plain(pickle.Pickler):
+    """Writes members of enumerations by value: some releases of Python 3.11 write a call of ``getattr`` for them."""
+
+    def reducer_override(self, thing: object) -> Any:
+        return (type(thing), (thing.value,)) if isinstance(thing, Enum) else NotImplemented
+
+
 class _Careful(pickle.Unpickler):
     """Makes nothing but our own classes and plain containers."""
 
@@ -131,7 +156,8 @@ class _Careful(pickle.Unpickler):
 
 
 def write(directory: Path, mark: Mark, state: bytes) -> None:
-    """All of it or the one before. Raises OSError."""
+    """All of it or the one before. Raises OSError, and UnpicklingError for a state that could not be read again."""
+    _Careful(io.BytesIO(state)).load()
     body = msgspec.msgpack.encode(Checkpoint(code(), mark, state))
     fresh = directory / f"{FILE}.new"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

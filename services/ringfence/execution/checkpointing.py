@@ -13,7 +13,6 @@ from typing import Final
 import structlog
 
 from ringfence.execution import checkpoint
-from ringfence.execution.checkpoint import Noted
 from ringfence.execution.engines import engines
 from ringfence.execution.store import JOURNAL_FILE, Store, fold
 from ringfence.runtime.clock import Clock, SystemClock
@@ -62,17 +61,13 @@ class Checkpoints:
 def make(config: GateConfig, directory: Path, clock: Clock) -> int:
     """Replay from the last checkpoint on and write the next one; returns the entry that it reaches.
 
-    Raises JournalError, OSError.
+    Raises JournalError, OSError, UnpicklingError.
     """
     journal = Journal(directory / JOURNAL_FILE, clock, follow=True)
     wall = clock.wall_ns()
     made = engines(config, [], wall)
-    found, _ = checkpoint.read(directory, journal)
-    noted = Noted()
-    if found is not None:
-        noted = checkpoint.restore(found.state, made.manager, made.reconciler, made.handovers, wall)
-    records = journal.replay(found.mark if found is not None else None)
-    fold(records, made.manager, made.reconciler, made.handovers, noted)
+    begun, noted, _ = checkpoint.begin(directory, journal, made.manager, made.reconciler, made.handovers, wall)
+    fold(journal.replay(begun), made.manager, made.reconciler, made.handovers, noted)
     mark = journal.mark()
     state = checkpoint.capture(made.manager, made.reconciler, made.handovers, noted)
     checkpoint.write(directory, mark, state)

@@ -5,7 +5,6 @@ Everything here is small, synchronous file work at start and off the order path.
 
 import contextlib
 import os
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -68,16 +67,12 @@ class Store:
 
         Raises JournalError.
         """
-        found, self.not_used = checkpoint.read(self._directory, self.journal)
-        noted = Noted()
-        if found is not None:
-            try:
-                noted = checkpoint.restore(found.state, manager, reconciler, handovers, wall)
-            except pickle.UnpicklingError as error:
-                raise JournalError(f"{checkpoint.FILE} is not what this gate writes ({error}); delete it") from error
-            self.checkpointed = found.mark.sequence
+        mark, noted, self.not_used = checkpoint.begin(
+            self._directory, self.journal, manager, reconciler, handovers, wall
+        )
+        self.checkpointed = mark.sequence if mark is not None else 0
         before = noted.records
-        fold(self.journal.replay(found.mark if found is not None else None), manager, reconciler, handovers, noted)
+        fold(self.journal.replay(mark), manager, reconciler, handovers, noted)
         latches = noted.latches
         beside = self.latches.read()
         if beside is not None:
