@@ -161,6 +161,10 @@ class Bench:
         one = self.state()
         return Decimal(one["bid"]), Decimal(one["ask"])
 
+    async def another_ask(self, price: Decimal) -> None:
+        """Until the best offer is no longer at this price."""
+        await until(lambda: self.best()[1] != price, "another best price")
+
     def away(self, side: str, percent: int = 5) -> Decimal:
         """A price that will not trade while a scenario lasts."""
         bid, ask = self.best()
@@ -274,7 +278,7 @@ class Suite:
                 same((maker.loss, taker.loss), SELF_TRADES[mode], f"what is prevented of {maker} and {taker}")
                 return
             # more was offered there than we bid for, or others came between: the same price would go the same way
-            await until(lambda price=price: self.bench.best()[1] != price, "another best price")  # type: ignore[misc]
+            await self.bench.another_ask(price)
         expect(False, "our two orders never met")
 
 
